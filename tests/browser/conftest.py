@@ -1,0 +1,77 @@
+"""A real Chromium for the tests that drive the App; where none can be had they are skipped and say so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+NO_ADVERTISEMENT = "localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')"
+
+
+def _find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def _install_chromium() -> str:
+    """Debian's own package, where we may install it; returns why it is not there, or an empty string."""
+    if not shutil.which("apt-get"):
+        return "there is no apt-get to install it with"
+    if os.geteuid() != 0:
+        return "only root can install it (apt-get install chromium)"
+    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "chromium"]):
+        done = subprocess.run(
+            ["apt-get", *command], capture_output=True, text=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        )
+    return "" if done.returncode == 0 else f"apt-get could not install it: {done.stderr.strip()[-300:]}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium, installed from Debian if need be."""
+    reason = "" if _find_chromium() else _install_chromium()
+    path = _find_chromium()
+    if path is None:
+        pytest.skip(f"no Chromium for the browser tests: {reason}")
+    return path
+
+
+@pytest.fixture(scope="module")  # while it lives an event loop runs, and FiftyOne's operators answer differently in one
+def browser(chromium: str) -> Iterator[Browser]:
+    """A running Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+def _only_this_machine(route: Route) -> None:
+    if urlsplit(route.request.url).hostname == "127.0.0.1":
+        route.continue_()
+    else:
+        route.abort()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page that reaches this machine only, large enough for the grid and a panel side by side."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    context.add_init_script(NO_ADVERTISEMENT)
+    context.route("**/*", _only_this_machine)
+    yield context.new_page()
+    context.close()
