@@ -1,0 +1,204 @@
+"""YOLO folders: ``data.yaml``, label files and prediction files, to the two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..columns import Detections
+
+__all__ = ["IMAGE_SUFFIXES", "label_file", "read_yolo", "split_images"]
+
+IMAGE_SUFFIXES = frozenset(
+    [".avif", ".bmp", ".dng", ".heic", ".jp2", ".jpeg", ".jpeg2000", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
+)
+
+
+def read_yolo(data: str | Path, split: str = "train", *, predictions: str | Path) -> tuple[Detections, Detections]:
+    """Predictions and ground truth of one split of a YOLO data set.
+
+    Boxes stay fractions of the image side, as YOLO writes them; images are named by their path. Polygons count as
+    the box around them.
+
+    Args:
+        data: ``data.yaml``; a relative ``path:`` is looked for beside it.
+        split: ``train``, ``val`` or ``test``.
+        predictions: folder of ``<image>.txt`` with lines ``class x y w h confidence``, as Ultralytics writes with
+            ``save_txt=True, save_conf=True``; an image without a file has no predictions.
+
+    Returns:
+        ``(predictions, truth)``, both tables over the same images and classes.
+
+    Raises:
+        ValueError: if a file is not what it should be, naming file and line.
+        FileNotFoundError: if the data, the split's images or the predictions are not there.
+        ImportError: if PyYAML is missing.
+    """
+    data, folder = Path(data), Path(predictions)
+    config = read_data_yaml(data)
+    images = split_images(data, split, config)
+    classes = class_names(data, config)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of predictions at {folder}")
+    files = [folder / f"{image.stem}.txt" for image in images]
+    _check_stems(images)
+    if images and not any(file.exists() for file in files):
+        raise FileNotFoundError(
+            f"{folder} holds no prediction file for any of the {len(images)} images of {split!r}, expected names like "
+            f"{files[0].name}; predict on this split with save_txt=True, save_conf=True"
+        )
+    names = tuple(map(str, images))
+    found = _read_boxes(files, classes, scored=True)
+    truth = _read_boxes([label_file(image) for image in images], classes, scored=False)
+    return (
+        Detections(found.image, found.xyxy, found.label, found.score, names, classes),
+        Detections(truth.image, truth.xyxy, truth.label, None, names, classes),
+    )
+
+
+def read_data_yaml(data: Path) -> Mapping[str, Any]:
+    """The content of ``data.yaml``."""
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError("reading data.yaml needs PyYAML: pip install pyyaml") from None
+    content = yaml.safe_load(data.read_text(encoding="utf-8"))
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{data} holds no mapping, expected train:, val: and names:")
+    return content
+
+
+def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names in label order, from a list or a mapping of numbers."""
+    names = config.get("names")
+    if isinstance(names, Mapping):
+        if sorted(names) != list(range(len(names))):
+            raise ValueError(f"{data}: names are numbered {sorted(names)[:5]} …, expected 0 to {len(names) - 1}")
+        names = [names[i] for i in range(len(names))]
+    if not names:
+        raise ValueError(f"{data} names no classes, expected names: [...]")
+    return tuple(map(str, names))
+
+
+def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None) -> list[Path]:
+    """The images of a split, from folders or list files, each once, sorted."""
+    config = read_data_yaml(data) if config is None else config
+    entries = config.get(split)
+    if not entries:
+        has = ", ".join(key for key in ("train", "val", "test") if config.get(key)) or "none"
+        raise ValueError(f"{data} has no split {split!r}; it has {has}")
+    root = Path(config.get("path") or "")
+    root = root if root.is_absolute() else data.parent / root
+    images: set[Path] = set()
+    for entry in [entries] if isinstance(entries, str) else entries:
+        images.update(_images_at(root / entry, root))
+    if not images:
+        raise FileNotFoundError(f"{data}: split {split!r} holds no images at {root / str(entries)}")
+    return sorted(images)
+
+
+def label_file(image: Path) -> Path:
+    """Where YOLO looks for an image's labels: the last ``images`` folder of its path becomes ``labels``.
+
+    Example:
+        >>> label_file(Path("set/images/train/a.jpg")).as_posix()
+        'set/labels/train/a.txt'
+    """
+    parts = list(image.parts)
+    for i in range(len(parts) - 2, -1, -1):
+        if parts[i] == "images":
+            parts[i] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _images_at(place: Path, root: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    elif place.is_file():
+        for line in place.read_text(encoding="utf-8").splitlines():
+            if line.strip():
+                path = Path(line.strip())
+                yield path if path.is_absolute() else (place.parent if line.startswith("./") else root) / path
+    else:
+        raise FileNotFoundError(f"no folder or list of images at {place}")
+
+
+def _check_stems(images: list[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for image in images:
+        if image.stem in seen:
+            raise ValueError(
+                f"{seen[image.stem]} and {image} share the name {image.stem!r}, so that their prediction files cannot "
+                f"be told apart"
+            )
+        seen[image.stem] = image
+
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    image: NDArray[np.int64]
+    xyxy: NDArray[np.float64]
+    label: NDArray[np.int64]
+    score: NDArray[np.float64]
+
+
+def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool) -> _Boxes:
+    rows: list[tuple[float, ...]] = []
+    broken: list[str] = []
+    for i, file in enumerate(files):
+        if not file.exists():
+            continue
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            if not line.strip():
+                continue
+            row, why = _read_line(line, len(classes), scored)
+            if row is None:
+                broken.append(f"{file}:{number}: {why}")
+            else:
+                rows.append((i, *row))
+    if broken:
+        raise ValueError(f"{len(broken)} lines cannot be read, first {broken[0]}")
+    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+    centre, size = table[:, 2:4], table[:, 4:6]
+    return _Boxes(
+        table[:, 0].astype(np.int64),
+        np.concatenate([centre - size / 2, centre + size / 2], axis=1),
+        table[:, 1].astype(np.int64),
+        table[:, 6],
+    )
+
+
+def _read_line(line: str, n_classes: int, scored: bool) -> tuple[tuple[float, ...] | None, str]:
+    """``(class, x, y, w, h, score)`` of a line, or why it has none."""
+    try:
+        values = [float(v) for v in line.split()]
+    except ValueError:
+        return None, f"not numbers: {line.strip()[:60]!r}"
+    if not np.isfinite(values).all():
+        return None, f"NaN or infinite: {line.strip()[:60]!r}"
+    score = 1.0
+    if scored:
+        if len(values) == 5:
+            return None, "no confidence in the sixth column; predict with save_conf=True"
+        score = values.pop()
+        if not 0 <= score <= 1:
+            return None, f"confidence {score:g} outside [0, 1]"
+    label, box = values[0], values[1:]
+    if label != int(label) or not 0 <= label < n_classes:
+        return None, f"class {label:g} of {n_classes} classes"
+    if len(box) >= 6 and len(box) % 2 == 0:  # a polygon: the box around it
+        xs, ys = box[0::2], box[1::2]
+        box = [(min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)]
+    if len(box) != 4:
+        return None, f"{len(values)} columns, expected class x y w h{' confidence' if scored else ''}"
+    if box[2] < 0 or box[3] < 0:
+        return None, f"negative width or height: {line.strip()[:60]!r}"
+    if max(map(abs, box)) > 2:
+        return None, f"not fractions of the image: {line.strip()[:60]!r}; are they pixels?"
+    return (label, *box, score), ""

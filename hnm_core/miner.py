@@ -1,0 +1,247 @@
+"""The guide's face over the engine: dicts in, dicts out, image by image, with a running account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import Detections
+from .io.records import Record, read_records
+from .io.samples import save_sample
+from .pipeline import MiningResult, mine
+from .pooling import pool_images
+from .report import MiningReport
+from .settings import MiningSettings
+from .weights import weigh_images
+
+__all__ = ["Found", "HardNegativeMiner", "calculate_sample_weights"]
+
+Found = dict[str, Any]
+"""One hard negative: ``type, prediction, ground_truth, iou, confidence, image_path`` and ``error, difficulty,
+suspicion``. ``prediction`` of a miss is the nearest one of its class, or None; likewise ``ground_truth``."""
+
+
+class HardNegativeMiner:
+    """Finds hard negatives image by image, and keeps count.
+
+    Args:
+        confidence_threshold: predictions at or above it count as confident, in ``[0, 1]``.
+        iou_threshold: overlap at which a prediction matches a truth, in ``(0, 1]``.
+        hard_negative_ratio: at most this share of (confident predictions + misses) is mined, per call.
+        save_samples: keep a copy of every image with hard negatives, and a json of them beside it; needs an
+            ``image_path`` at every call.
+        output_dir: where they are kept.
+        strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or one of your own.
+        **settings: any other field of :class:`MiningSettings`.
+
+    Example:
+        >>> miner = HardNegativeMiner(confidence_threshold=0.5)
+        >>> found = miner.find_hard_negatives(
+        ...     [{"bbox": [0, 0, 9, 9], "confidence": 0.8, "class": "cat"}],
+        ...     [{"bbox": [50, 50, 60, 60], "class": "cat"}],
+        ...     image_path="street.jpg",
+        ... )
+        >>> [(f["type"], f["error"], f["confidence"]) for f in found]
+        [('false_positive', 'background', 0.8)]
+        >>> miner.generate_report()["statistics"]["false_positives"]
+        1
+    """
+
+    def __init__(
+        self,
+        confidence_threshold: float = 0.5,
+        iou_threshold: float = 0.5,
+        hard_negative_ratio: float = 0.3,
+        save_samples: bool = False,
+        output_dir: str = "hard_negatives",
+        strategy: str = "confidence_based",
+        **settings: Any,
+    ) -> None:
+        self.settings = MiningSettings.from_dict(
+            {
+                "confidence_threshold": confidence_threshold,
+                "iou_threshold": iou_threshold,
+                "hard_negative_ratio": hard_negative_ratio,
+                "strategy": strategy,
+                **settings,
+            }
+        )
+        self.save_samples = save_samples
+        self.output_dir = output_dir
+        self.report = MiningReport()
+
+    def find_hard_negatives(
+        self,
+        predictions: Sequence[Record] | Detections,
+        ground_truth: Sequence[Record] | Detections,
+        image_path: str | None = None,
+    ) -> list[Found]:
+        """The hard negatives of one image (dicts), or of many (two tables), hardest first.
+
+        Args:
+            predictions: the image's dicts, ``{"bbox": [x1, y1, x2, y2], "confidence": float, "class": str | int}``,
+                or a table.
+            ground_truth: its dicts, without ``confidence``, or a table.
+            image_path: carried into the dicts found; tables carry their own keys.
+
+        Returns:
+            A dict per hard negative, see :data:`Found`; the cap holds per call.
+
+        Raises:
+            ValueError: if a dict lacks a key, or holds what no box can be.
+        """
+        if isinstance(predictions, Detections) and isinstance(ground_truth, Detections):
+            result = mine(predictions, ground_truth, self.settings)
+            found = found_dicts(result, _records(predictions), _records(ground_truth), result.truth.images)
+        elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
+            raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
+        else:
+            result = mine(*read_records(predictions, ground_truth), self.settings)
+            found = found_dicts(result, predictions, ground_truth, [image_path])
+        self.report = self.report + result.report
+        if self.save_samples:
+            self._save(found)
+        return found
+
+    def _save(self, found: list[Found]) -> None:
+        by_image: dict[str, list[Found]] = {}
+        for one in found:
+            if one["image_path"] is None:
+                raise ValueError("save_samples needs the image: give find_hard_negatives(..., image_path=...)")
+            by_image.setdefault(one["image_path"], []).append(one)
+        for image_path, of_image in by_image.items():
+            save_sample(self.output_dir, image_path, of_image)
+
+    def generate_report(self) -> dict[str, Any]:
+        """The account of all calls so far: the guide's ``statistics`` and ``metrics``, and more beside them."""
+        return self.report.as_dict()
+
+
+def found_dicts(
+    result: MiningResult,
+    predictions: Sequence[Record],
+    truth: Sequence[Record],
+    image_paths: Sequence[str | None],
+) -> list[Found]:
+    """The mined rows of a result as dicts, hardest first; false positives before misses of equal difficulty."""
+    p_rows, t_rows = np.flatnonzero(result.prediction_hard), np.flatnonzero(result.truth_hard)
+    found = [
+        *_found(result, p_rows, predictions, truth, image_paths, of_truth=False),
+        *_found(result, t_rows, predictions, truth, image_paths, of_truth=True),
+    ]
+    return sorted(found, key=lambda f: -f["difficulty"])
+
+
+def _found(
+    result: MiningResult,
+    rows: NDArray[np.int64],
+    predictions: Sequence[Record],
+    truth: Sequence[Record],
+    image_paths: Sequence[str | None],
+    *,
+    of_truth: bool,
+) -> list[Found]:
+    """One dict per row of one table."""
+    if of_truth:
+        table, kind, error = result.truth, result.truth_type, result.truth_error
+        columns = (result.truth_near, result.truth_iou, result.truth_difficulty, result.truth_suspicion)
+    else:
+        table, kind, error = result.predictions, result.prediction_type, result.prediction_error
+        columns = (
+            *(result.prediction_near, result.prediction_iou),
+            *(result.prediction_difficulty, result.prediction_suspicion),
+        )
+    near, iou, difficulty, suspicion = (column[rows].tolist() for column in columns)
+    found = []
+    for i, row in enumerate(rows.tolist()):
+        p, t = (near[i], row) if of_truth else (row, near[i])
+        prediction, ground_truth = (predictions[p] if p >= 0 else None), (truth[t] if t >= 0 else None)
+        found.append(
+            {
+                "type": str(kind[row]),
+                "prediction": prediction,
+                "ground_truth": ground_truth,
+                "iou": iou[i],
+                "confidence": prediction["confidence"] if prediction is not None else 0.0,
+                "image_path": image_paths[table.image[row]],
+                "error": str(error[row]),
+                "difficulty": difficulty[i],
+                "suspicion": 0.0 if np.isnan(suspicion[i]) else suspicion[i],
+            }
+        )
+    return found
+
+
+class _Rows(Sequence[Record]):
+    """A table read as the guide's dicts, one at a time: only the rows found are ever made."""
+
+    def __init__(self, table: Detections) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, row: Any) -> Any:
+        table = self.table
+        record = {"bbox": table.xyxy[row].tolist(), "class": table.classes[table.label[row]]}
+        if table.score is not None:
+            record["confidence"] = float(table.score[row])
+        return record
+
+
+def _records(table: Detections) -> Sequence[Record]:
+    return _Rows(table)
+
+
+def calculate_sample_weights(
+    found: MiningResult | Sequence[Mapping[str, Any]],
+    images: Sequence[str] | None = None,
+    settings: MiningSettings | None = None,
+) -> NDArray[np.float64]:
+    """A weight per image, in dataset order, ready for a weighted sampler.
+
+    Args:
+        found: a result of :func:`mine`; or all dicts that a miner found, over the images of a data set.
+        images: with dicts: *every* image of the data set, in its order, those without mistakes included; the dicts'
+            ``image_path`` are among them.
+        settings: with dicts: the knobs of the weights; None for the defaults.
+
+    Returns:
+        ``(images,)`` float64, each ≥ 1. From dicts the share of images without truth cannot be capped, since dicts
+        do not tell which these are.
+
+    Raises:
+        ValueError: if dicts come without ``images``, or name an image that is not among them.
+
+    Example:
+        >>> found = [{"image_path": "b.jpg", "difficulty": 0.9, "suspicion": 0.2}]
+        >>> images = ["a.jpg", "b.jpg", *"cdefghijk"]
+        >>> calculate_sample_weights(found, images).tolist()[:3]
+        [1.0, 2.0, 1.0]
+    """
+    if isinstance(found, MiningResult):
+        return found.weights
+    if images is None:
+        raise ValueError(
+            "a bare list of hard negatives does not know the images without errors; give all images of the data set, "
+            "in its order: calculate_sample_weights(found, images=[...])"
+        )
+    settings = settings or MiningSettings()
+    number = {name: i for i, name in enumerate(images)}
+    lost = [f["image_path"] for f in found if f["image_path"] not in number]
+    if lost:
+        raise ValueError(
+            f"{len(lost)} of {len(found)} hard negatives lie in images that are not among the {len(images)} given, "
+            f"first {lost[0]!r}; were they found with image_path=?"
+        )
+    image = np.array([number[f["image_path"]] for f in found], dtype=np.int64)
+    difficulty = np.array([f["difficulty"] for f in found], dtype=np.float64)
+    if settings.use_suspicion:
+        difficulty = difficulty * (1.0 - np.array([f["suspicion"] for f in found], dtype=np.float64))
+    by_key = np.argsort(np.array(images, dtype=str), kind="stable")
+    weights = np.empty(len(images))
+    weights[by_key] = weigh_images(pool_images(image, difficulty, len(images))[by_key], settings).weights
+    return weights

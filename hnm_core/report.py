@@ -1,0 +1,256 @@
+"""What mining found, in numbers: the guide's report, and the honest rates beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+__all__ = ["Counts", "MiningReport", "Weighting"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What can be counted and added up: of one mining, of one class, or of many calls.
+
+    ``hard_negatives`` are the mined false positives and false negatives; lucky hits are counted apart.
+    """
+
+    total_predictions: int = 0
+    confident_predictions: int = 0
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+    ignored: int = 0
+    hard_negatives: int = 0
+    lucky_hits: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of both."""
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    @property
+    def precision(self) -> float:
+        """Share of the confident predictions, without ignored ones, that are right; 0 without any."""
+        return ratio(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def recall(self) -> float:
+        """Share of the truths that a confident prediction found; 0 without any."""
+        return ratio(self.true_positives, self.true_positives + self.false_negatives)
+
+    @property
+    def f1_score(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return ratio(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """What the weights do to a training.
+
+    Attributes:
+        hard_images: images whose mistakes raised their weight.
+        mean_weight: of all images; also how much longer an epoch of repeats is.
+        effective_sample_size: of the weights, over the number of images.
+        effective_sample_size_of_repeats: the same of the whole-number repeats.
+        background_share: share of all weight on images without any truth.
+        extra_by_error: share of the extra weight by the error type that it is owed to.
+        class_exposure: per class, boxes seen per image drawn, with weights over without.
+    """
+
+    hard_images: int
+    mean_weight: float
+    effective_sample_size: float
+    effective_sample_size_of_repeats: float
+    background_share: float
+    extra_by_error: Mapping[str, float]
+    class_exposure: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MiningReport:
+    """Counts, rates and weights of a mining; ``as_dict()`` is clean JSON, ``str()`` a table.
+
+    Attributes:
+        images: images looked at, those without boxes included.
+        counts: over all images.
+        errors: per error type, ``{"false_positives", "false_negatives", "hard_negatives"}``.
+        classes: counts per class name.
+        candidates: mistakes with a difficulty above 0.
+        cap: how many of them ``hard_negative_ratio`` allows.
+        expected_label_errors: sum of the suspicion over the mined objects.
+        suspicion_used: whether suspicion lowered what weights are made of.
+        weighting: what the weights do; None where several reports were added up.
+        notes: what bit on the way, in sentences.
+    """
+
+    images: int = 0
+    counts: Counts = Counts()
+    errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    classes: Mapping[str, Counts] = field(default_factory=dict)
+    candidates: int = 0
+    cap: int = 0
+    expected_label_errors: float = 0.0
+    suspicion_used: bool = True
+    weighting: Weighting | None = None
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: MiningReport) -> MiningReport:
+        """The report of both minings; weights are not something that can be added up."""
+        return MiningReport(
+            images=self.images + other.images,
+            counts=self.counts + other.counts,
+            errors={
+                name: {
+                    key: self.errors.get(name, {}).get(key, 0) + other.errors.get(name, {}).get(key, 0)
+                    for key in {**self.errors.get(name, {}), **other.errors.get(name, {})}
+                }
+                for name in {**self.errors, **other.errors}
+            },
+            classes={
+                name: self.classes.get(name, Counts()) + other.classes.get(name, Counts())
+                for name in {**self.classes, **other.classes}
+            },
+            candidates=self.candidates + other.candidates,
+            cap=self.cap + other.cap,
+            expected_label_errors=self.expected_label_errors + other.expected_label_errors,
+            suspicion_used=self.suspicion_used and other.suspicion_used,
+            notes=tuple(dict.fromkeys(self.notes + other.notes)),
+        )
+
+    @property
+    def cut(self) -> int:
+        """Candidates that the cap left out."""
+        return self.candidates - self.counts.hard_negatives - self.counts.lucky_hits
+
+    def as_dict(self) -> dict[str, Any]:
+        """The guide's ``statistics`` and ``metrics`` with its keys unchanged, and ours beside them."""
+        c = self.counts
+        return {
+            "statistics": {
+                "total_predictions": c.total_predictions,
+                "hard_negatives": c.hard_negatives,
+                "false_positives": c.false_positives,
+                "false_negatives": c.false_negatives,
+                "true_positives": c.true_positives,
+            },
+            "metrics": {
+                "precision": c.precision,
+                "recall": c.recall,
+                "f1_score": c.f1_score,
+                "hard_negative_rate": ratio(c.hard_negatives, c.total_predictions),
+            },
+            "rates": {
+                "false_alarm_rate": ratio(c.false_positives, c.confident_predictions),
+                "fppi": ratio(c.false_positives, self.images),
+                "miss_rate": ratio(c.false_negatives, c.true_positives + c.false_negatives),
+            },
+            "mining": {
+                "images": self.images,
+                "confident_predictions": c.confident_predictions,
+                "ignored": c.ignored,
+                "lucky_hits": c.lucky_hits,
+                "candidates": self.candidates,
+                "cap": self.cap,
+                "cut": self.cut,
+                "expected_label_errors": self.expected_label_errors,
+                "suspicion_used": self.suspicion_used,
+            },
+            "errors": {name: dict(count) for name, count in self.errors.items()},
+            "classes": {name: asdict(count) for name, count in self.classes.items()},
+            "weights": asdict(self.weighting) if self.weighting else None,
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        """The report as a table for people."""
+        return "\n".join(_lines(self))
+
+
+def ratio(part: float, whole: float) -> float:
+    """``part / whole``, and 0 where there is nothing to divide by."""
+    return part / whole if whole else 0.0
+
+
+def percent(part: float, whole: float) -> str:
+    """A share for people: ``12.3 %``, or ``–`` where there is nothing to divide by."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def _lines(report: MiningReport) -> list[str]:
+    c = report.counts
+    found = c.true_positives + c.false_negatives
+    per_image = f"{c.false_positives / report.images:.2f}" if report.images else "–"
+    lines = [
+        "Hard-negative mining",
+        _row("images", report.images),
+        _row("predictions", c.total_predictions, f"{c.confident_predictions} confident"),
+        _row("true positives", c.true_positives),
+        _row("false positives", c.false_positives, f"{per_image} per image"),
+        _row("false negatives", c.false_negatives, f"{percent(c.false_negatives, found)} of the truths missed"),
+        _row(
+            "hard negatives",
+            c.hard_negatives,
+            f"{report.candidates} candidates, cap {report.cap}, {report.cut} cut",
+        ),
+    ]
+    if c.lucky_hits:
+        lines.append(_row("lucky hits", c.lucky_hits, "matched, but near the IoU threshold"))
+    lines += [
+        "",
+        _row("precision", percent(c.true_positives, c.true_positives + c.false_positives)),
+        _row("recall", percent(c.true_positives, found)),
+        _row(
+            "false-alarm rate",
+            percent(c.false_positives, c.confident_predictions),
+            "of confident predictions",
+        ),
+    ]
+    if report.errors:
+        lines += ["", f"  {'error':<16}{'false pos.':>12}{'false neg.':>12}{'mined':>8}"]
+        for name, count in report.errors.items():
+            numbers = (count["false_positives"], count["false_negatives"], count["hard_negatives"])
+            lines.append(f"  {name:<16}{numbers[0]:>12}{numbers[1]:>12}{numbers[2]:>8}")
+    lines += _suspicion_lines(report) + _weight_lines(report)
+    return lines + [f"  note: {note}" for note in report.notes]
+
+
+def _suspicion_lines(report: MiningReport) -> list[str]:
+    mined = report.counts.hard_negatives
+    if not mined:
+        return []
+    lines = [
+        "",
+        f"  Of the {mined} hard negatives about {report.expected_label_errors:.0f} are expected to be label errors.",
+    ]
+    if report.suspicion_used:
+        return [
+            *lines,
+            "  That is a prior by error type: nobody has looked yet. Until then it lowers their weight.",
+        ]
+    return [*lines, "  They are weighted up all the same: suspicion is switched off."]
+
+
+def _weight_lines(report: MiningReport) -> list[str]:
+    w = report.weighting
+    if w is None or not report.images:
+        return []
+    lines = [
+        "",
+        _row("hard images", w.hard_images, percent(w.hard_images, report.images)),
+        _row("mean weight", f"{w.mean_weight:.3f}"),
+        _row(
+            "effective sample",
+            f"{w.effective_sample_size:.1%}",
+            f"{w.effective_sample_size_of_repeats:.1%} of repeats",
+        ),
+    ]
+    if w.extra_by_error:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in w.extra_by_error.items())
+        lines.append(_row("extra weight", "by error", shares))
+    return lines
+
+
+def _row(name: str, value: object, remark: str = "") -> str:
+    return f"  {name:<20}{value!s:>10}  {remark}".rstrip()
