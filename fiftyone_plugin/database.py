@@ -3,7 +3,7 @@
 Installing FiftyOne downloads ``mongod`` from MongoDB's site. Where that site cannot be reached the installation still
 succeeds, and the first ``import fiftyone`` fails. So nothing here imports FiftyOne: it looks at files.
 
-``python -m fiftyone_plugin.database`` (the last step of ``make install``) leaves a working ``mongod`` or says what to do.
+``python -m fiftyone_plugin.database``, the last step of ``make install``, leaves a working ``mongod`` or says why not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DatabaseError(RuntimeError):
 
 
 def database_uri(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The user's own MongoDB, from the environment or FiftyOne's configuration file; it makes ``mongod`` unnecessary."""
+    """The user's own MongoDB, from the environment or FiftyOne's configuration file; None where FiftyOne runs one."""
     if uri := environ.get("FIFTYONE_DATABASE_URI"):
         return uri
     config = Path(environ.get("FIFTYONE_CONFIG_PATH") or Path.home() / ".fiftyone" / "config.json")
@@ -92,7 +92,9 @@ def ensure_mongod() -> Path | None:
     if database_uri():
         return None
     if fiftyone_folder() is None:
-        raise DatabaseError("FiftyOne is not installed for this Python: pip install 'fiftyone-hard-negative-mining[app]'.")
+        raise DatabaseError(
+            "FiftyOne is not installed for this Python: pip install 'fiftyone-hard-negative-mining[app]'."
+        )
     if find_mongod() is None:
         _install_spare()
     mongod = find_mongod()

@@ -34,7 +34,10 @@ def _install_chromium() -> str:
         return "only root can install it (apt-get install chromium)"
     for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "chromium"]):
         done = subprocess.run(
-            ["apt-get", *command], capture_output=True, text=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            ["apt-get", *command],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
     return "" if done.returncode == 0 else f"apt-get could not install it: {done.stderr.strip()[-300:]}"
 
