@@ -41,9 +41,10 @@ def database_uri(environ: Mapping[str, str] = os.environ) -> str | None:
         return uri
     config = Path(environ.get("FIFTYONE_CONFIG_PATH") or Path.home() / ".fiftyone" / "config.json")
     try:
-        return json.loads(config.read_text()).get("database_uri")
+        settings = json.loads(config.read_text())
     except (OSError, ValueError):  # no file is the ordinary case, and a broken one is for FiftyOne to complain about
         return None
+    return settings.get("database_uri") if isinstance(settings, dict) else None
 
 
 def fiftyone_folder() -> Path | None:
