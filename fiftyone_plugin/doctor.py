@@ -156,7 +156,11 @@ def check_fiftyone() -> Iterator[Finding]:
     """A database that answers, and a plugin that FiftyOne finds and loads."""
     if _version("fiftyone") is None or not (database_uri() or find_mongod()):
         return  # said above
-    answer = probe.ask()
+    yield from verdict(probe.ask())
+
+
+def verdict(answer: probe.Answer) -> Iterator[Finding]:
+    """The lines that follow from what FiftyOne said."""
     if answer.error:
         advice = "see that the server of FIFTYONE_DATABASE_URI runs" if database_uri() else "reinstall FiftyOne"
         yield Finding("database", WRONG, answer.error, advice)
@@ -168,7 +172,7 @@ def check_fiftyone() -> Iterator[Finding]:
         return
     absent = sorted(set(answer.declared) - set(answer.registered))
     if answer.load_errors:
-        yield Finding("operators", WRONG, f"do not load: {answer.load_errors[-1]}", f"pip install -e {ROOT}")
+        yield Finding("operators", WRONG, f"do not load: {answer.load_errors[-1]}", f"pip install -e '{ROOT}[app]'")
     elif absent:
         advice = f"see that {ROOT / 'fiftyone.yml'} and the code are of one version"
         yield Finding("operators", WRONG, f"not registered: {', '.join(absent)}", advice)
@@ -204,19 +208,21 @@ def check_chromium() -> Iterator[Finding]:
 
 def check_writing() -> Iterator[Finding]:
     """The folders that FiftyOne keeps its data in."""
-    home = Path.home()
-    folders = {
-        "FIFTYONE_DATABASE_DIR": home / ".fiftyone",
-        "FIFTYONE_DEFAULT_DATASET_DIR": home / "fiftyone",
+    defaults = {
+        "FIFTYONE_DATABASE_DIR": Path.home() / ".fiftyone",
+        "FIFTYONE_DEFAULT_DATASET_DIR": Path.home() / "fiftyone",
         "TMPDIR": Path(tempfile.gettempdir()),
     }
-    for variable, default in folders.items():
-        folder = Path(os.environ.get(variable) or default)
+    folders = {variable: Path(os.environ.get(variable) or default) for variable, default in defaults.items()}
+    for variable, folder in folders.items():
         existing = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            yield Finding("writing", WRONG, f"{existing} cannot be written to", f"chmod u+w it, or set {variable}")
+        try:
+            tempfile.TemporaryFile(dir=existing).close()  # os.access would not notice a read-only disk
+        except OSError as error:
+            advice = f"make it writable, or set {variable} to a folder that is"
+            yield Finding("writing", WRONG, f"{existing} cannot be written to: {error.strerror}", advice)
             return
-    yield Finding("writing", OK, ", ".join(str(Path(os.environ.get(name) or path)) for name, path in folders.items()))
+    yield Finding("writing", OK, ", ".join(map(str, folders.values())))
 
 
 CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
