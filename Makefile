@@ -31,7 +31,7 @@ format: $(STAMP) ## let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix .
 
 bench: $(STAMP) ## time the engine against its peers
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv, caches and build output
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -143,9 +143,14 @@ def private_mongod(folder: Path) -> Iterator[str]:
     if mongod is None:
         raise DatabaseError("FiftyOne has no mongod: run `python -m fiftyone_plugin.database`.")
     folder.mkdir(parents=True, exist_ok=True)
-    options = ["--dbpath", folder, "--bind_ip", socket_of(folder), "--unixSocketPrefix", folder]
+    options = {
+        "dbpath": folder,
+        "bind_ip": socket_of(folder),
+        "unixSocketPrefix": folder,
+        "logpath": folder / "log.json",
+    }
     server = subprocess.Popen(
-        [*_UNTIL_STDIN_CLOSES, mongod, *options, "--logpath", folder / "mongod.log"],
+        [*_UNTIL_STDIN_CLOSES, mongod, *(f"--{name}={value}" for name, value in options.items())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
