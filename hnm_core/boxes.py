@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["area", "pair_iou", "xywh_to_xyxy", "xyxy_to_xywh"]
+__all__ = ["area", "overlapping", "xywh_to_xyxy", "xyxy_to_xywh"]
 
 
 def xywh_to_xyxy(boxes: ArrayLike) -> NDArray[np.float64]:
@@ -43,17 +45,17 @@ def area(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     return (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
 
 
-def pair_iou(
+def overlapping(
     first: NDArray[np.float64],
     second: NDArray[np.float64],
     rows: NDArray[np.int64],
     others: NDArray[np.int64],
     crowd: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
-    """Intersection over union of given pairs of boxes.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of given pairs of boxes those that overlap, and their intersection over union.
 
-    The same arithmetic, in the same order, as pycocotools' ``bbIou``: pairs that do not overlap, boxes of zero
-    size among them, have IoU 0, never 0/0.
+    The same arithmetic, in the same order, as pycocotools' ``bbIou``. Boxes of zero size overlap nothing: there is
+    never 0/0.
 
     Args:
         first: ``(n, 4)`` corner boxes.
@@ -64,24 +66,28 @@ def pair_iou(
             person of a crowd overlaps it wholly (COCO).
 
     Returns:
-        ``(k,)`` float64 in ``[0, 1]``.
+        ``rows`` and ``others`` of the pairs that overlap, in the order given, and their IoU in ``(0, 1]``.
 
     Example:
         >>> a, b = np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [5, 5, 5, 5]])
-        >>> pair_iou(a, b, np.array([0, 0]), np.array([0, 1])).round(3).tolist()
-        [0.333, 0.0]
+        >>> rows, others, iou = overlapping(a, b, np.array([0, 0]), np.array([0, 1]))
+        >>> others.tolist(), iou.round(3).tolist()
+        ([0], [0.333])
     """
-    left, top, right, bottom = first.T
-    left_2, top_2, right_2, bottom_2 = second.T
+    left, top, right, bottom = np.ascontiguousarray(first.T)
+    left_2, top_2, right_2, bottom_2 = np.ascontiguousarray(second.T)
     width = np.minimum(right[rows], right_2[others]) - np.maximum(left[rows], left_2[others])
+    rows, others, width = _where(width > 0, rows, others, width)
     height = np.minimum(bottom[rows], bottom_2[others]) - np.maximum(top[rows], top_2[others])
-    iou = np.zeros(len(rows))
-    hit = np.flatnonzero((width > 0) & (height > 0))
-    rows, others = rows[hit], others[hit]
-    shared = width[hit] * height[hit]
-    own, other = area(first)[rows], area(second)[others]
-    union = own + other - shared
+    rows, others, width, height = _where(height > 0, rows, others, width, height)
+    shared = width * height
+    own = area(first)[rows]
+    union = own + area(second)[others] - shared
     if crowd is not None:
         union = np.where(crowd[others], own, union)
-    iou[hit] = shared / union
-    return iou
+    return rows, others, shared / union
+
+
+def _where(condition: NDArray[np.bool_], *columns: NDArray[Any]) -> list[NDArray[Any]]:
+    rows = np.flatnonzero(condition)
+    return [column[rows] for column in columns]

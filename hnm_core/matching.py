@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .boxes import pair_iou
+from .boxes import overlapping
 from .columns import Detections, check_same_world
 from .settings import MiningSettings
 
@@ -109,8 +109,8 @@ def match_detections(predictions: Detections, truth: Detections, settings: Minin
         per_class(settings.iou_threshold, settings.class_iou, truth.classes), 1 - 1e-10
     )  # pycocotools' guard: an exact match passes at 1.0
     matches = Matches.none(len(predictions), len(truth))
-    for rows, others, n_others in _chunks(predictions, truth):
-        _match_chunk(predictions, truth, rows, others, n_others, threshold, settings.class_agnostic, matches)
+    for chunk in _chunks(predictions, truth):
+        _match_chunk(predictions, truth, chunk, threshold, settings.class_agnostic, matches)
     return matches
 
 
@@ -133,150 +133,142 @@ def per_class(default: float, exceptions: object, classes: tuple[str, ...]) -> N
     return values
 
 
-Chunk = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """A run of whole images.
 
-
-def _chunks(predictions: Detections, truth: Detections) -> Iterator[Chunk]:
-    """Runs of whole images with about ``PAIRS_AT_ONCE`` pairs each.
-
-    Yields:
-        Prediction rows by image, then by falling score; truth rows by image; and per prediction row the number of
-        truths in its image.
+    Attributes:
+        rows: prediction rows, by image.
+        others: truth rows, by image.
+        first: per prediction row, the place in ``others`` where the truths of its image begin.
+        count: per prediction row, how many these are.
     """
-    assert predictions.score is not None  # check_same_world saw to it
+
+    rows: NDArray[np.int64]
+    others: NDArray[np.int64]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All pairs of one image, as places in ``rows`` and in ``others``, ordered by both."""
+        p = np.repeat(np.arange(len(self.rows)), self.count)
+        start_of_run = np.cumsum(self.count) - self.count
+        return p, np.arange(len(p)) + np.repeat(self.first - start_of_run, self.count)
+
+
+def _chunks(predictions: Detections, truth: Detections) -> Iterator[_Chunk]:
+    """All images that have boxes on both sides, in runs of about ``PAIRS_AT_ONCE`` pairs each."""
     n_images = len(truth.images)
-    by_image = np.lexsort((-predictions.score, predictions.image))
+    by_image = np.argsort(predictions.image, kind="stable")
     truth_by_image = np.argsort(truth.image, kind="stable")
     count = np.bincount(predictions.image, minlength=n_images)
     truth_count = np.bincount(truth.image, minlength=n_images)
     end, truth_end = np.cumsum(count), np.cumsum(truth_count)
-    chunk = np.cumsum(count * truth_count) // PAIRS_AT_ONCE
-    last = np.append(np.flatnonzero(np.diff(chunk)), n_images - 1) if n_images else ()
-    start = truth_start = first = 0
+    number = np.cumsum(count * truth_count) // PAIRS_AT_ONCE
+    last = np.append(np.flatnonzero(np.diff(number)), n_images - 1) if n_images else ()
+    first = start = truth_start = 0
     for image in last:
         rows, others = by_image[start : end[image]], truth_by_image[truth_start : truth_end[image]]
-        start, truth_start = int(end[image]), int(truth_end[image])
         if len(rows) and len(others):
-            yield rows, others, np.repeat(truth_count[first : image + 1], count[first : image + 1])
-        first = image + 1
+            images = slice(first, image + 1)
+            begin = truth_end[images] - truth_count[images] - truth_start
+            repeated = (np.repeat(per_image, count[images]) for per_image in (begin, truth_count[images]))
+            yield _Chunk(rows, others, *repeated)
+        first, start, truth_start = image + 1, int(end[image]), int(truth_end[image])
 
 
 def _match_chunk(
     predictions: Detections,
     truth: Detections,
-    rows: NDArray[np.int64],
-    others: NDArray[np.int64],
-    n_others: NDArray[np.int64],
+    chunk: _Chunk,
     threshold: NDArray[np.float64],
     class_agnostic: bool,
     matches: Matches,
 ) -> None:
     """Match one run of images and write the outcome into ``matches``, at the tables' own rows."""
-    boxes, label = predictions.xyxy[rows], predictions.label[rows]
-    truth_boxes, truth_label = truth.xyxy[others], truth.label[others]
+    rows, others = chunk.rows, chunk.others
+    n, m = len(rows), len(others)
+    score, label, truth_label = predictions.score[rows], predictions.label[rows], truth.label[others]  # type: ignore[index]
     crowd = truth.is_crowd()[others]
-
-    p, t = _pairs(predictions.image[rows], truth.image[others], n_others)
-    iou = pair_iou(boxes, truth_boxes, p, t, crowd if crowd.any() else None)
-    met = np.flatnonzero(iou > 0)
-    p, t, iou = p[met], t[met], iou[met]
-    same = label[p] == truth_label[t]
-    normal = ~crowd[t]
+    p, t, iou = overlapping(predictions.xyxy[rows], truth.xyxy[others], *chunk.pairs(), crowd if crowd.any() else None)
+    same, normal = label[p] == truth_label[t], ~crowd[t]
+    close = iou >= threshold[truth_label[t]]
 
     near, far = np.flatnonzero(same & normal), np.flatnonzero(~same & normal)
-    matches.same_iou[rows], matches.same_row[rows] = _best(p[near], t[near], iou[near], len(rows), others)
-    matches.other_iou[rows], matches.other_row[rows] = _best(p[far], t[far], iou[far], len(rows), others)
-    by_truth = near[np.argsort(t[near], kind="stable")]
-    matches.best_iou[others], matches.best_row[others] = _best(
-        t[by_truth], p[by_truth], iou[by_truth], len(others), rows
-    )
-
-    close = iou >= threshold[truth_label[t]]
-    score = predictions.score[rows]  # type: ignore[index]
-    matches.best_score[others] = _best_score(score, p, t, np.flatnonzero(close & same), len(others))
-    matches.loose_score[others] = _best_score(score, p, t, near[iou[near] >= LOOSE_IOU], len(others))
+    matches.same_iou[rows], matches.same_row[rows] = _best(p[near], others[t[near]], iou[near], n)
+    matches.other_iou[rows], matches.other_row[rows] = _best(p[far], others[t[far]], iou[far], n)
+    matches.best_iou[others], matches.best_row[others] = _best(t[near], rows[p[near]], iou[near], m)
+    for best, pairs in (
+        (matches.best_score, np.flatnonzero(close & same)),
+        (matches.loose_score, near[iou[near] >= LOOSE_IOU]),
+    ):
+        best[others] = _highest(t[pairs], score[p[pairs]], m)
 
     may_match = close if class_agnostic else close & same
-    taken = np.flatnonzero(may_match & normal)
-    matched, found_by = _greedy(p[taken], t[taken], iou[taken], len(rows), len(others))
-    on_crowd = np.zeros(len(rows), dtype=bool)
-    on_crowd[p[may_match & ~normal]] = True
-    matches.on_crowd[rows] = on_crowd & (matched == NONE)
-    matches.matched[rows] = np.where(matched == NONE, NONE, others[matched])
-    matches.found_by[others] = np.where(found_by == NONE, NONE, rows[found_by])
+    free = np.flatnonzero(may_match & normal)
+    taker, taken = _greedy(p[free], t[free], iou[free], score, m)
+    matches.matched[rows[taker]] = others[taken]
+    matches.found_by[others[taken]] = rows[taker]
+    matches.on_crowd[rows[p[may_match & ~normal]]] = True
+    matches.on_crowd[rows[taker]] = False
 
 
-def _pairs(
-    image: NDArray[np.int64], truth_image: NDArray[np.int64], n_others: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs of one image, ordered by prediction, then truth; both tables sorted by image."""
-    first = np.searchsorted(truth_image, image)
-    p = np.repeat(np.arange(len(image)), n_others)
-    start_of_run = np.cumsum(n_others) - n_others
-    t = np.arange(len(p)) - np.repeat(start_of_run - first, n_others)
-    return p, t
+def _highest(row: NDArray[np.int64], value: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Per row the highest of its values, 0 without any."""
+    highest = np.zeros(n)
+    np.maximum.at(highest, row, value)
+    return highest
 
 
 def _best(
-    row: NDArray[np.int64],
-    other: NDArray[np.int64],
-    iou: NDArray[np.float64],
-    n: int,
-    names: NDArray[np.int64],
+    row: NDArray[np.int64], other: NDArray[np.int64], iou: NDArray[np.float64], n: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Per row the highest IoU and whose it is (by ``names``; the first of equals, as TIDE), pairs sorted by row."""
-    best, whose = np.zeros(n), np.full(n, NONE, dtype=np.int64)
-    if len(row):
-        start = np.flatnonzero(np.diff(row, prepend=-1))
-        best[row[start]] = np.maximum.reduceat(iou, start)
-        top = np.flatnonzero(iou == best[row])[::-1]  # reversed: where a row comes twice, the last written stays
-        whose[row[top]] = names[other[top]]
+    """Per row the highest IoU and whose it is, 0 and -1 without any; the first of equals, as TIDE."""
+    best, whose = _highest(row, iou, n), np.full(n, NONE, dtype=np.int64)
+    top = np.flatnonzero(iou == best[row])[::-1]  # reversed: where a row comes twice, the last written stays
+    whose[row[top]] = other[top]
     return best, whose
 
 
-def _best_score(
-    score: NDArray[np.float64], p: NDArray[np.int64], t: NDArray[np.int64], pairs: NDArray[np.int64], n: int
-) -> NDArray[np.float64]:
-    best = np.zeros(n)
-    np.maximum.at(best, t[pairs], score[p[pairs]])
-    return best
-
-
 def _greedy(
-    p: NDArray[np.int64], t: NDArray[np.int64], iou: NDArray[np.float64], n: int, m: int
+    p: NDArray[np.int64], t: NDArray[np.int64], iou: NDArray[np.float64], score: NDArray[np.float64], m: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Serial choice by rank, solved in a few rounds over all images at once.
+    """Each prediction in the order of scores takes the best truth left, in a few rounds over all images at once.
 
-    Predictions are numbered by rank, and every truth prefers the lower number. Then deferred acceptance (Gale and
-    Shapley, 1962) has one stable outcome, and it is the one in which each prediction in turn takes the best truth
-    left: COCO's greedy matching. In a round all predictions without a truth ask their best one that has not turned
-    them down; each truth keeps the best rank that ever asked.
+    Every truth prefers the surer prediction. Then deferred acceptance (Gale and Shapley, 1962) has one stable outcome,
+    and it is the one of COCO's greedy matching. In a round all predictions without a truth ask their best one that
+    has not turned them down; each truth keeps the first in rank that ever asked.
 
     Args:
         p: ``(k,)`` prediction of each pair that may match, ascending.
         t: ``(k,)`` truth of each pair.
         iou: ``(k,)`` its overlap.
-        n: number of predictions.
+        score: confidence of every prediction; of equals the earlier one comes first.
         m: number of truths.
 
     Returns:
-        ``(n,)`` truth per prediction and ``(m,)`` prediction per truth, -1 for none.
+        The predictions that take a truth, and the truths they take.
     """
-    order = np.lexsort((-t, -iou, p))  # of equal IoUs the later truth first, as pycocotools
-    p, t = p[order], t[order]
-    wish, end = np.searchsorted(p, np.arange(n)), np.searchsorted(p, np.arange(n), side="right")
-    held = np.full(m, n)  # the rank each truth keeps; n is nobody
-    asking = np.flatnonzero(wish < end)
+    start = np.flatnonzero(np.diff(p, prepend=-1))
+    asker, wishes = p[start], np.diff(start, append=len(p))
+    by_rank = np.argsort(-score[asker], kind="stable")
+    rank = np.empty(len(asker), dtype=np.int64)
+    rank[by_rank] = np.arange(len(asker))
+    t = t[np.lexsort((-t, -iou, np.repeat(rank, wishes)))]  # of equal IoUs the later truth first, as pycocotools
+    end = np.cumsum(wishes[by_rank])
+    wish = end - wishes[by_rank]
+
+    nobody = len(asker)
+    held = np.full(m, nobody)  # the rank each truth keeps
+    asking = np.arange(len(asker))
     while len(asking):
         asked = t[wish[asking]]
         before = held[asked]
         np.minimum.at(held, asked, asking)
         refused = asking[held[asked] != asking]
-        dropped = np.unique(before[(before < n) & (before != held[asked])])
+        dropped = np.unique(before[(before != nobody) & (before != held[asked])])
         asking = np.concatenate([refused, dropped])
         wish[asking] += 1
         asking = asking[wish[asking] < end[asking]]
-    matched = np.full(n, NONE, dtype=np.int64)
-    holds = np.flatnonzero(held < n)
-    matched[held[holds]] = holds
-    return matched, np.where(held < n, held, NONE)
+    taken = np.flatnonzero(held != nobody)
+    return asker[by_rank[held[taken]]], taken
