@@ -1,0 +1,91 @@
+"""What can be mined and what can't, in one sentence each: the same in the form and from Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+
+from . import views
+from .settings import RunSettings
+
+
+def detection_fields(samples: Any) -> list[str]:
+    """Names of the fields of type Detections."""
+    return list(samples.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections))
+
+
+def check_fields(samples: Any, *names: str) -> None:
+    """Refuse collections that can't be mined and fields that hold no Detections.
+
+    Raises:
+        ValueError: naming what was found and what is needed.
+    """
+    if samples._is_generated:
+        raise ValueError("this view shows patches, frames or clips: mine the dataset, or a view of its samples")
+    if samples.media_type not in ("image", None):
+        cure = "take one slice with select_group_slices()" if samples.media_type == "group" else "mine images"
+        raise ValueError(f"{samples._root_dataset.name!r} holds media of type {samples.media_type!r}: {cure}")
+    for name in names:
+        found = samples.get_field(name)
+        if isinstance(found, fo.EmbeddedDocumentField) and issubclass(found.document_type, fo.Detections):
+            continue
+        problem = "does not exist" if found is None else f"holds {_type_name(found)}"
+        fit = ", ".join(detection_fields(samples)) or "none"
+        raise ValueError(f"field {name!r} {problem}, mining needs Detections; fields of Detections here: {fit}")
+
+
+def _type_name(found: Any) -> str:
+    return getattr(found, "document_type", type(found)).__name__
+
+
+def check_minable(samples: Any, settings: RunSettings) -> Any:
+    """The samples of the split to mine, if there is anything to mine in them. Fast enough for every keystroke.
+
+    Raises:
+        ValueError: saying what is missing, and where it may be found.
+    """
+    check_fields(samples, settings.pred_field, settings.gt_field)
+    if not _any(samples):
+        raise ValueError("the view holds no samples: clear its filters, or choose another target view")
+    chosen = views.of_split(samples, settings.mine_split, settings.split_field)
+    if not _any(chosen):
+        raise ValueError(
+            f"none of the {samples.count()} samples belongs to split {settings.mine_split!r} by {_splitter(settings)}: "
+            f"choose another mine_split (val and test are mined to monitor, never weighted) or split_field"
+        )
+    for field, what, cure in (
+        (settings.pred_field, "predictions", "run a model on them first, or choose another pred_field"),
+        (settings.gt_field, "ground truth", "mining needs labelled samples; choose another gt_field or view"),
+    ):
+        if not _any(chosen, {f"{field}.detections.0": {"$exists": True}}):
+            raise ValueError(f"field {field!r} holds no {what} in the {chosen.count()} samples to mine: {cure}")
+    return chosen
+
+
+def _any(samples: Any, condition: dict[str, Any] | None = None) -> bool:
+    """Whether any sample fulfils a condition on what is stored; stops at the first."""
+    first = [{"$match": condition or {}}, {"$limit": 1}, {"$project": {"_id": 1}}]
+    return any(True for _ in samples._aggregate(post_pipeline=first))
+
+
+def _splitter(settings: RunSettings) -> str:
+    return f"field {settings.split_field!r}" if settings.split_field else "sample tags"
+
+
+def split_notes(samples: Any, chosen: Any, settings: RunSettings) -> list[str]:
+    """What the split leaves out, and what it takes in though nobody said so."""
+    total, count, by = samples.count(), chosen.count(), _splitter(settings)
+    notes = []
+    if count < total:
+        why = "held-out images are never weighted" if settings.weighs else "one split is mined at a time"
+        notes.append(
+            f"{total - count} of {total} samples are not of split {settings.mine_split!r} by {by}, so they are left out: "
+            f"{why}"
+        )
+    unsaid = views.without_split(chosen, settings.split_field).count() if settings.weighs else 0
+    if unsaid:
+        notes.append(f"{unsaid} of {count} samples name no split by {by}: they count as train")
+    if not settings.weighs:
+        notes.append("this run monitors a held-out split: it writes no weights and tags no samples")
+    return notes

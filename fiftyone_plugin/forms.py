@@ -1,0 +1,214 @@
+"""Inputs that the operators share, made from the settings' own metadata.
+
+``resolve_input`` runs at every keystroke: everything here looks at the schema, at names of runs, or for one sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators.types as types
+
+from hnm_core import MiningSettings
+from hnm_core.strategies import strategy_names
+
+from . import checks, exports, runs
+from .settings import SPLITS, RunSettings
+
+JSON_HINT = 'JSON, such as {"car": 0.7}'
+
+
+def fields(ctx: Any, inputs: types.Object) -> bool:
+    """Ask for the two fields; False if the dataset has no two, and the form says so."""
+    found = checks.detection_fields(ctx.dataset)
+    if len(found) < 2:
+        labels = ctx.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Label)
+        names = ", ".join(f"{name} ({field.document_type.__name__})" for name, field in labels.items())
+        refuse(
+            inputs,
+            f"mining needs two fields of type Detections, predictions and ground truth; {ctx.dataset.name!r} has "
+            f"{names or 'no label field'}",
+        )
+        return False
+    pred_field, gt_field = guess_fields(found)
+    choose(inputs, "pred_field", found, pred_field, "Predictions", "Field with the detector's boxes and confidences")
+    choose(inputs, "gt_field", found, gt_field, "Ground truth", "Field with the true boxes")
+    return True
+
+
+def guess_fields(found: list[str]) -> tuple[str, str]:
+    """Which of the fields looks like predictions, and which like ground truth, by their names."""
+    truths = [name for name in found if any(word in name.lower() for word in ("truth", "gt", "label", "annot"))]
+    gt_field = truths[0] if truths else found[0]
+    others = [name for name in found if name != gt_field]
+    pred = [name for name in others if any(word in name.lower() for word in ("pred", "det", "model", "yolo"))]
+    return (pred or others)[0], gt_field
+
+
+def run_key(ctx: Any, inputs: types.Object) -> None:
+    """Ask for a new key, with a free one to begin with."""
+    free = runs.free_key(ctx.dataset)
+    inputs.str(
+        "run_key",
+        label="Run key",
+        default=free,
+        required=True,
+        description="Name of the run and of the fields it writes",
+    )
+    if ctx.params.get("run_key", free) in runs.keys(ctx.dataset):
+        inputs.bool("overwrite", label="Replace the run of this name", default=False)
+
+
+def split(ctx: Any, inputs: types.Object) -> None:
+    """Ask for the split to mine."""
+    choices = types.RadioGroup(orientation="horizontal")
+    for name in SPLITS:
+        choices.add_choice(name, label=name if name == "train" else f"{name} (monitor only)")
+    inputs.enum(
+        "mine_split",
+        choices.values(),
+        default="train",
+        label="Split",
+        description="Samples without a split count as train; val and test are never weighted",
+        view=choices,
+    )
+
+
+def engine(ctx: Any, inputs: types.Object) -> None:
+    """Ask for the engine's settings: the main ones, and all others on demand."""
+    knobs = dataclasses.fields(MiningSettings)
+    defaults = MiningSettings()
+    for knob in knobs:
+        if knob.metadata.get("main"):
+            _knob(inputs, knob, getattr(defaults, knob.name))
+    inputs.bool("show_advanced", label="More settings", default=False, view=types.SwitchView())
+    if not ctx.params.get("show_advanced"):
+        return
+    texts = [name for name in ctx.dataset.get_field_schema(ftype=fo.StringField) if name != "filepath"]
+    if texts:
+        what = "Field that names each sample's split, instead of the tags train, val and test"
+        choose(inputs, "split_field", texts, None, "Split field", what, required=False)
+    inputs.str("classes", label="Classes", required=False, description="Mine these classes alone, such as car, truck")
+    hint = 'Prediction class to truth class, JSON such as {"person": "pedestrian"}'
+    inputs.str("class_map", label="Class map", required=False, description=hint)
+    for knob in knobs:
+        if not knob.metadata.get("main"):
+            _knob(inputs, knob, getattr(defaults, knob.name))
+
+
+def check(ctx: Any, inputs: types.Object) -> None:
+    """Say why this form can't be sent as it stands, in the words of the error that Python would raise."""
+    pred_field, gt_field = guess_fields(checks.detection_fields(ctx.dataset))
+    guessed = {"pred_field": pred_field, "gt_field": gt_field, "run_key": runs.free_key(ctx.dataset)}
+    try:
+        settings = RunSettings.from_params(guessed | ctx.params)
+        runs.check_new(ctx.dataset, settings, overwrite=bool(ctx.params.get("overwrite")))
+        checks.check_minable(ctx.target_view(require_flat=True), settings)
+    except ValueError as error:
+        refuse(inputs, str(error))
+
+
+def existing_run(ctx: Any, inputs: types.Object, *, name: str = "run_key") -> bool:
+    """Ask for one of the runs; False if there is none, and the form says so."""
+    keys = runs.keys(ctx.dataset)
+    if not keys:
+        refuse(inputs, f"{ctx.dataset.name!r} has no mining run yet: mine first (Mine hard negatives)")
+        return False
+    choose(inputs, name, keys, keys[-1] if len(keys) == 1 else None, "Run", "The mining run")
+    return True
+
+
+def refuse(inputs: types.Object, sentence: str) -> None:
+    """Show a sentence and bar the form from being sent."""
+    problem = inputs.view("problem", types.Warning(label="This can't be run yet", description=sentence))
+    problem.invalid = True
+    problem.error_message = sentence
+
+
+def choose(
+    inputs: types.Object,
+    name: str,
+    values: Iterable[str],
+    default: str | None,
+    label: str,
+    description: str,
+    *,
+    required: bool = True,
+) -> None:
+    """Ask for one of some names."""
+    choices = types.DropdownView()
+    for value in values:
+        choices.add_choice(value, label=value)
+    inputs.enum(
+        name,
+        choices.values(),
+        default=default,
+        label=label,
+        description=description,
+        required=required,
+        view=choices,
+    )
+
+
+def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
+    """The input of one engine setting, by the type of its default and its metadata."""
+    facts = knob.metadata
+    texts = {"label": facts["label"], "description": facts["help"]}
+    if knob.name == "strategy":
+        choose(inputs, knob.name, strategy_names(), default, **texts)
+    elif "choices" in facts:
+        choices = types.AutocompleteView(multiple=True, allow_user_input=False, allow_duplicates=False)
+        for value in facts["choices"]:
+            choices.add_choice(value, label=value)
+        inputs.list(knob.name, types.String(), default=list(default), view=choices, **texts)
+    elif isinstance(default, Mapping):
+        inputs.str(knob.name, **texts | {"description": f"{facts['help']}. {JSON_HINT}"}, required=False)
+    elif isinstance(default, bool):
+        inputs.bool(knob.name, default=default, **texts)
+    else:
+        number = inputs.int if isinstance(default, int) else inputs.float
+        number(knob.name, min=facts["low"], max=facts["high"], default=default, **texts)
+
+
+def output_dir(ctx: Any, inputs: types.Object) -> None:
+    """Ask for a folder to export into, in the words of the machine that runs FiftyOne."""
+    what = "A new or empty folder on the machine that runs FiftyOne"
+    inputs.str("output_dir", label="Output folder", required=True, description=what)
+
+
+def check_export(ctx: Any, inputs: types.Object) -> None:
+    """Say why this export can't be made."""
+    key, folder = ctx.params.get("run_key"), ctx.params.get("output_dir")
+    try:
+        if key:
+            exports.check_weighted(runs.settings_of(ctx.dataset, key))
+        if folder:
+            exports.check_output_dir(folder)
+    except (ValueError, FileExistsError) as error:
+        refuse(inputs, str(error))
+
+
+def report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
+    """Show a mining's report and warnings."""
+    notes(outputs, outcome["warnings"])
+    outputs.md(f"```\n{outcome['summary']}\n```", name="summary")
+
+
+def export_report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
+    """Show what was exported and where."""
+    notes(outputs, outcome["warnings"])
+    images = ", ".join(f"{count} {split}" for split, count in outcome["images"].items())
+    outputs.md(
+        f"{images} images, {outcome['train_entries']} entries in `train.txt`.\n\nTrain with\n"
+        f"```\nyolo train data={outcome['data_yaml']}\n```",
+        name="summary",
+    )
+
+
+def notes(outputs: types.Object, sentences: Iterable[str]) -> None:
+    """Show sentences one above the other."""
+    for number, sentence in enumerate(sentences):
+        outputs.view(f"note_{number}", types.Notice(label=sentence))

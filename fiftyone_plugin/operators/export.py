@@ -1,0 +1,54 @@
+"""Export weighted subset: the train split on disk, hard images more often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+import fiftyone.operators.types as types
+
+from .. import exports, forms
+
+
+class ExportWeightedSubset(foo.Operator):
+    """Write the images and labels of a run, with its weights, as a data set that Ultralytics trains on."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists this operator."""
+        return foo.OperatorConfig(
+            name="export_weighted_subset",
+            label="Export weighted subset",
+            description="Write the train split with its sample weights, ready for training",
+            icon="/assets/export.svg",
+            dynamic=True,
+            allow_delegated_execution=True,
+            view_target=False,
+        )
+
+    def __call__(self, samples: Any, run_key: str, output_dir: str, **options: Any) -> dict[str, Any]:
+        """Export from Python; ``only_hard`` keeps the hard images alone, ``media`` is ``copy`` or ``symlink``."""
+        return exports.export(samples._root_dataset, run_key, output_dir, **options)
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if forms.existing_run(ctx, inputs):
+            forms.output_dir(ctx, inputs)
+            what = "Leave out the images without hard negatives; training on these alone forgets the rest"
+            inputs.bool("only_hard", label="Hard images only", default=False, description=what)
+            forms.choose(inputs, "media", exports.MEDIA, exports.MEDIA[0], "Images", "Copy the images, or link to them")
+            forms.check_export(ctx, inputs)
+        return types.Property(inputs, view=types.View(label="Export weighted subset"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        """Export, and tell how far it has come."""
+        names = ("run_key", "output_dir", "only_hard", "media")
+        given = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
+        return exports.export(ctx.dataset, progress=ctx.set_progress, **given)
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        """What was written and where."""
+        outputs = types.Object()
+        forms.export_report(outputs, ctx.results)
+        return types.Property(outputs, view=types.View(label="Export finished"))

@@ -1,0 +1,3 @@
+"""The panels that FiftyOne gets to know."""
+
+PANELS: list[type] = []

@@ -1,0 +1,273 @@
+"""The record of a mining run in the dataset: what was asked, what was found, what was written, how it is undone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import fiftyone.core.runs as fr
+import numpy as np
+
+import hnm_core
+from hnm_core import MiningResult
+
+from . import writeback
+from .bridge import Tables, ids_of
+from .settings import RunSettings, check_key
+from .writeback import Tagged
+
+METHOD = "hard_negative_mining"
+"""What the runs of this plugin are called in ``dataset.list_runs(method=...)``."""
+
+
+class MiningRunConfig(fr.RunConfig):
+    """What a run was asked, and the fields that it owns.
+
+    Attributes:
+        pred_field: field of the predictions.
+        gt_field: field of the ground truth.
+        mine_split: the split that was mined.
+        settings: every setting, as JSON text: class names may hold dots, which MongoDB's keys may not.
+        engine_version: version of the engine.
+        fields: every field that the run wrote.
+        finished: False while it is being written, and for ever if the writer was killed.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"method": METHOD, "finished": False, **kwargs})
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> MiningRunConfig:
+        """The config of a run that is about to be written."""
+        return cls(
+            pred_field=settings.pred_field,
+            gt_field=settings.gt_field,
+            mine_split=settings.mine_split,
+            settings=json.dumps(settings.as_dict()),
+            engine_version=hnm_core.__version__,
+            fields=list(writeback.fields_of(settings.run_key, settings)),
+        )
+
+
+class MiningRun(fr.Run):
+    """Knows which fields and tags a run has put into the dataset, and takes them away again."""
+
+    def get_fields(self, samples: Any, key: str) -> list[str]:
+        """The fields that were read and written."""
+        return [self.config.pred_field, self.config.gt_field, *self.config.fields]
+
+    def rename(self, samples: Any, key: str, new_key: str) -> None:
+        """Rename every field of the run with it."""
+        dataset = samples._root_dataset
+        settings = settings_of(dataset, key)
+        renamed = {**settings.as_dict(), "run_key": check_key(new_key)}
+        mapping = {path: _renamed(path, key, new_key) for path in self.config.fields if dataset.get_field(path)}
+        dataset.rename_sample_fields(mapping)
+        self.config.fields = list(mapping.values())
+        self.config.settings = json.dumps(renamed)
+        self.update_run_config(dataset, key, self.config)
+
+    def cleanup(self, samples: Any, key: str) -> None:
+        """Remove the fields that the run wrote, and its tags where no other run holds them."""
+        dataset = samples._root_dataset
+        writeback.erase(dataset, self.config.fields)
+        mine, theirs = _tagged(dataset, [key]), _tagged(dataset, [k for k in keys(dataset) if k != key])
+        alone = Tagged(*(sorted(set(a) - set(b)) for a, b in zip(mine, theirs, strict=True)))
+        writeback.untag(dataset, alone, [self.config.pred_field, self.config.gt_field])
+
+
+class MiningRunResults(fr.RunResults):
+    """What a run found.
+
+    Attributes:
+        report: the report's ``as_dict()``.
+        summary: the report as text.
+        warnings: what the user should know about the data that was read, in sentences.
+        objects: parallel lists over the confident predictions and the missed truths: ``label_id, sample_id, side,
+            error, type, confidence, iou, difficulty, label, hard``; ``type`` is empty for what was not mined.
+        images: parallel lists over the mined samples: ``sample_id, repeats, hard``.
+        tagged_samples: ids of the samples that this run tagged.
+        tagged_labels: ids of the labels that this run tagged.
+    """
+
+
+def record(
+    samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, *, overwrite: bool = False
+) -> None:
+    """Write a run into the dataset: the record first, so that whatever follows can be undone even after a crash.
+
+    Args:
+        samples: the dataset or view that was mined.
+        tables: what was read.
+        result: what was mined.
+        settings: what was asked.
+        overwrite: replace an existing run of this key, entirely.
+
+    Raises:
+        ValueError: if the key is taken.
+    """
+    dataset, key = samples._root_dataset, settings.run_key
+    check_new(dataset, settings, overwrite=overwrite)
+    if key in keys(dataset):
+        delete(dataset, key)
+    config = MiningRunConfig.of(settings)
+    samples.register_run(key, config)
+    try:
+        samples.save_run_results(key, _results(samples, tables, result, settings, config), cache=False)
+        writeback.save(dataset, tables, result, settings)
+        config.finished = True
+        MiningRun.update_run_config(dataset, key, config)
+    except BaseException:  # a keyboard interrupt too must leave a clean dataset
+        delete(dataset, key)
+        raise
+
+
+def check_new(dataset: Any, settings: RunSettings, *, overwrite: bool = False) -> None:
+    """Refuse a key whose run or fields exist.
+
+    Raises:
+        ValueError: saying what stands in the way.
+    """
+    key = settings.run_key
+    another = f"choose another run_key, such as {free_key(dataset)!r}"
+    own: Iterable[str] = ()
+    if key in dataset.list_runs():
+        if key not in keys(dataset):
+            raise ValueError(f"run {key!r} exists and was not made by this plugin: {another}")
+        if not overwrite:
+            raise ValueError(f"run {key!r} exists: {another}, or set overwrite to replace it")
+        own = dataset.get_run_info(key).config.fields
+    for path in writeback.fields_of(key, settings):
+        if path not in own and dataset.get_field(path) is not None:
+            raise ValueError(f"field {path!r} exists and belongs to no mining run: {another}")
+
+
+def keys(dataset: Any) -> list[str]:
+    """The keys of this plugin's runs."""
+    return list(dataset.list_runs(method=METHOD))
+
+
+def free_key(dataset: Any, stem: str = "hard_negatives") -> str:
+    """The first key of the stem, then with a number, that no run has."""
+    taken = set(dataset.list_runs())
+    names = (stem if n == 1 else f"{stem}_{n}" for n in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def check_key_exists(dataset: Any, key: str | None) -> str:
+    """The key itself, if a run of this plugin has it.
+
+    Raises:
+        ValueError: naming the runs that exist.
+    """
+    existing = keys(dataset)
+    if key in existing:
+        return str(key)
+    names = ", ".join(map(repr, existing))
+    cure = f"runs are {names}" if names else "there is none yet, so mine first (mine_hard_negatives)"
+    raise ValueError(f"dataset {dataset.name!r} has no mining run {key!r}: {cure}")
+
+
+def settings_of(dataset: Any, key: str) -> RunSettings:
+    """The settings of a finished or unfinished run."""
+    return RunSettings.from_params(json.loads(dataset.get_run_info(check_key_exists(dataset, key)).config.settings))
+
+
+def load(dataset: Any, key: str) -> tuple[RunSettings, MiningRunResults]:
+    """Settings and results of a finished run.
+
+    Raises:
+        ValueError: if there is no such run, or its writer was killed midway.
+    """
+    settings = settings_of(dataset, key)
+    if not dataset.get_run_info(key).config.finished:
+        raise ValueError(f"run {key!r} was interrupted while it was written: delete it, then mine again")
+    return settings, dataset.load_run_results(key, cache=False, load_view=False)
+
+
+def delete(dataset: Any, key: str) -> list[str]:
+    """Undo a run: its fields, its tags where no other run holds them, its record. Returns the fields removed.
+
+    FiftyOne's own ``delete_run`` forgets the record even if the cleanup fails; here the record outlives a failure, so
+    that it can be tried again.
+    """
+    config = dataset.get_run_info(check_key_exists(dataset, key)).config
+    MiningRun(config).cleanup(dataset, key)
+    dataset.delete_run(key, cleanup=False)
+    return list(config.fields)
+
+
+def _results(
+    samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, config: MiningRunConfig
+) -> MiningRunResults:
+    dataset = samples._root_dataset
+    wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
+    held = _tagged(dataset, [key for key in keys(dataset) if key != settings.run_key])
+    ours = [[i for i in a if i not in set(b) - set(c)] for a, b, c in zip(wanted, before, held, strict=True)]
+    return MiningRunResults(
+        samples,
+        config,
+        settings.run_key,
+        report=result.report.as_dict(),
+        summary=str(result.report),
+        warnings=list(tables.warnings),
+        objects=_objects(tables, result),
+        images=_images(tables, result),
+        tagged_samples=ours[0],
+        tagged_labels=ours[1],
+    )
+
+
+def _images(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
+    """What an export needs of every image, beside the fields of the sample."""
+    return {
+        "sample_id": list(map(str, tables.sample_ids)),
+        "repeats": result.repeats.tolist(),
+        "hard": result.hard_images.tolist(),
+    }
+
+
+def _objects(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
+    """The columns that the panel draws, of every object that counts in the report."""
+    predictions = _columns("prediction", tables.predictions, result, result.prediction_error != "below_threshold")
+    missed = ~np.isin(result.truth_error, ("true_positive", "ignored"))
+    truths = _columns("truth", tables.truth, result, missed)
+    return {name: predictions[name] + truths[name] for name in predictions}
+
+
+def _columns(side: str, table: hnm_core.Detections, result: MiningResult, rows: np.ndarray) -> dict[str, list[Any]]:
+    def of(name: str) -> Any:
+        return getattr(result, f"{side}_{name}")[rows]
+
+    n = int(rows.sum())
+    difficulty = of("difficulty").astype(object)
+    difficulty[of("difficulty") != of("difficulty")] = None  # NaN is no JSON
+    return {
+        "label_id": list(map(str, ids_of(table)[rows])),
+        "sample_id": np.array(table.images, dtype=object)[table.image[rows]].tolist(),
+        "side": [side] * n,
+        "error": of("error").tolist(),
+        "type": of("type").tolist(),
+        "confidence": [None] * n if table.score is None else table.score[rows].tolist(),
+        "iou": of("iou").tolist(),
+        "difficulty": difficulty.tolist(),
+        "label": np.array(table.classes, dtype=object)[table.label[rows]].tolist(),
+        "hard": of("hard").tolist(),
+    }
+
+
+def _tagged(dataset: Any, run_keys: Iterable[str]) -> Tagged:
+    """What these runs say they tagged; a run without results has tagged nothing yet."""
+    tagged = Tagged([], [])
+    for key in run_keys:
+        results = dataset.load_run_results(key, cache=False, load_view=False)
+        if results is not None:
+            tagged.samples.extend(results.tagged_samples)
+            tagged.labels.extend(results.tagged_labels)
+    return tagged
+
+
+def _renamed(path: str, key: str, new_key: str) -> str:
+    head, dot, leaf = path.rpartition(".")
+    return f"{head}{dot}{new_key}{leaf[len(key) :]}"

@@ -1,0 +1,147 @@
+"""What one mining run is asked to do: the fields to read, the key to write under, and the engine's own settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from hnm_core import MiningSettings
+
+SPLITS = ("train", "val", "test")
+"""The splits a run can mine. Only ``train`` is ever weighted."""
+
+NOT_SETTINGS = frozenset({"overwrite", "show_advanced", "view_target", "custom_view_target", "delegate"})
+"""What operator calls carry beside the settings: actions, and the state of the form."""
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to mine a dataset; :meth:`from_params` makes it from what the App or a Python call sends.
+
+    Attributes:
+        pred_field: field of type Detections that holds the predictions.
+        gt_field: field of type Detections that holds the ground truth.
+        run_key: name of the run, and the beginning of every field that it writes.
+        mine_split: ``train`` (samples of no held-out split), ``val`` or ``test``; the latter two only to monitor.
+        split_field: sample field that names the split; None takes the sample tags ``train``, ``val``, ``test``.
+        class_map: prediction class → ground truth class, for detectors that name things otherwise.
+        classes: mine these classes alone; empty for all.
+        engine: every knob of mining itself.
+    """
+
+    pred_field: str
+    gt_field: str
+    run_key: str
+    mine_split: str = "train"
+    split_field: str | None = None
+    class_map: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    engine: MiningSettings = field(default_factory=MiningSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made of."""
+        check_key(self.run_key)
+        if self.pred_field == self.gt_field:
+            raise ValueError(
+                f"pred_field and gt_field are both {self.pred_field!r}: mining compares predictions with ground truth, "
+                f"so name two fields"
+            )
+        if self.mine_split not in SPLITS:
+            raise ValueError(f"mine_split must be one of {', '.join(SPLITS)}, got {self.mine_split!r}")
+        wrong = [name for pair in self.class_map.items() for name in pair if not isinstance(name, str)]
+        if wrong:
+            raise ValueError(f"class_map must map prediction class names to truth class names, got {wrong[0]!r}")
+
+    @property
+    def weighs(self) -> bool:
+        """Whether this run may weight samples: held-out splits are only looked at."""
+        return self.mine_split == "train"
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> RunSettings:
+        """Settings from an operator's parameters, flat as forms send them.
+
+        FiftyOne applies a form's defaults in the App only, so they are applied here again: what is absent, None or
+        an empty text keeps its default. Mappings and lists may be JSON text.
+
+        Raises:
+            ValueError: if a required name is missing, a name is unknown or a value unfit.
+        """
+        given = {k: v for k, v in params.items() if v is not None and v != "" and k not in NOT_SETTINGS}
+        missing = [name for name in ("pred_field", "gt_field", "run_key") if name not in given]
+        if missing:
+            raise ValueError(f"mining needs pred_field, gt_field and run_key; missing: {', '.join(missing)}")
+        own = {f.name for f in fields(cls)} - {"engine"}
+        knobs = {f.name for f in fields(MiningSettings)}
+        unknown = sorted(set(given) - own - knobs)
+        if unknown:
+            raise ValueError(f"no such setting: {', '.join(unknown)}; settings are {', '.join(sorted(own | knobs))}")
+        for name in ("class_map", "class_confidence", "class_iou"):
+            if name in given:
+                given[name] = as_mapping(name, given[name])
+        if "classes" in given:
+            given["classes"] = as_names("classes", given["classes"])
+        engine = MiningSettings.from_dict({k: v for k, v in given.items() if k in knobs})
+        return cls(**{k: v for k, v in given.items() if k in own}, engine=engine)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting, flat and JSON-clean: what :meth:`from_params` takes."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "engine"}
+        return {**own, "class_map": dict(self.class_map), "classes": list(self.classes), **self.engine.as_dict()}
+
+
+def check_key(key: Any) -> str:
+    """The key itself, if it can begin a field's name.
+
+    Raises:
+        ValueError: if it is no ASCII identifier; the message suggests one.
+    """
+    if isinstance(key, str) and _KEY.fullmatch(key):
+        return key
+    better = re.sub(r"[^A-Za-z0-9_]+", "_", str(key)).strip("_")
+    better = f"run_{better}" if not better or better[0].isdigit() else better
+    raise ValueError(
+        f"run_key {key!r} can't begin a field name: take letters, digits and underscores, no digit first, such as "
+        f"{better!r}"
+    )
+
+
+def as_mapping(name: str, value: Any) -> dict[str, Any]:
+    """A mapping given as such or as JSON text.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    read = _from_json(value, "{")
+    if not isinstance(read, Mapping):
+        raise ValueError(f'{name} must be a mapping of class names, in the form as {{"car": ...}}, got {value!r}')
+    return dict(read)
+
+
+def as_names(name: str, value: Any) -> tuple[str, ...]:
+    """Names given as a sequence, as a JSON list or as text with commas between.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    read = _from_json(value, "[")
+    if isinstance(read, str):
+        read = [part.strip() for part in read.split(",") if part.strip()]
+    if not isinstance(read, (list, tuple, set, frozenset)) or not all(isinstance(item, str) for item in read):
+        raise ValueError(f"{name} must be class names, in the form as car, truck, got {value!r}")
+    return tuple(dict.fromkeys(sorted(read) if isinstance(read, (set, frozenset)) else read))
+
+
+def _from_json(value: Any, bracket: str) -> Any:
+    """JSON text read, if it begins with the bracket: a class may well be called ``3``."""
+    if not isinstance(value, str) or not value.lstrip().startswith(bracket):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
