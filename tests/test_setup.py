@@ -132,3 +132,11 @@ def test_an_installation_that_is_up_to_date_is_left_alone(fresh: Path) -> None:
     assert make(fresh, "--question", "install").returncode == 0
     os.utime(fresh / "pyproject.toml", (4e9, 4e9))
     assert make(fresh, "--question", "install").returncode == 1
+
+
+def test_fiftyone_finds_the_plugins_requirements_met() -> None:
+    import fiftyone.plugins as fop
+
+    assert fop.load_plugin_requirements(MANIFEST["name"]) == ["numpy>=1.23", "pyarrow>=14"]
+    fop.ensure_plugin_compatibility(MANIFEST["name"], error_level=0)
+    fop.ensure_plugin_requirements(MANIFEST["name"], error_level=0)
