@@ -1,0 +1,119 @@
+"""The demo's data, from nothing to a FiftyOne dataset: images made, a detector's predictions, both read in."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fiftyone_plugin.demo.digits import make_digits
+from hnm_core import Detections
+from hnm_core.boxes import xyxy_to_xywh
+from hnm_core.io import read_yolo
+
+WEIGHTS = Path(__file__).with_name("digits.pt")
+SPLITS = ("train", "val", "test")
+LEAST_CONFIDENCE = 0.01
+SIZE = 192
+STAMP = "made.json"
+
+Say = Callable[[str], None]
+
+
+def prepare_digits(folder: Path, images: int, seed: int, say: Say = print) -> Path:
+    """Images, labels and the bundled detector's predictions, made anew only where something changed.
+
+    Args:
+        folder: gets ``digits/`` (a YOLO data set), ``predictions/SPLIT/labels/`` and ``made.json``, which says of what
+            they were made.
+        images: how many in all splits.
+        seed: another seed, another set.
+        say: told what is going on.
+
+    Returns:
+        The path of ``data.yaml``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {"images": images, "seed": seed, "weights": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()}
+    data, stamp = folder / "digits" / "data.yaml", folder / STAMP
+    if stamp.exists() and data.exists() and json.loads(stamp.read_text()) == asked:
+        say(f"Digits on photographs: {images} images in {data.parent}, as made before")
+        return data
+    stamp.unlink(missing_ok=True)
+    say(f"Making {images} images: handwritten digits on photographs, of which 3 and 7 are to be found …")
+    data = make_digits(data.parent, images, seed=seed, size=SIZE)
+    say(f"Predicting with the bundled detector, down to confidence {LEAST_CONFIDENCE} …")
+    predict(data, folder / "predictions")
+    stamp.write_text(json.dumps(asked) + "\n")
+    return data
+
+
+def predict(data: Path, into: Path) -> None:
+    """Run the bundled detector over all splits and keep what it says as YOLO text files."""
+    from ultralytics import YOLO
+
+    shutil.rmtree(into, ignore_errors=True)
+    for split in SPLITS:
+        results = YOLO(str(WEIGHTS)).predict(
+            str(data.parent / "images" / split),
+            **{"stream": True, "conf": LEAST_CONFIDENCE, "imgsz": SIZE, "batch": 32, "device": "cpu"},
+            **{"save_txt": True, "save_conf": True, "project": str(into.resolve()), "name": split, "verbose": False},
+        )
+        for _ in results:  # writing is what we are after
+            pass
+
+
+def load_digits(data: Path, predictions: Path, name: str) -> Any:
+    """The data set with its predictions as a FiftyOne dataset, splits as tags."""
+    import fiftyone as fo
+
+    dataset = fo.Dataset(name, overwrite=True)
+    samples = []
+    for split in SPLITS:
+        found, truth = read_yolo(data, split, predictions=predictions / split / "labels")
+        by_image = [_labels_by_image(table) for table in (found, truth)]
+        samples += [
+            fo.Sample(path, tags=[split], predictions=predicted, ground_truth=true)
+            for path, predicted, true in zip(truth.images, *by_image, strict=True)
+        ]
+    dataset.default_classes = list(truth.classes)
+    dataset.add_samples(samples, progress=False)
+    return dataset
+
+
+def load_quickstart(name: str) -> Any:
+    """FiftyOne's own quickstart, from its zoo; the first time it is downloaded.
+
+    Its samples are all tagged ``validation``, and a held-out split is never weighted; in this demo they stand for the
+    images one trains on, so the tag is taken off.
+    """
+    import fiftyone.zoo as foz
+
+    dataset = foz.load_zoo_dataset("quickstart", dataset_name=name, drop_existing_dataset=True, progress=False)
+    dataset.untag_samples("validation")
+    return dataset
+
+
+def _labels_by_image(table: Detections) -> list[Any]:
+    """A ``fo.Detections`` per image of the table."""
+    import fiftyone as fo
+
+    boxes = xyxy_to_xywh(table.xyxy).tolist()
+    scores = [None] * len(table) if table.score is None else table.score.tolist()
+    order = np.argsort(table.image, kind="stable")
+    edges = np.searchsorted(table.image[order], np.arange(len(table.images) + 1))
+    return [
+        fo.Detections(
+            detections=[
+                fo.Detection(label=table.classes[table.label[row]], bounding_box=boxes[row], confidence=scores[row])
+                for row in order[start:end]
+            ]
+        )
+        for start, end in itertools.pairwise(edges)
+    ]
