@@ -109,7 +109,7 @@ def class_repeat_factors(truth: Detections, threshold: float) -> NDArray[np.floa
     pairs = np.unique(truth.image * max(k, 1) + truth.label)
     image, label = np.divmod(pairs, max(k, 1))
     share = np.bincount(label, minlength=k) / max(n, 1)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # classes of no image, whose factor nobody asks for
         factor = np.maximum(1.0, np.sqrt(threshold / share))
     out = np.ones(n)
     np.maximum.at(out, image, factor[label])
@@ -117,10 +117,11 @@ def class_repeat_factors(truth: Detections, threshold: float) -> NDArray[np.floa
 
 
 def round_to_repeats(weights: NDArray[np.float64], seed: int = 0) -> NDArray[np.int64]:
-    """Whole numbers of draws with the weights as their expectation, by systematic sampling.
+    """Whole numbers of draws with the weights as their expectation, by systematic sampling in a random order.
 
     One random offset u: repeats are the whole numbers that the running sum of the weights, shifted by u, steps over.
-    Each is ⌊w⌋ or ⌈w⌉, and their sum is round(Σw).
+    Each is ⌊w⌋ or ⌈w⌉, and their sum is Σw rounded (a half down). What that rounding adds or takes falls on all
+    weights alike: hence the random order, without which it would fall on the images at the same places every time.
 
     Args:
         weights: ``(images,)`` ≥ 1.
@@ -131,13 +132,15 @@ def round_to_repeats(weights: NDArray[np.float64], seed: int = 0) -> NDArray[np.
         np.int64(5)
     """
     weights = np.asarray(weights, dtype=np.float64)
-    whole = np.floor(weights)
-    part = weights - whole
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(weights))
+    repeats = np.floor(weights)
+    part = (weights - repeats)[order]
     rest = part.sum() - math.floor(part.sum())
     low, high = (1.0 - rest, 1.0) if rest > 0.5 else (0.0, 1.0 - rest)
-    offset = np.random.default_rng(seed).uniform(low, high)
-    steps = np.floor(np.cumsum(part) + offset)
-    return (whole + np.diff(steps, prepend=0.0)).astype(np.int64)
+    steps = np.floor(np.cumsum(part) + rng.uniform(low, high))
+    repeats[order] += np.diff(steps, prepend=0.0)
+    return repeats.astype(np.int64)
 
 
 def _hardest(scores: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
@@ -179,17 +182,22 @@ def _keep_effective(
         flat = weights**power
         return flat, round_to_repeats(flat, settings.seed)
 
-    def holds(power: float) -> bool:
-        return all(effective_sample_size(w) >= settings.effective_sample_floor for w in flattened(power))
+    def holds(made: tuple[NDArray[np.float64], NDArray[np.int64]]) -> bool:
+        return all(effective_sample_size(w) >= settings.effective_sample_floor for w in made)
 
-    if holds(1.0):
-        return flattened(1.0)
-    low, high = 0.0, 1.0
+    made = flattened(1.0)
+    if holds(made):
+        return made
+    low, high, best = 0.0, 1.0, flattened(0.0)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        made = flattened(middle)
+        if holds(made):
+            low, best = middle, made
+        else:
+            high = middle
     notes.append(
         f"weights raised to the power {low:.2f}: effective sample size kept at "
         f"{settings.effective_sample_floor:.0%} of the images"
     )
-    return flattened(low)
+    return best

@@ -10,12 +10,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from hnm_core import Detections
 
 Row = tuple[Any, ...]
 Tables = tuple[Detections, Detections]
+
+patient = settings(deadline=None, derandomize=True)
+"""For tests of properties: the same examples every time, on a busy machine too."""
 
 CROWD = "crowd"
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from hnm_core import Detections, MiningSettings, classify_errors, match_detections
 from hnm_core.boxes import xywh_to_xyxy, xyxy_to_xywh
 from hnm_core.io import read_coco
 from hnm_core.taxonomy import ROW_NAMES
-from tests.scenes import CROWD, FAR, HERE, Tables, high, random_scene, scene, scenes
+from tests.scenes import CROWD, FAR, HERE, Tables, high, patient, random_scene, scene, scenes
 
 IOU_THRESHOLDS = (0.5, 0.75)
 SHARED = [
@@ -63,7 +63,7 @@ def all_ious(predictions: Detections, truth: Detections) -> list[list[float]]:
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
 @pytest.mark.parametrize("iou_threshold", [0.1, 0.5, 1.0])
-@settings(max_examples=100, deadline=None)
+@patient
 @given(tables=scenes())
 def test_matches_are_those_of_brute_force(tables: Tables, iou_threshold: float, class_agnostic: bool) -> None:
     chosen = MiningSettings(iou_threshold=iou_threshold, class_agnostic=class_agnostic)
@@ -71,7 +71,7 @@ def test_matches_are_those_of_brute_force(tables: Tables, iou_threshold: float, 
     assert (matches.matched.tolist(), matches.on_crowd.tolist()) == brute_force(*tables, chosen)
 
 
-@settings(max_examples=100, deadline=None)
+@patient
 @given(tables=scenes())
 def test_nearest_boxes_are_those_of_brute_force(tables: Tables) -> None:
     predictions, truth = tables
