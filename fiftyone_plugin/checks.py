@@ -80,7 +80,7 @@ def split_notes(samples: Any, chosen: Any, settings: RunSettings) -> list[str]:
     if count < total:
         why = "held-out images are never weighted" if settings.weighs else "one split is mined at a time"
         notes.append(
-            f"{total - count} of {total} samples are not of split {settings.mine_split!r} by {by}, so they are left out: "
+            f"{total - count} of {total} samples are not of split {settings.mine_split!r} by {by}, so they stay out: "
             f"{why}"
         )
     unsaid = views.without_split(chosen, settings.split_field).count() if settings.weighs else 0

@@ -76,7 +76,7 @@ def check_weighted(settings: RunSettings) -> None:
     """
     if not settings.weighs:
         raise ValueError(
-            f"run {settings.run_key!r} monitors split {settings.mine_split!r} and has no weights, since held-out images "
+            f"run {settings.run_key!r} monitors split {settings.mine_split!r} and has no weights; held-out images "
             f"are never weighted: export a run that mined train"
         )
 

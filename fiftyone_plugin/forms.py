@@ -71,6 +71,7 @@ def split(ctx: Any, inputs: types.Object) -> None:
         "mine_split",
         choices.values(),
         default="train",
+        required=False,
         label="Split",
         description="Samples without a split count as train; val and test are never weighted",
         view=choices,
@@ -135,7 +136,6 @@ def choose(
     default: str | None,
     label: str,
     description: str,
-    *,
     required: bool = True,
 ) -> None:
     """Ask for one of some names."""
@@ -156,7 +156,7 @@ def choose(
 def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
     """The input of one engine setting, by the type of its default and its metadata."""
     facts = knob.metadata
-    texts = {"label": facts["label"], "description": facts["help"]}
+    texts = {"label": facts["label"], "description": facts["help"], "required": False}
     if knob.name == "strategy":
         choose(inputs, knob.name, strategy_names(), default, **texts)
     elif "choices" in facts:
@@ -165,7 +165,7 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
             choices.add_choice(value, label=value)
         inputs.list(knob.name, types.String(), default=list(default), view=choices, **texts)
     elif isinstance(default, Mapping):
-        inputs.str(knob.name, **texts | {"description": f"{facts['help']}. {JSON_HINT}"}, required=False)
+        inputs.str(knob.name, **texts | {"description": f"{facts['help']}. {JSON_HINT}"})
     elif isinstance(default, bool):
         inputs.bool(knob.name, default=default, **texts)
     else:

@@ -91,6 +91,18 @@ class MiningRunResults(fr.RunResults):
         tagged_labels: ids of the labels that this run tagged.
     """
 
+    COLUMNS = ("objects", "images", "tagged_samples", "tagged_labels")
+    """Kept as JSON text, since FiftyOne's own encoder walks every single value in Python."""
+
+    def serialize(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is stored."""
+        values = {name: getattr(self, name) for name in self.attributes()}
+        return values | {name: json.dumps(values[name]) for name in self.COLUMNS}
+
+    @classmethod
+    def _from_dict(cls, d: dict[str, Any], samples: Any, config: Any, key: str) -> MiningRunResults:
+        return cls(samples, config, key, **d | {name: json.loads(d[name]) for name in cls.COLUMNS})
+
 
 def record(
     samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, *, overwrite: bool = False
@@ -194,7 +206,7 @@ def delete(dataset: Any, key: str) -> list[str]:
     """
     config = dataset.get_run_info(check_key_exists(dataset, key)).config
     MiningRun(config).cleanup(dataset, key)
-    dataset.delete_run(key, cleanup=False)
+    MiningRun.delete_run(dataset, key, cleanup=False)
     return list(config.fields)
 
 

@@ -37,7 +37,15 @@ class ExportWeightedSubset(foo.Operator):
             forms.output_dir(ctx, inputs)
             what = "Leave out the images without hard negatives; training on these alone forgets the rest"
             inputs.bool("only_hard", label="Hard images only", default=False, description=what)
-            forms.choose(inputs, "media", exports.MEDIA, exports.MEDIA[0], "Images", "Copy the images, or link to them")
+            forms.choose(
+                inputs,
+                "media",
+                exports.MEDIA,
+                exports.MEDIA[0],
+                "Images",
+                "Copy the images, or link to them",
+                required=False,
+            )
             forms.check_export(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Export weighted subset"))
 

@@ -36,7 +36,7 @@ class ViewHardNegatives(foo.Operator):
         """The form."""
         inputs = types.Object()
         if forms.existing_run(ctx, inputs):
-            forms.choose(inputs, "type", views.TYPES, views.TYPES[0], "Show", "Kind of mistake")
+            forms.choose(inputs, "type", views.TYPES, views.TYPES[0], "Show", "Kind of mistake", required=False)
             forms.choose(inputs, "error", ERROR_TYPES, None, "Error", "Only this error type", required=False)
             inputs.float("min_difficulty", label="Minimum difficulty", min=0, max=1, required=False)
             inputs.bool("patches", label="One object a tile", default=False)
