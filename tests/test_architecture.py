@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
-STAIR = (
-    "columns boxes settings matching thresholds taxonomy strategies suspicion pooling weights report charts pipeline rounds"
-).split()
+STAIR = """
+    columns boxes settings matching thresholds taxonomy strategies suspicion pooling weights
+    report charts pipeline rounds
+""".split()
 DOORS = "miner io plots training distributed cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}
 BEHIND_A_DOOR = {
