@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .columns import Detections
 from .matching import Matches, match_detections
-from .pooling import object_shares
+from .pooling import add_shares, object_shares
 from .report import Counts, MiningReport, Weighting, ratio
 from .settings import MiningSettings
 from .strategies import Difficulty, Evidence, score_difficulty
@@ -143,7 +143,7 @@ def mine(predictions: Detections, truth: Detections, settings: MiningSettings | 
     suspicion = prior_suspicion(errors)
 
     objects = _Objects.of(predictions, truth, errors, difficulty, hard, suspicion, settings.use_suspicion)
-    scores = np.bincount(objects.image, objects.share, minlength=len(truth.images)).astype(np.float64)
+    scores = add_shares(objects.image, objects.share, len(truth.images))
     weighed = _weigh(scores, truth, by_key, settings)
     return MiningResult(
         predictions=predictions,
@@ -167,7 +167,7 @@ def mine(predictions: Detections, truth: Detections, settings: MiningSettings | 
 
 @dataclass(frozen=True, eq=False)
 class _Objects:
-    """The mined rows of both tables, one after the other."""
+    """The mined rows of both tables; by error, so that of equally hard ones it is not chance whose share is larger."""
 
     image: NDArray[np.int64]
     code: NDArray[np.int8]
@@ -191,7 +191,9 @@ class _Objects:
         if use_suspicion:
             effective = effective * (1.0 - suspected)
         code = np.concatenate([errors.prediction[hard[0]], errors.truth[hard[1]]])
-        return cls(image, code, suspected, object_shares(image, effective))
+        order = np.argsort(code, kind="stable")
+        image, code, suspected = image[order], code[order], suspected[order]
+        return cls(image, code, suspected, object_shares(image, effective[order]))
 
 
 def _cap(errors: Errors, share: float) -> int:
@@ -208,7 +210,7 @@ def _take_hardest(
     by_key: NDArray[np.int64],
     cap: int,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The hardest candidates within the cap; of equals false positives first, then score, image key, x0, y0."""
+    """The hardest candidates within the cap; of equals false positives first, then score, image key, box."""
     d = np.concatenate([difficulty.prediction, difficulty.truth])
     with np.errstate(invalid="ignore"):
         hard = d > 0
@@ -230,7 +232,7 @@ def _tie_order(
     by_key: NDArray[np.int64],
     rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Order of rows (predictions, then truths, numbered on) that are equally hard."""
+    """Order of rows (predictions, then truths, numbered on) that are equally hard; only twins are left to chance."""
     assert predictions.score is not None  # matching saw to it
     place = np.empty(len(by_key), dtype=np.int64)
     place[by_key] = np.arange(len(by_key))
@@ -238,8 +240,9 @@ def _tie_order(
     other = np.concatenate([~errors.false_positive[mine], np.ones(len(theirs), dtype=bool)])
     score = np.concatenate([predictions.score[mine], np.zeros(len(theirs))])
     image = np.concatenate([predictions.image[mine], truth.image[theirs]])
-    xyxy = np.concatenate([predictions.xyxy[mine], truth.xyxy[theirs]])
-    return np.lexsort((xyxy[:, 1], xyxy[:, 0], place[image], -score, other))
+    label = np.concatenate([predictions.label[mine], truth.label[theirs]])
+    x0, y0, x1, y1 = np.concatenate([predictions.xyxy[mine], truth.xyxy[theirs]]).T
+    return np.lexsort((label, y1, x1, y0, x0, place[image], -score, other))
 
 
 def _weigh(

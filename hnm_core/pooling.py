@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RANK_SHARES", "object_shares", "pool_images"]
+__all__ = ["RANK_SHARES", "add_shares", "object_shares", "pool_images"]
 
 RANK_SHARES = np.array([4.0, 2.0, 1.0]) / 7.0
 """Shares of the hardest, second and third hardest object in their image's score."""
@@ -28,7 +28,16 @@ def pool_images(image: NDArray[np.int64], difficulty: NDArray[np.float64], n_ima
         >>> pool_images(np.array([0, 0, 2]), np.array([0.7, 0.7, 0.35]), 3).round(2).tolist()
         [0.6, 0.0, 0.2]
     """
-    return np.bincount(image, object_shares(image, difficulty), minlength=n_images).astype(np.float64)
+    return add_shares(image, object_shares(image, difficulty), n_images)
+
+
+def add_shares(image: NDArray[np.int64], shares: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
+    """The image scores that the shares of ``(k,)`` objects add up to, ``(n_images,)``.
+
+    Largest first: added in another order they may differ in the last bit, and equal images would not be tied.
+    """
+    order = np.argsort(-shares)
+    return np.asarray(np.bincount(image[order], shares[order], minlength=n_images), dtype=np.float64)
 
 
 def object_shares(image: NDArray[np.int64], difficulty: NDArray[np.float64]) -> NDArray[np.float64]:
