@@ -147,7 +147,9 @@ def own_fiftyone(folder: Path) -> Iterator[None]:
             FIFTYONE_DATABASE_URI=uri,
             FIFTYONE_DATABASE_NAME=name,
             FIFTYONE_PLUGINS_DIR=str(aside / "plugins"),
+            FIFTYONE_DATABASE_VALIDATION="false",  # what it would say of MongoDB's age, `hnm doctor` says better
             FIFTYONE_DO_NOT_TRACK="true",
+            FIFTYONE_LOGGING_LEVEL="WARNING",
             FIFTYONE_SHOW_PROGRESS_BARS="false",
         )
         yield

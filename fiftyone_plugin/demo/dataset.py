@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,7 @@ def predict(data: Path, into: Path) -> None:
     """Run the bundled detector over all splits and keep what it says as YOLO text files."""
     from ultralytics import YOLO
 
+    logging.getLogger("ultralytics").setLevel(logging.WARNING)
     shutil.rmtree(into, ignore_errors=True)
     for split in SPLITS:
         results = YOLO(str(WEIGHTS)).predict(
