@@ -54,8 +54,8 @@ def overlapping(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Of given pairs of boxes those that overlap, and their intersection over union.
 
-    The same arithmetic, in the same order, as pycocotools' ``bbIou``. Boxes of zero size overlap nothing: there is
-    never 0/0.
+    The same arithmetic, in the same order, as pycocotools' ``bbIou``, on corners instead of widths: decimals may
+    differ in the last bit, whole pixels never. Boxes of zero size overlap nothing: there is never 0/0.
 
     Args:
         first: ``(n, 4)`` corner boxes.

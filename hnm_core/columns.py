@@ -112,9 +112,8 @@ class Detections:
             bad = np.flatnonzero((numbers < 0) | (numbers >= len(names)))
             if bad.size:
                 raise ValueError(
-                    f"{bad.size} of {len(self)} rows have a {column} number outside 0..{len(names) - 1} (there are "
-                    f"{len(names)} {kind}), first at row {bad[0]}: {numbers[bad[0]]}. Are they ids instead of row "
-                    f"numbers?"
+                    f"{bad.size} of {len(self)} {column} numbers are none of the {len(names)} {kind} (counted from 0), "
+                    f"first at row {bad[0]}: {numbers[bad[0]]}. Are they ids instead of row numbers?"
                 )
 
     def _check_boxes(self) -> None:
@@ -157,10 +156,9 @@ def check_same_world(predictions: Detections, truth: Detections) -> None:
         if first == second:
             continue
         if len(first) != len(second):
-            only = sorted(set(first) ^ set(second))
-            hint = f"; only on one side: {', '.join(map(repr, only[:3]))}" if only else ""
             raise ValueError(
-                f"predictions have {len(first)} {kind}, ground truth has {len(second)}{hint}. Both tables must "
+                f"predictions have {len(first)} {kind}, ground truth has {len(second)}"
+                f"{_only('predictions', first, second)}{_only('ground truth', second, first)}. Both tables must "
                 f"name the same {kind} in the same order"
             )
         at = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
@@ -171,10 +169,21 @@ def check_same_world(predictions: Detections, truth: Detections) -> None:
         )
 
 
+def _only(side: str, names: tuple[str, ...], others: tuple[str, ...]) -> str:
+    known = set(others)
+    only = [name for name in names if name not in known]
+    return f"; only {side}: {', '.join(map(repr, only[:3]))}{' …' if len(only) > 3 else ''}" if only else ""
+
+
 def _whole_numbers(name: str, values: object) -> NDArray[np.int64]:
-    column = np.asarray(values)
+    try:
+        column = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} holds rows of different length, expected one row number per box") from None
     if column.size == 0:
         return column.reshape(-1).astype(np.int64)
+    if column.ndim != 1:
+        raise ValueError(f"{name} has shape {column.shape}, expected one row number per box")
     if column.dtype.kind not in "iu":
         raise ValueError(f"{name} holds {column.dtype} values, expected row numbers (int)")
     return column.astype(np.int64, copy=False)
