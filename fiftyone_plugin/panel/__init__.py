@@ -1,3 +1,6 @@
 """The panels that FiftyOne gets to know."""
 
-PANELS: list[type] = []
+from .hard_negatives import HardNegativesPanel
+
+PANELS = [HardNegativesPanel]
+"""Panels beside the grid."""

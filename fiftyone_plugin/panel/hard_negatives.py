@@ -1,0 +1,111 @@
+"""The panel beside the grid: a run's numbers and charts, and a click on them filters the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fiftyone.operators as foo
+import fiftyone.operators.types as types
+
+from .. import runs, views
+from ..settings import RunSettings
+from . import figures, layout, picks
+
+
+class HardNegativesPanel(foo.Panel):
+    """Shows what a run stored, never what the grid happens to show.
+
+    State goes to and fro with every event, so it holds little: ``head.run`` the chosen run, ``runs`` those there are,
+    ``facts`` and ``remarks`` to read, ``trouble`` why the run can't be shown. Charts are data, which is sent once.
+    """
+
+    @property
+    def config(self) -> foo.PanelConfig:
+        """How FiftyOne lists this panel."""
+        return foo.PanelConfig(
+            name="hard_negatives_panel",
+            label="Hard negatives",
+            icon="query_stats",
+            surfaces="grid",
+            help_markdown="What a mining run found. Click a bar or a point, and the grid shows what it stands for.",
+        )
+
+    def on_load(self, ctx: Any) -> None:
+        """Show a run: after a reload of the page the state is still there, the charts are not."""
+        ctx.panel.state.set("runs", [])
+        self._look_for_runs(ctx)
+
+    def on_change_dataset(self, ctx: Any) -> None:
+        """Another dataset has other runs."""
+        self._look_for_runs(ctx)
+
+    def on_change_view(self, ctx: Any) -> None:
+        """Mining ends with a new view: there may be a new run."""
+        self._look_for_runs(ctx)
+
+    def choose_run(self, ctx: Any) -> None:
+        """Show the run chosen in the list."""
+        self._show(ctx, ctx.params["value"])
+
+    def pick(self, ctx: Any) -> None:
+        """Show in the grid what was clicked."""
+        self._set_view(ctx, lambda settings: picks.view_of(ctx.dataset, settings, ctx.params["id"]))
+
+    def show_hardest(self, ctx: Any) -> None:
+        """Show the mined false positives in the grid, as after mining."""
+        self._set_view(ctx, lambda settings: views.hardest(ctx.dataset, settings))
+
+    def show_all(self, ctx: Any) -> None:
+        """Show the whole dataset in the grid."""
+        ctx.ops.clear_view()
+
+    def render(self, ctx: Any) -> types.Property:
+        """Lay out what the state holds."""
+        state = ctx.panel.state
+        panel = types.Object()
+        if not state.runs:
+            layout.invitation(panel)
+        else:
+            layout.head(panel, self, [run["key"] for run in state.runs])
+            if state.trouble:
+                layout.problem(panel, state.trouble)
+            else:
+                layout.numbers(panel, state.facts or [], state.remarks or [])
+                layout.charts(panel, self)
+        return types.Property(panel, view=types.GridView(orientation="vertical", gap=1, pad=2))
+
+    def _look_for_runs(self, ctx: Any) -> None:
+        """Show the newest run if there is a new one, or if the one shown is gone."""
+        known, before = runs_of(ctx.dataset), ctx.panel.state.runs or []
+        if known == before:
+            return
+        ctx.panel.state.set("runs", known)
+        gone = ctx.panel.get_state("head.run") not in {run["key"] for run in known}
+        if known and (gone or any(run not in before for run in known)):
+            self._show(ctx, max(known, key=lambda run: run["time"])["key"])
+
+    def _show(self, ctx: Any, key: str) -> None:
+        """Put a run's numbers into the state and its charts into the data."""
+        ctx.panel.state.set("head.run", key)
+        try:
+            _, results = runs.load(ctx.dataset, key)
+            facts, notes, drawn = figures.facts(results), figures.notes(results), figures.drawn(results)
+        except Exception as error:  # whatever is wrong with it is to be read where the user is looking
+            ctx.panel.state.set("trouble", str(error) or type(error).__name__)
+            return
+        ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": notes})
+        ctx.panel.data.set(layout.CHARTS, drawn)
+
+    def _set_view(self, ctx: Any, make: Callable[[RunSettings], Any]) -> None:
+        """Set the view that is made of the shown run's settings; the run may be gone by now."""
+        try:
+            ctx.ops.set_view(view=make(runs.settings_of(ctx.dataset, ctx.panel.get_state("head.run"))))
+        except ValueError as error:
+            ctx.ops.notify(str(error), variant="error")
+            self._look_for_runs(ctx)
+
+
+def runs_of(dataset: Any) -> list[dict[str, str]]:
+    """The mining runs of a dataset, by key and time: a run made again under its key is another one."""
+    return [{"key": key, "time": str(dataset.get_run_info(key).timestamp)} for key in runs.keys(dataset)]
