@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 __all__ = ["CANDIDATES", "MiningSettings"]
@@ -120,17 +120,9 @@ class MiningSettings:
     seed: int = _knob(0, "Seed of the rounding of weights to repeats", label="Seed", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
-        """Check every field against its own metadata."""
-        object.__setattr__(self, "candidates", _as_names(self.candidates))
+        """Check every field against its own metadata, and keep it as a plain value that nobody else can change."""
         for knob in fields(self):
-            value = getattr(self, knob.name)
-            if "choices" in knob.metadata:
-                _check_choices(knob.name, value, knob.metadata["choices"])
-            elif isinstance(value, Mapping):
-                for name, number in value.items():
-                    _check_range(f"{knob.name}[{name!r}]", number, knob.metadata["low"], knob.metadata["high"])
-            elif "low" in knob.metadata:
-                _check_range(knob.name, value, knob.metadata["low"], knob.metadata["high"])
+            object.__setattr__(self, knob.name, _checked(knob, getattr(self, knob.name)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MiningSettings:
@@ -154,19 +146,45 @@ class MiningSettings:
         }
 
 
-def _as_names(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _checked(knob: Field[Any], value: Any) -> Any:
+    facts = knob.metadata
+    if "choices" in facts:
+        return _names(knob.name, value, facts["choices"])
+    if knob.default is MISSING:
+        return _per_class(knob.name, value, facts["low"], facts["high"])
+    if isinstance(knob.default, bool):
+        return _switch(knob.name, value)
+    if "low" in facts:
+        return _number(knob.name, value, facts["low"], facts["high"], whole=isinstance(knob.default, int))
+    return value
 
 
-def _check_choices(name: str, values: tuple[str, ...], choices: tuple[str, ...]) -> None:
+def _names(name: str, value: Any, choices: tuple[str, ...]) -> tuple[str, ...]:
+    values = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
     wrong = [v for v in values if v not in choices]
     if wrong or not values:
         got = ", ".join(map(repr, wrong)) or "nothing"
         raise ValueError(f"{name} must be one or more of {', '.join(choices)}, got {got}")
+    return values
 
 
-def _check_range(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or (not isinstance(value, (int, float)) and not hasattr(value, "__float__")):
-        raise ValueError(f"{name} must be a number in [{low:g}, {high:g}], got {value!r}")
+def _per_class(name: str, value: Any, low: float, high: float) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must give a number per class name, like {{'cat': {high}}}, got {value!r}")
+    return {str(of): _number(f"{name}[{of!r}]", number, low, high) for of, number in value.items()}
+
+
+def _switch(name: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def _number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> Any:
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
     if not low <= float(value) <= high:
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {value:g}")
+        raise ValueError(f"{name} must lie in [{low}, {high}], got {value}")
+    if whole and int(value) != value:
+        raise ValueError(f"{name} must be a whole number in [{low}, {high}], got {value}")
+    return int(value) if whole else float(value)

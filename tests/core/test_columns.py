@@ -94,8 +94,8 @@ def test_tables_cannot_be_changed_by_the_way() -> None:
         ({"score": ["high"] * 3}, "score holds values that are not numbers: ['high', 'high', 'high']"),
         (
             {"image": [0, 3, 7]},
-            "2 of 3 image numbers are none of the 3 images (counted from 0), first at row 1: 3. Are they ids instead of "
-            "row numbers?",
+            "2 of 3 image numbers are none of the 3 images (counted from 0), first at row 1: 3. Are they ids instead "
+            "of row numbers?",
         ),
         (
             {"label": [0, -1, 0]},
