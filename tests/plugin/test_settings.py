@@ -1,0 +1,84 @@
+"""What a run is asked: the same defaults whoever asks, and one sentence for what no run can be made of."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fiftyone_plugin.settings import RunSettings
+from hnm_core import MiningSettings
+
+NEEDED = {"pred_field": "predictions", "gt_field": "ground_truth", "run_key": "run"}
+
+
+def asked(**more: Any) -> RunSettings:
+    return RunSettings.from_params({**NEEDED, **more})
+
+
+def test_defaults_are_the_engines() -> None:
+    assert asked() == RunSettings(**NEEDED, engine=MiningSettings())
+    assert asked().weighs
+
+
+def test_emptied_inputs_keep_their_defaults() -> None:
+    emptied = asked(iou_threshold=None, class_map="", split_field="", classes=None, show_advanced=True, overwrite=False)
+    assert emptied == asked()
+
+
+def test_settings_survive_being_stored() -> None:
+    settings = asked(
+        mine_split="val",
+        class_map={"a.b": "c"},
+        classes=["c", "7"],
+        class_confidence={"c": 0.7},
+        candidates=["false_positive"],
+        max_weight=3,
+    )
+    assert RunSettings.from_params(json.loads(json.dumps(settings.as_dict()))) == settings
+
+
+def test_forms_may_send_json_text() -> None:
+    settings = asked(class_map='{"person": "human"}', class_confidence=' {"a.b": 0.7}', classes='["human", "a, b"]')
+    assert settings.class_map == {"person": "human"}
+    assert settings.engine.class_confidence == {"a.b": 0.7}
+    assert settings.classes == ("human", "a, b")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("7", ("7",)), ("3, 7", ("3", "7")), ("cat", ("cat",)), (" a ,,b,a", ("a", "b"))]
+)
+def test_classes_may_be_text_with_commas(text: str, names: tuple[str, ...]) -> None:
+    assert asked(classes=text).classes == names
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        (
+            {"run_key": None, "gt_field": ""},
+            "mining needs pred_field, gt_field and run_key; missing: gt_field, run_key",
+        ),
+        ({"gt_field": "predictions"}, "pred_field and gt_field are both 'predictions': mining compares"),
+        ({"run_key": "a-b c"}, "run_key 'a-b c' can't begin a field name: .* such as 'a_b_c'"),
+        ({"run_key": "1st"}, "such as 'run_1st'"),
+        ({"run_key": "naïve"}, "run_key 'naïve' can't begin a field name"),
+        ({"run_key": 3}, "run_key 3 can't begin a field name"),
+        ({"mine_split": "training"}, "mine_split must be one of train, val, test, got 'training'"),
+        ({"conf_threshold": 0.1}, "no such setting: conf_threshold; settings are background_share, "),
+        ({"iou_threshold": 2}, r"iou_threshold must lie in \[0.01, 1\], got 2"),
+        (
+            {"class_map": "person"},
+            r'class_map must be a mapping of class names, in the form as \{"car": ...\}, got \'person\'',
+        ),
+        ({"class_map": "{broken"}, "class_map must be a mapping of class names"),
+        ({"class_map": {"person": 3}}, "class_map must map prediction class names to truth class names, got 3"),
+        ({"classes": [3, 7]}, r"classes must be class names, in the form as car, truck, got \[3, 7\]"),
+        ({"class_confidence": {"car": "high"}}, r"class_confidence\['car'\] must be a number in \[0, 1\], got 'high'"),
+    ],
+)
+def test_unfit_settings_are_refused_in_one_sentence(params: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        asked(**params)
+    assert "\n" not in str(refusal.value)
