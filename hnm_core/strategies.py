@@ -21,6 +21,7 @@ __all__ = [
     "Evidence",
     "boundary_difficulty",
     "confidence_difficulty",
+    "forget_strategy",
     "loss_difficulty",
     "register_strategy",
     "score_difficulty",
@@ -89,7 +90,9 @@ def register_strategy(name: str) -> Callable[[Strategy], Strategy]:
 
     def register(strategy: Strategy) -> Strategy:
         if name in _STRATEGIES:
-            raise ValueError(f"a strategy named {name!r} exists already; choose another name")
+            raise ValueError(
+                f"a strategy named {name!r} exists already; choose another name, or forget_strategy({name!r}) first"
+            )
         _STRATEGIES[name] = strategy
         return strategy
 
@@ -113,32 +116,28 @@ def score_difficulty(evidence: Evidence) -> Difficulty:
     that scores them) also matched predictions, *lucky hits*, along with the false positives.
 
     Raises:
-        ValueError: if the strategy is unknown, or returns columns of another length.
+        ValueError: if the strategy is unknown, or returns something else than a number per row.
     """
     settings, errors = evidence.settings, evidence.errors
     if settings.strategy not in _STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(strategy_names())}, got {settings.strategy!r}")
     raw = _STRATEGIES[settings.strategy](evidence)
-    lucky = errors.prediction == TRUE_POSITIVE
+    if not isinstance(raw, Difficulty):
+        raise ValueError(f"strategy {settings.strategy!r} returned a {type(raw).__name__}, expected a Difficulty")
+    prediction = _column(raw.prediction, len(evidence.predictions), settings.strategy, "predictions")
+    truth = _column(raw.truth, len(evidence.truth), settings.strategy, "truths")
     with np.errstate(invalid="ignore"):
-        lucky &= raw.prediction > 0
+        lucky = (errors.prediction == TRUE_POSITIVE) & (prediction > 0)
     wanted = (errors.false_positive | lucky) & ("false_positive" in settings.candidates)
     missed = errors.false_negative & ("false_negative" in settings.candidates)
-    return Difficulty(
-        _only(raw.prediction, wanted, settings.strategy, "predictions"),
-        _only(raw.truth, missed, settings.strategy, "truths"),
-    )
+    return Difficulty(np.where(wanted, prediction, np.nan), np.where(missed, truth, np.nan))
 
 
-def _only(values: NDArray[np.float64], rows: NDArray[np.bool_], strategy: str, side: str) -> NDArray[np.float64]:
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != rows.shape:
-        raise ValueError(
-            f"strategy {strategy!r} returned {values.shape} values for {len(rows)} {side}, expected one each"
-        )
-    out = np.full(len(rows), np.nan)
-    out[rows] = np.clip(values[rows], 0.0, 1.0)
-    return out
+def _column(values: object, n: int, strategy: str, side: str) -> NDArray[np.float64]:
+    column = np.asarray(values, dtype=np.float64)
+    if column.shape != (n,):
+        raise ValueError(f"strategy {strategy!r} returned {column.shape} values for {n} {side}, expected one each")
+    return np.clip(column, 0.0, 1.0)
 
 
 def confidence_difficulty(score: NDArray[np.float64], same_iou: NDArray[np.float64]) -> NDArray[np.float64]:
