@@ -91,7 +91,9 @@ def _points(predictions: Mapping[str, Sequence[Any]], name: str, rows: Sequence[
         "name": WORDS[name],
         "x": of("confidence"),
         "y": of("iou"),
-        "text": of("label"),
+        "text": [
+            f"{label}, hard negative" if hard else label for label, hard in zip(of("label"), of("hard"), strict=True)
+        ],
         "ids": [picks.of_object(*pair) for pair in zip(of("sample_id"), of("label_id"), strict=True)],
         "marker": {"color": charts.COLORS[name], "size": 7, "opacity": 0.75},
         "hovertemplate": f"<b>%{{text}}</b> · {WORDS[name]}<br>confidence %{{x:.2f}}, IoU %{{y:.2f}}<extra></extra>",

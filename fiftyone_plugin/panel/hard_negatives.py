@@ -81,9 +81,9 @@ class HardNegativesPanel(foo.Panel):
         if known == before:
             return
         ctx.panel.state.set("runs", known)
-        gone = ctx.panel.get_state("head.run") not in {run["key"] for run in known}
+        gone = ctx.panel.get_state("head.run") not in [run["key"] for run in known]
         if known and (gone or any(run not in before for run in known)):
-            self._show(ctx, max(known, key=lambda run: run["time"])["key"])
+            self._show(ctx, known[0]["key"])
 
     def _show(self, ctx: Any, key: str) -> None:
         """Put a run's numbers into the state and its charts into the data."""
@@ -91,11 +91,14 @@ class HardNegativesPanel(foo.Panel):
         try:
             _, results = runs.load(ctx.dataset, key)
             facts, notes, drawn = figures.facts(results), figures.notes(results), figures.drawn(results)
-        except Exception as error:  # whatever is wrong with it is to be read where the user is looking
-            ctx.panel.state.set("trouble", str(error) or type(error).__name__)
-            return
-        ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": notes})
-        ctx.panel.data.set(layout.CHARTS, drawn)
+        except ValueError as error:
+            ctx.panel.state.set("trouble", str(error))
+        except Exception as error:  # written by another version, or damaged: to be read where the user is looking
+            what = f"the results of run {key!r} can't be read ({type(error).__name__}: {error})"
+            ctx.panel.state.set("trouble", f"{what}: delete it, then mine again")
+        else:
+            ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": notes})
+            ctx.panel.data.set(layout.CHARTS, drawn)
 
     def _set_view(self, ctx: Any, make: Callable[[RunSettings], Any]) -> None:
         """Set the view that is made of the shown run's settings; the run may be gone by now."""
@@ -106,6 +109,8 @@ class HardNegativesPanel(foo.Panel):
             self._look_for_runs(ctx)
 
 
-def runs_of(dataset: Any) -> list[dict[str, str]]:
-    """The mining runs of a dataset, by key and time: a run made again under its key is another one."""
-    return [{"key": key, "time": str(dataset.get_run_info(key).timestamp)} for key in runs.keys(dataset)]
+def runs_of(dataset: Any) -> list[dict[str, Any]]:
+    """The mining runs of a dataset, newest first; one that is made again under its key, or done by now, is another."""
+    infos = [dataset.get_run_info(key) for key in runs.keys(dataset)]
+    infos.sort(key=lambda info: info.timestamp, reverse=True)
+    return [{"key": info.key, "time": str(info.timestamp), "finished": info.config.finished} for info in infos]

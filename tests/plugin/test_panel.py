@@ -1,0 +1,259 @@
+"""The panel: the run's own numbers, every mark a way to what it stands for, and a word where there is nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators.executor import ExecutionContext, Executor
+
+from fiftyone_plugin import runs
+from fiftyone_plugin.panel import figures, picks
+from fiftyone_plugin.settings import RunSettings
+from tests.datasets import DELETE, FIELDS, MINE, dataset_of
+from tests.scenes import everything_at_once, random_scene
+
+PANEL = "@hnm/hard-negative-mining/hard_negatives_panel"
+
+
+class Shown(NamedTuple):
+    """What an event of the panel sends to the browser."""
+
+    state: dict[str, Any]
+    data: dict[str, Any]
+    output: dict[str, Any]
+    requests: dict[str, dict[str, Any]]
+
+    @property
+    def text(self) -> str:
+        """Everything that is laid out, with its words."""
+        return json.dumps(self.output)
+
+    @property
+    def marks(self) -> list[tuple[str, dict[str, Any], int]]:
+        """Every bar and point that has an extent: its chart, its trace, its place in it."""
+        return [
+            (chart, trace, index)
+            for chart, traces in self.data["charts"].items()
+            for trace in traces
+            for index in range(len(trace["ids"]))
+            if size_of(chart, trace, index)
+        ]
+
+
+def size_of(chart: str, trace: dict[str, Any], index: int) -> int:
+    """How many objects a mark claims to stand for."""
+    return 1 if chart == "scatter" else trace["x" if chart == "errors" else "y"][index]
+
+
+def event(
+    dataset: fo.Dataset, method: str, state: dict[str, Any] | None = None, view: Any = None, **params: Any
+) -> Shown:
+    """Let the panel handle an event, as the App's server does."""
+    state = json.loads(json.dumps(state or {}))  # it comes from the browser
+    sent = {"panel_id": "panel", "panel_state": state, "__method__": method, **params}
+    request = {"dataset_name": dataset.name, "view": view._serialize() if view is not None else [], "params": sent}
+    context = ExecutionContext(request_params=request, executor=Executor(), operator_uri=PANEL)
+    foo.get_operator(PANEL).execute(context)
+    requests = {asked.operator_uri: asked.params for asked in context.executor._requests}
+    data: dict[str, Any] = {}
+    for asked in context.executor._requests:
+        if asked.operator_uri == "patch_panel_data":
+            data |= json.loads(json.dumps(asked.params["data"]))
+    output = json.loads(json.dumps(requests["show_panel_output"]["output"]))
+    return Shown(json.loads(json.dumps(context.panel_state)), data, output, requests)
+
+
+def mined(key: str = "run", dataset: fo.Dataset | None = None, **settings: Any) -> fo.Dataset:
+    dataset = dataset or dataset_of()
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key=key, **settings)
+    return dataset
+
+
+def facts(shown: Shown) -> dict[str, str]:
+    return {name: value for name, value, _ in shown.state["facts"]}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Iterator[fo.Dataset]:
+    made = mined()
+    yield made
+    made.delete()
+
+
+def test_without_a_run_it_invites_to_mine() -> None:
+    shown = event(dataset_of(), "on_load")
+    assert "This dataset has no mining run yet" in shown.text
+    button = shown.output["type"]["properties"]["mine"]["view"]
+    assert (button["operator"], button["prompt"]) == (MINE, True)
+    assert shown.data == {}
+
+
+def test_it_says_what_the_report_says(dataset: fo.Dataset) -> None:
+    shown = event(dataset, "on_load")
+    statistics = runs.load(dataset, "run")[1].report["statistics"]
+    assert statistics["false_positives"] == 5
+    assert facts(shown)["False positives"] == "5"
+    assert facts(shown)["Predictions"] == f"{statistics['total_predictions']}"
+    assert "**5**" in shown.text
+
+
+def test_warnings_are_read_in_the_panel() -> None:
+    tagged = dataset_of(tags={"right": ["val"]})
+    shown = event(mined(dataset=tagged), "on_load")
+    assert "are never weighted" in " ".join(shown.state["remarks"])
+    assert "are never weighted" in shown.text
+
+
+def test_charts_show_every_confident_prediction_and_every_miss_once(dataset: fo.Dataset) -> None:
+    shown = event(dataset, "on_load")
+    report = runs.load(dataset, "run")[1].report
+    drawn = {name: sum(size_of(*mark) for mark in shown.marks if mark[0] == name) for name in shown.data["charts"]}
+    confident = report["mining"]["confident_predictions"]
+    errors = report["statistics"]["false_positives"] + report["statistics"]["false_negatives"]
+    assert drawn == {"scatter": confident, "confidence": confident, "iou": confident, "errors": errors}
+
+
+@pytest.mark.parametrize("tables", [everything_at_once(), random_scene(3)], ids=["everything", "random"])
+def test_every_mark_leads_to_as_many_objects_as_it_stands_for(tables: Any) -> None:
+    made = mined(dataset=dataset_of(tables), key="crowded")
+    settings = runs.settings_of(made, "crowded")
+    for chart, trace, index in event(made, "on_load").marks:
+        view = picks.view_of(made, settings, trace["ids"][index])
+        field = "ground_truth" if trace["ids"][index].startswith("error:false_negatives") else "predictions"
+        assert view.count(f"{field}.detections") == size_of(chart, trace, index), trace["ids"][index]
+        scores = view.values("crowded_score")
+        assert scores == sorted(scores, reverse=True), "hardest first"
+
+
+def test_a_click_filters_the_grid(dataset: fo.Dataset) -> None:
+    state = event(dataset, "on_load").state
+    shown = event(dataset, "pick", state, id=picks.of_error("false_positives", "duplicate"))
+    view = fo.DatasetView._build(dataset, shown.requests["set_view"]["view"])
+    assert [path.endswith("duplicate.jpg") for path in view.values("filepath")] == [True]
+    assert shown.data == {}, "charts stay as they are"
+
+
+def test_a_point_selects_one_box(dataset: fo.Dataset) -> None:
+    shown = event(dataset, "on_load")
+    trace = next(trace for trace in shown.data["charts"]["scatter"] if trace["name"] == "localization")
+    view = picks.view_of(dataset, runs.settings_of(dataset, "run"), trace["ids"][0])
+    box = view.first().predictions.detections
+    assert [(b.run_error, b.confidence, b.run_iou) for b in box] == [("localization", *trace["x"], *trace["y"])]
+
+
+def test_the_ways_back(dataset: fo.Dataset) -> None:
+    state = event(dataset, "on_load").state
+    assert "clear_view" in event(dataset, "show_all", state).requests
+    hardest = fo.DatasetView._build(dataset, event(dataset, "show_hardest", state).requests["set_view"]["view"])
+    assert set(hardest.distinct("predictions.detections.run_state")) == {"unreviewed"}
+
+
+def test_what_the_grid_shows_changes_nothing(dataset: fo.Dataset) -> None:
+    whole, part = event(dataset, "on_load"), event(dataset, "on_load", view=dataset.limit(1))
+    assert part.data == whole.data
+    assert part.state == whole.state
+
+
+def test_another_view_sends_nothing_anew(dataset: fo.Dataset) -> None:
+    before = event(dataset, "on_load")
+    after = event(dataset, "on_change_view", before.state, view=dataset.limit(1))
+    assert (after.data, after.state) == ({}, before.state)
+
+
+def test_a_reloaded_page_gets_its_charts_again(dataset: fo.Dataset) -> None:
+    first = event(dataset, "on_load")
+    assert event(dataset, "on_load", first.state).data == first.data
+
+
+def test_the_newest_run_is_shown_and_the_others_can_be_chosen() -> None:
+    made = mined("later", mined("a_run", confidence_threshold=0.3))
+    shown = event(made, "on_load")
+    assert shown.state["head"]["run"] == "later"
+    assert [run["key"] for run in shown.state["runs"]] == ["later", "a_run"]
+    chosen = event(made, "choose_run", shown.state, value="a_run")
+    assert chosen.state["head"]["run"] == "a_run"
+    assert facts(chosen) != facts(shown)
+    assert chosen.data["charts"]["confidence"] != shown.data["charts"]["confidence"]
+
+
+def test_a_run_that_was_just_mined_appears_by_itself() -> None:
+    made = dataset_of()
+    empty = event(made, "on_load")
+    mined(dataset=made)
+    shown = event(made, "on_change_view", empty.state)
+    assert shown.state["head"]["run"] == "run"
+    assert shown.data["charts"]["errors"]
+
+
+def test_a_run_made_again_under_its_key_is_another_one() -> None:
+    made = mined()
+    before = event(made, "on_load")
+    mined(dataset=made, confidence_threshold=0.85, overwrite=True)
+    assert facts(event(made, "on_change_view", before.state)) != facts(before)
+
+
+def test_a_deleted_run_is_told_on_the_next_click() -> None:
+    made = mined("second", mined("first"))
+    state = event(made, "on_load").state
+    foo.get_operator(DELETE)(made, "second")
+    shown = event(made, "pick", state, id=picks.of_error("false_positives", "background"))
+    assert "has no mining run 'second'" in shown.requests["notify"]["message"]
+    assert shown.state["head"]["run"] == "first"
+    foo.get_operator(DELETE)(made, "first")
+    assert "no mining run yet" in event(made, "on_change_view", shown.state).text
+
+
+def test_an_interrupted_run_says_so() -> None:
+    made = mined()
+    info = made.get_run_info("run")
+    info.config.finished = False
+    runs.MiningRun.update_run_config(made, "run", info.config)
+    shown = event(made, "on_load")
+    assert "run 'run' was interrupted while it was written: delete it, then mine again" in shown.text
+    assert shown.data == {}
+    info.config.finished = True
+    runs.MiningRun.update_run_config(made, "run", info.config)
+    assert event(made, "on_change_view", shown.state).data["charts"]
+
+
+def test_results_that_can_not_be_read_say_so() -> None:
+    made = mined()
+    _, results = runs.load(made, "run")
+    results.report = {}
+    results.save()
+    shown = event(made, "on_load")
+    assert "the results of run 'run' can't be read (KeyError: 'statistics')" in shown.text
+    assert "delete it, then mine again" in shown.text
+
+
+def test_too_many_points_are_thinned_and_the_panel_says_so(dataset: fo.Dataset, monkeypatch: Any) -> None:
+    monkeypatch.setattr(figures, "MOST_POINTS", 3)
+    shown = event(dataset, "on_load")
+    assert sum(len(trace["ids"]) for trace in shown.data["charts"]["scatter"]) == 3
+    assert "The scatter plot shows 3 of 8 predictions" in shown.text
+
+
+def test_the_state_stays_small_whatever_the_run() -> None:
+    small, large = (mined(dataset=dataset_of(random_scene(5, images=n)), key="run") for n in (5, 60))
+    sizes = [len(json.dumps(event(made, "on_load").state)) for made in (small, large)]
+    assert max(sizes) < 3000
+
+
+@pytest.mark.parametrize(
+    ("pick", "message"),
+    [
+        ("nonsense", "no bar or point is called 'nonsense'"),
+        ("error:sideways:background", "side must be one of false_positives, false_negatives, got 'sideways'"),
+        ("error:false_positives:huge", "error must be one of .*, got 'huge'"),
+        ("colour:3:background", "chart must be one of confidence, iou, got 'colour'"),
+        ("iou:20:background", "bin must be one of 0 to 19, got 20"),
+    ],
+)
+def test_no_view_for_what_is_no_mark(dataset: fo.Dataset, pick: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        picks.view_of(dataset, RunSettings.from_params({**FIELDS, "run_key": "run"}), pick)
