@@ -42,7 +42,7 @@ class Matches:
         other_row: ``(n,)`` int32, that truth.
         found_by: ``(m,)`` int32, prediction row that took the truth.
         best_iou: ``(m,)`` float64, best IoU with a prediction of the truth's class, whatever its score.
-        best_row: ``(m,)`` int32, that prediction.
+        best_row: ``(m,)`` int32, that prediction; of equals the surest.
         best_score: ``(m,)`` float64, *s\\**: best score of the truth's class at IoU ≥ the IoU threshold, else 0.
         loose_score: ``(m,)`` float64, the same at IoU ≥ .3.
     """
@@ -197,7 +197,8 @@ def _match_chunk(
     near, far = np.flatnonzero(same & normal), np.flatnonzero(~same & normal)
     matches.same_iou[rows], matches.same_row[rows] = _best(p[near], others[t[near]], iou[near], n)
     matches.other_iou[rows], matches.other_row[rows] = _best(p[far], others[t[far]], iou[far], n)
-    matches.best_iou[others], matches.best_row[others] = _best(t[near], rows[p[near]], iou[near], m)
+    best_of_truth = _best(t[near], rows[p[near]], iou[near], m, score[p[near]])
+    matches.best_iou[others], matches.best_row[others] = best_of_truth
     for best, pairs in (
         (matches.best_score, np.flatnonzero(close & same)),
         (matches.loose_score, near[iou[near] >= LOOSE_IOU]),
@@ -221,11 +222,17 @@ def _highest(row: NDArray[np.int64], value: NDArray[np.float64], n: int) -> NDAr
 
 
 def _best(
-    row: NDArray[np.int64], other: NDArray[np.int64], iou: NDArray[np.float64], n: int
+    row: NDArray[np.int64],
+    other: NDArray[np.int64],
+    iou: NDArray[np.float64],
+    n: int,
+    score: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Per row the highest IoU and whose it is, 0 and -1 without any; the first of equals, as TIDE."""
+    """Per row the highest IoU and whose it is, 0 and -1 without any; of equals the surest, then the first, as TIDE."""
     best, whose = _highest(row, iou, n), np.full(n, NONE, dtype=np.int64)
     top = np.flatnonzero(iou == best[row])[::-1]  # reversed: where a row comes twice, the last written stays
+    if score is not None:
+        top = top[np.argsort(score[top], kind="stable")]
     whose[row[top]] = other[top]
     return best, whose
 
