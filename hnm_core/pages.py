@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -58,14 +57,14 @@ def as_html(result: MiningResult, *, title: str = "Hard-negative mining", before
     Raises:
         ImportError: if matplotlib is missing.
     """
-    from .plots import draw
+    from .plots import as_svg, draw
 
     facts = "".join(
         f"<div>{escape(f.name)}<b>{escape(f.value)}</b><small>{escape(f.remark)}</small></div>"
         for f in _facts(result.report)
     )
     charts = "".join(
-        f"<figure><figcaption>{escape(name)}</figcaption>{_svg(figure)}</figure>"
+        f"<figure><figcaption>{escape(name)}</figcaption>{as_svg(figure)}</figure>"
         for name, figure in draw(result).items()
     )
     tables = [*_tables(result.report), *(_changes(before, result) if before else [])]
@@ -128,16 +127,6 @@ def _html_table(rows: Iterable[Cells]) -> str:
     lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
     lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in body]
     return f"<table>{''.join(lines)}</table>"
-
-
-def _svg(figure: Any) -> str:
-    """The figure's ``<svg>`` element, its text as text."""
-    from matplotlib import rc_context
-
-    with io.StringIO() as file, rc_context({"svg.fonttype": "none", "svg.hashsalt": "hnm", "savefig.dpi": 110}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-        text = file.getvalue()
-    return text[text.index("<svg") :]
 
 
 def _plain(value: Any) -> str:

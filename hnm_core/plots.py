@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from . import charts
 from .pipeline import MiningResult
 
-__all__ = ["FIGURES", "draw"]
+__all__ = ["FIGURES", "as_svg", "draw"]
 
 MOST_POINTS = 20_000
 """Points in the scatter plot; they are drawn as pixels, so that the page stays small."""
@@ -25,6 +27,14 @@ NEUTRAL = charts.COLORS["true_positive"]
 def draw(result: MiningResult) -> dict[str, Figure]:
     """Every chart of a result, by its title."""
     return {title: figure(result) for title, figure in FIGURES.items()}
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element to put into a page, its text as text."""
+    with io.StringIO() as file, rc_context({"svg.fonttype": "none", "svg.hashsalt": "hnm", "savefig.dpi": 110}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        text = file.getvalue()
+    return text[text.index("<svg") :]
 
 
 def scatter(result: MiningResult) -> Figure:

@@ -66,6 +66,18 @@ class RoundChanges:
             },
         }
 
+    def __str__(self) -> str:
+        """The counts as a table for people."""
+        changes = self.as_dict()
+        lines = ["Since the round before", f"  {'error':<18}{'persistent':>12}{'new':>8}{'fixed':>8}"]
+        for kind in ("false_positives", "false_negatives"):
+            count = changes[kind]
+            name = kind.replace("_", " ")
+            lines.append(f"  {name:<18}{count['persistent']:>12}{count['new']:>8}{count['fixed']:>8}")
+        at = ("–" if value is None else f"{value:.3f}" for value in changes["fppi_at_recall"].values())
+        lines.append(f"  false positives per image at recall {changes['recall']:.3f}: {' → '.join(at)}")
+        return "\n".join(lines)
+
 
 def compare_rounds(before: MiningResult, after: MiningResult) -> RoundChanges:
     """Follow errors from one round to the next.

@@ -1,0 +1,183 @@
+"""`hnm mine`, `hnm report`, `hnm compare` on files a person would have."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from hnm_core.cli import main
+from hnm_core.io.saved import load_mining
+
+PIXELS = 100
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Three images: a hit in `a`, a confident false alarm in `b`, a miss in `c`."""
+    images = [{"id": i, "file_name": f"{name}.jpg"} for i, name in enumerate("abc")]
+    truth = [
+        {"id": 1, "image_id": 0, "category_id": 7, "bbox": [10, 10, 20, 20]},
+        {"id": 2, "image_id": 2, "category_id": 7, "bbox": [50, 50, 20, 20]},
+    ]
+    results = [
+        {"image_id": 0, "category_id": 7, "bbox": [10, 10, 20, 19], "score": 0.8},
+        {"image_id": 1, "category_id": 7, "bbox": [40, 40, 20, 20], "score": 0.9},
+        {"image_id": 2, "category_id": 7, "bbox": [50, 50, 20, 20], "score": 0.2},
+    ]
+    categories = [{"id": 7, "name": "cat"}]
+    gt, dt = tmp_path / "gt.json", tmp_path / "dt.json"
+    gt.write_text(json.dumps({"images": images, "annotations": truth, "categories": categories}))
+    dt.write_text(json.dumps(results))
+    return gt, dt
+
+
+def mine(coco, output, *more):
+    return main(["mine", "--data", str(coco[0]), "--predictions", str(coco[1]), "--output", str(output), *more])
+
+
+def rows(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_is_written(coco, tmp_path, capsys):
+    assert mine(coco, tmp_path / "run", "--hard-negative-ratio", "1") == 0
+    run = tmp_path / "run"
+    said = capsys.readouterr().out
+    assert "false positives              1  0.33 per image" in said
+    assert str(run) in said
+    found = rows(run / "hard_negatives.csv")
+    assert [(f["image"], f["type"], f["error"], f["class"], f["confidence"]) for f in found] == [
+        ("b.jpg", "false_positive", "background", "cat", "0.9"),
+        ("c.jpg", "false_negative", "missed", "cat", ""),
+    ]
+    assert [float(f["difficulty"]) for f in found] == [0.9, 0.4]
+    weights = rows(run / "weights.csv")
+    assert [w["image"] for w in weights] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert all(float(w["weight"]) >= 1 for w in weights)
+    assert {path.name for path in run.iterdir()} >= {"mining.json", "tables.npz", "report.md", "report.txt"}
+
+
+def test_the_page_holds_charts_and_loads_nothing(coco, tmp_path):
+    pytest.importorskip("matplotlib", reason="the page's charts need it")
+    mine(coco, tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 7
+    assert "<script" not in page
+    assert 'src="http' not in page
+
+
+def test_json_is_the_report(coco, tmp_path, capsys):
+    mine(coco, tmp_path / "run", "--json")
+    assert json.loads(capsys.readouterr().out)["statistics"]["false_positives"] == 1
+
+
+def test_every_setting_is_a_flag(coco, tmp_path):
+    flags = ["--confidence_threshold", "0.1", "--class-confidence", "cat=0.85", "--no-use-suspicion"]
+    assert mine(coco, tmp_path / "run", *flags, "--candidates", "false_positive", "--strategy", "loss_based") == 0
+    settings = load_mining(tmp_path / "run")[0].settings
+    assert settings.confidence_threshold == 0.1
+    assert settings.class_confidence == {"cat": 0.85}
+    assert not settings.use_suspicion
+    assert settings.candidates == ("false_positive",)
+    assert settings.strategy == "loss_based"
+
+
+def test_a_mining_read_back_is_the_same(coco, tmp_path):
+    mine(coco, tmp_path / "run")
+    result, source = load_mining(tmp_path / "run")
+    assert source["split"] == "train"
+    assert result.report.as_dict() == json.loads((tmp_path / "run" / "mining.json").read_text())["report"]
+    assert [float(w["weight"]) for w in rows(tmp_path / "run" / "weights.csv")] == result.weights.tolist()
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("text", "Hard-negative mining\n"),
+        ("markdown", "# Hard-negative mining\n"),
+        ("html", "<!doctype html>"),
+        ("json", '{"statistics"'),
+    ],
+)
+def test_report_prints_every_format(coco, tmp_path, capsys, format, expected):
+    mine(coco, tmp_path / "run")
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "run"), "--format", format]) == 0
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_compare_follows_errors(coco, tmp_path, capsys):
+    mine(coco, tmp_path / "one")
+    results = json.loads(coco[1].read_text())
+    results[1]["score"], results[2]["score"] = 0.3, 0.7  # the false alarm is gone, the miss is found
+    coco[1].write_text(json.dumps(results))
+    mine(coco, tmp_path / "two")
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two"), "--json"]) == 0
+    changes = json.loads(capsys.readouterr().out)
+    assert changes["false_positives"] == {"persistent": 0, "new": 0, "fixed": 1}
+    assert changes["false_negatives"] == {"persistent": 0, "new": 0, "fixed": 1}
+    assert changes["fppi_at_recall"] == {"before": pytest.approx(1 / 3), "after": 0.0}
+    assert main(["report", str(tmp_path / "two"), "--before", str(tmp_path / "one")]) == 0
+    assert "false positives              0       0       1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--data", "nowhere.json"], "there is no nowhere.json"),
+        (["--predictions", "."], "is COCO json, so the predictions must be a COCO results json, not the folder ."),
+        (["--max-weight", "0.5"], "max_weight must lie in [1, 100], got 0.5"),
+        (["--class-confidence", "dog=0.5"], "thresholds are given for 1 unknown classes, first 'dog'"),
+    ],
+)
+def test_wrong_calls_say_why_and_write_nothing(coco, tmp_path, capsys, flags, message):
+    assert mine(coco, tmp_path / "run", *flags) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_values_must_be_pairs(coco, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        mine(coco, tmp_path / "run", "--class-confidence", "cat")
+    assert stop.value.code == 2
+    assert "expected CLASS=VALUE,... such as car=0.7, got 'cat'" in capsys.readouterr().err
+
+
+def test_a_full_folder_is_refused(coco, tmp_path, capsys):
+    mine(coco, tmp_path / "run")
+    assert mine(coco, tmp_path / "run") == 2
+    assert "exists and is not empty; choose another --output" in capsys.readouterr().err
+
+
+def test_a_folder_without_mining_and_a_damaged_one(coco, tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "holds no mining" in capsys.readouterr().err
+    mine(coco, tmp_path / "run")
+    (tmp_path / "run" / "tables.npz").write_bytes(b"PK\x03\x04")
+    assert main(["report", str(tmp_path / "run")]) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_yolo_folders_give_the_same_mining(coco, tmp_path, capsys):
+    pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
+    gt, results = json.loads(coco[0].read_text()), json.loads(coco[1].read_text())
+    for name in "abc":
+        for folder in ("images/train", "labels/train", "found"):
+            (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set/images/train" / f"{name}.jpg").write_bytes(b"")
+    for rows_, folder in ((gt["annotations"], "labels/train"), (results, "found")):
+        for row in rows_:
+            x, y, w, h = np.array(row["bbox"]) / PIXELS
+            score = f" {row['score']}" if "score" in row else ""
+            with (tmp_path / "set" / folder / f"{'abc'[row['image_id']]}.txt").open("a") as file:
+                file.write(f"0 {x + w / 2} {y + h / 2} {w} {h}{score}\n")
+    data = tmp_path / "set" / "data.yaml"
+    data.write_text("train: images/train\nval: images/train\nnames: [cat]\n")
+    assert mine((data, tmp_path / "set" / "found"), tmp_path / "yolo") == 0
+    assert mine(coco, tmp_path / "coco") == 0
+    one, other = (load_mining(tmp_path / kind)[0] for kind in ("yolo", "coco"))
+    assert one.report.as_dict() == other.report.as_dict()
+    assert one.weights.tolist() == other.weights.tolist()
