@@ -329,6 +329,7 @@ def _weighting(truth: Detections, objects: _Objects, weighed: SampleWeights) -> 
     owed = np.bincount(objects.image, objects.share, minlength=n)[objects.image]
     extra = np.divide((w[objects.image] - 1.0) * objects.share, owed, out=np.zeros(len(owed)), where=owed > 0)
     by_code = np.bincount(objects.code, extra, minlength=len(ROW_NAMES))
+    names = ["lucky_hit" if name == "true_positive" else name for name in ROW_NAMES]
     empty = np.bincount(truth.image, minlength=n) == 0
     before = np.bincount(truth.label, minlength=len(truth.classes))
     after = np.bincount(truth.label, w[truth.image], minlength=len(truth.classes))
@@ -340,7 +341,7 @@ def _weighting(truth: Detections, objects: _Objects, weighed: SampleWeights) -> 
         background_share=ratio(float(w[empty].sum()), total),
         extra_by_error={
             name: float(share)
-            for name, share in zip(ROW_NAMES, by_code / max(by_code.sum(), 1e-12), strict=True)
+            for name, share in zip(names, by_code / max(by_code.sum(), 1e-12), strict=True)
             if share > 0
         },
         class_exposure={

@@ -55,7 +55,7 @@ class Weighting:
         effective_sample_size: of the weights, over the number of images.
         effective_sample_size_of_repeats: the same of the whole-number repeats.
         background_share: share of all weight on images without any truth.
-        extra_by_error: share of the extra weight by the error type that it is owed to.
+        extra_by_error: share of the extra weight by the error type that it is owed to, or ``lucky_hit``.
         class_exposure: per class, boxes seen per image drawn, with weights over without.
     """
 
