@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -18,6 +18,8 @@ from hnm_core.strategies import strategy_names
 from . import checks, exports, runs
 from .settings import SPLITS, RunSettings
 
+TRUTH_WORDS = ("truth", "gt", "label", "annot")
+PREDICTION_WORDS = ("pred", "det", "model", "yolo")
 JSON_HINT = 'JSON, such as {"car": 0.7}'
 
 
@@ -39,13 +41,16 @@ def fields(ctx: Any, inputs: types.Object) -> bool:
     return True
 
 
-def guess_fields(found: list[str]) -> tuple[str, str]:
-    """Which of the fields looks like predictions, and which like ground truth, by their names."""
-    truths = [name for name in found if any(word in name.lower() for word in ("truth", "gt", "label", "annot"))]
-    gt_field = truths[0] if truths else found[0]
-    others = [name for name in found if name != gt_field]
-    pred = [name for name in others if any(word in name.lower() for word in ("pred", "det", "model", "yolo"))]
-    return (pred or others)[0], gt_field
+def guess_fields(found: Sequence[str]) -> tuple[str, str]:
+    """Which of the fields looks most like predictions, and which of the others like ground truth, by their names."""
+
+    def like_predictions(name: str) -> int:
+        return any(word in name.lower() for word in PREDICTION_WORDS) - any(
+            word in name.lower() for word in TRUTH_WORDS
+        )
+
+    pred_field = max(reversed(found), key=like_predictions)
+    return pred_field, min((name for name in found if name != pred_field), key=like_predictions)
 
 
 def run_key(ctx: Any, inputs: types.Object) -> None:

@@ -56,7 +56,8 @@ class MineHardNegatives(foo.Operator):
         if not ctx.delegated:
             ctx.ops.reload_dataset()
             hardest = views.hardest(ctx.dataset, runs.settings_of(ctx.dataset, outcome["run_key"]))
-            ctx.ops.set_view(view=hardest)
+            if hardest:  # an empty grid would look as if mining had failed
+                ctx.ops.set_view(view=hardest)
             ctx.ops.open_panel("hard_negatives_panel", layout="horizontal", is_active=True)
         return outcome
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -158,25 +157,37 @@ def test_renaming_takes_the_fields_along() -> None:
     assert stored(dataset) == before
 
 
-@pytest.mark.parametrize("stage", ["save_run_results", "create_index"])
-def test_what_a_killed_writer_leaves_can_be_undone(stage: str) -> None:
+def test_what_a_killed_writer_leaves_can_be_undone() -> None:
     dataset = dataset_of()
     dataset.persistent = True
     before = stored(dataset)
     script = (
         "import os, fiftyone as fo, fiftyone.operators as foo\n"
         f"d = fo.load_dataset({dataset.name!r})\n"
-        f"fo.Dataset.{stage} = lambda *a, **k: os._exit(9)\n"
+        "fo.Dataset.create_index = lambda *a, **k: os._exit(9)\n"
         f"foo.get_operator({MINE!r})(d, 'predictions', 'ground_truth', 'run')\n"
     )
-    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=os.environ, capture_output=True, check=False)
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == 9, killed.stderr
     dataset.reload()
+    assert dataset.count("predictions.detections.run_error")
     with pytest.raises(ValueError, match="run 'run' was interrupted while it was written: delete it, then mine again"):
         runs.load(dataset, "run")
     assert foo.get_operator(DELETE)(dataset, "run")["run_key"] == "run"
     assert stored(dataset) == before
     dataset.persistent = False
+
+
+def test_a_record_without_anything_written_can_be_undone() -> None:
+    dataset = dataset_of()
+    before = stored(dataset)
+    dataset.register_run("run", runs.MiningRunConfig.of(RunSettings.from_params({**FIELDS, "run_key": "run"})))
+    with pytest.raises(ValueError, match="run 'run' was interrupted"):
+        runs.load(dataset, "run")
+    mine_run(dataset, "other")  # whose tags must not depend on what the first one would have held
+    runs.delete(dataset, "other")
+    runs.delete(dataset, "run")
+    assert stored(dataset) == before
 
 
 def test_a_failed_undo_keeps_the_record_to_try_again() -> None:

@@ -1,0 +1,190 @@
+"""The forms, as the App asks for them: what they offer, and why they can't be sent."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone import ViewField as F
+from fiftyone.operators.executor import ExecutionContext, Executor
+
+from fiftyone_plugin import forms
+from hnm_core import MiningSettings
+from hnm_core.strategies import Difficulty, forget_strategy, register_strategy
+from tests.datasets import DELETE, EXPORT, FIELDS, MINE, VIEW, dataset_of
+from tests.scenes import FAR, HERE, scene
+
+Form = dict[str, dict[str, Any]]
+
+
+def form(samples: Any, uri: str = MINE, selected: list[str] | None = None, **params: Any) -> Form:
+    """The inputs of an operator as JSON, by name."""
+    view = samples.view()._serialize()
+    request = {"dataset_name": samples._root_dataset.name, "view": view, "selected": selected or [], "params": params}
+    operator = foo.get_operator(uri)
+    context = ExecutionContext(request_params=request, executor=Executor(), operator_uri=uri)
+    before = dict(context.params)
+    properties = operator.resolve_type(context, "inputs").to_json()["type"]["properties"]
+    assert context.params == before, "resolve_input must not write into the parameters"
+    return properties
+
+
+def problem(found: Form) -> str | None:
+    """Why the form can't be sent: what it shows, and what bars it."""
+    shown = found.get("problem")
+    if shown is None:
+        assert not any(prop["invalid"] for prop in found.values())
+        return None
+    assert shown["invalid"]
+    assert shown["view"]["name"] == "Warning"
+    assert shown["view"]["description"] == shown["error_message"]
+    return str(shown["error_message"])
+
+
+@pytest.fixture
+def dataset() -> fo.Dataset:
+    return dataset_of(scene([("a", "cat", 0.9, FAR), ("b", "cat", 0.8, HERE)], [(n, "cat", HERE) for n in "ab"]))
+
+
+def test_a_dataset_that_can_be_mined_can_be_sent_as_it_stands(dataset: fo.Dataset) -> None:
+    found = form(dataset)
+    assert problem(found) is None
+    assert found["pred_field"]["default"] == "predictions"
+    assert found["gt_field"]["default"] == "ground_truth"
+    assert found["run_key"]["default"] == "hard_negatives"
+
+
+def test_every_engine_setting_is_offered_with_its_own_default_range_and_help(dataset: fo.Dataset) -> None:
+    found = form(dataset, show_advanced=True)
+    for knob in dataclasses.fields(MiningSettings):
+        offered, default = found[knob.name], getattr(MiningSettings(), knob.name)
+        assert offered["view"]["label"] == knob.metadata["label"]
+        assert knob.metadata["help"] in offered["view"]["description"]
+        assert not offered["required"]
+        if isinstance(default, float):
+            assert (offered["type"]["min"], offered["type"]["max"]) == (knob.metadata["low"], knob.metadata["high"])
+        if not isinstance(default, dict):
+            assert offered["default"] == (list(default) if isinstance(default, tuple) else default)
+
+
+def test_only_the_main_settings_show_until_more_are_asked_for(dataset: fo.Dataset) -> None:
+    shown = [knob.name for knob in dataclasses.fields(MiningSettings) if knob.name in form(dataset)]
+    assert shown == ["strategy", "confidence_threshold", "iou_threshold", "hard_negative_ratio"]
+
+
+def test_strategies_of_the_users_own_are_offered(dataset: fo.Dataset) -> None:
+    @register_strategy("my_own")
+    def my_own(evidence: Any) -> Difficulty:
+        raise NotImplementedError
+
+    try:
+        assert form(dataset)["strategy"]["type"]["values"][-1] == "my_own"
+    finally:
+        forget_strategy("my_own")
+
+
+@pytest.mark.parametrize(
+    ("found", "guess"),
+    [
+        (["ground_truth", "predictions"], ("predictions", "ground_truth")),
+        (["yolo11n", "gt"], ("yolo11n", "gt")),
+        (["faster_rcnn", "labels", "detr"], ("detr", "labels")),
+        (["predicted_labels", "ground_truth"], ("predicted_labels", "ground_truth")),
+        (["a", "b"], ("b", "a")),
+        (["model", "b"], ("model", "b")),
+    ],
+)
+def test_fields_are_guessed_by_name(found: list[str], guess: tuple[str, str]) -> None:
+    assert forms.guess_fields(found) == guess
+
+
+def test_too_few_fields_are_told_with_those_found(dataset: fo.Dataset) -> None:
+    dataset.delete_sample_field("predictions")
+    dataset.add_sample_field("weather", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+    found = form(dataset)
+    assert problem(found) == (
+        f"mining needs two fields of type Detections, predictions and ground truth; {dataset.name!r} has ground_truth "
+        f"(Detections), weather (Classification)"
+    )
+    assert "pred_field" not in found
+
+
+def test_a_dataset_without_labels_is_told_so() -> None:
+    empty = fo.Dataset()
+    assert str(problem(form(empty))).endswith(f"{empty.name!r} has no label field")
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"pred_field": "ground_truth"}, "pred_field and gt_field are both 'ground_truth'"),
+        ({"run_key": "my run"}, "run_key 'my run' can't begin a field name"),
+        ({"mine_split": "val"}, "none of the 2 samples belongs to split 'val' by sample tags"),
+        ({"class_map": "person"}, "class_map must be a mapping"),
+        ({"class_iou": '{"cat": 7}'}, "class_iou['cat'] must lie in [0.01, 1], got 7"),
+        ({"candidates": []}, "candidates must be one or more of false_positive, false_negative, got nothing"),
+    ],
+)
+def test_what_python_would_refuse_bars_the_form(dataset: fo.Dataset, params: dict[str, Any], sentence: str) -> None:
+    assert str(problem(form(dataset, **{**FIELDS, "run_key": "run", **params}))).startswith(sentence)
+
+
+def test_an_empty_view_bars_the_form(dataset: fo.Dataset) -> None:
+    assert str(problem(form(dataset.match(F("filepath") == "")))).startswith("the view holds no samples")
+
+
+def test_fields_without_boxes_bar_the_form(dataset: fo.Dataset) -> None:
+    dataset.set_values("predictions.detections", [[], []])
+    assert str(problem(form(dataset))).startswith("field 'predictions' holds no predictions in the 2 samples to mine")
+    dataset.clear_sample_field("ground_truth")
+    dataset.set_values("predictions", [fo.Detections(detections=[fo.Detection()])] * 2)
+    assert str(problem(form(dataset))).startswith("field 'ground_truth' holds no ground truth in the 2 samples")
+
+
+def test_the_target_view_is_what_is_checked(dataset: fo.Dataset) -> None:
+    first = dataset.first()
+    first["predictions"] = None
+    first.save()
+    assert problem(form(dataset)) is None
+    assert str(problem(form(dataset, selected=[first.id], view_target="SELECTED_SAMPLES"))).startswith(
+        "field 'predictions' holds no predictions in the 1"
+    )
+    assert problem(form(dataset, selected=[first.id], view_target="DATASET")) is None
+    patches = dataset.to_patches("ground_truth")
+    assert str(problem(form(patches, view_target="CURRENT_VIEW"))).startswith("this view shows patches")
+
+
+def test_an_existing_key_asks_whether_to_replace(dataset: fo.Dataset) -> None:
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="mine")
+    assert form(dataset)["run_key"]["default"] == "hard_negatives"
+    found = form(dataset, run_key="mine")
+    assert str(problem(found)).startswith("run 'mine' exists: choose another run_key, such as 'hard_negatives'")
+    assert "overwrite" in found
+    assert problem(form(dataset, run_key="mine", overwrite=True)) is None
+
+
+@pytest.mark.parametrize("uri", [VIEW, EXPORT, DELETE])
+def test_runs_are_chosen_from_those_there_are(dataset: fo.Dataset, uri: str) -> None:
+    assert problem(form(dataset, uri)) == f"{dataset.name!r} has no mining run yet: mine first (Mine hard negatives)"
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="one")
+    found = form(dataset, uri)
+    assert problem(found) is None
+    assert found["run_key"]["default"] == "one"
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="two")
+    assert form(dataset, uri)["run_key"]["type"]["values"] == ["one", "two"]
+
+
+def test_an_export_that_would_fail_bars_the_form(dataset: fo.Dataset, tmp_path: Path) -> None:
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="run")
+    assert problem(form(dataset, EXPORT, run_key="run", output_dir=str(tmp_path / "new"))) is None
+    (tmp_path / "something").touch()
+    sentence = problem(form(dataset, EXPORT, run_key="run", output_dir=str(tmp_path)))
+    assert sentence == f"{tmp_path} exists and is not empty: export into a new folder"
+    dataset.tag_samples("val")
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="monitor", mine_split="val")
+    sentence = problem(form(dataset, EXPORT, run_key="monitor", output_dir=str(tmp_path / "new")))
+    assert str(sentence).startswith("run 'monitor' monitors split 'val' and has no weights")
