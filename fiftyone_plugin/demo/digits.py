@@ -90,9 +90,7 @@ def make_digits(
     return directory / "data.yaml"
 
 
-def _draw(
-    root: Path, counts: dict[str, int], pools: dict[str, Pool], seed: list[int], size: int
-) -> list[Scene]:
+def _draw(root: Path, counts: dict[str, int], pools: dict[str, Pool], seed: list[int], size: int) -> list[Scene]:
     """Draw and write every image below ``root``."""
     scenes = []
     for s, (split, count) in enumerate(counts.items()):
@@ -190,9 +188,7 @@ def _counts(images: int, splits: Sequence[tuple[str, float]]) -> dict[str, int]:
     """Images per split: shares rounded so that the counts sum to ``images``."""
     names, shares = [name for name, _ in splits], [share for _, share in splits]
     if len(set(names)) < len(names) or not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(
-            f"splits must have different names and positive shares that sum to 1, got {list(splits)}."
-        )
+        raise ValueError(f"splits must have different names and positive shares that sum to 1, got {list(splits)}.")
     ends = np.round(np.cumsum(shares) * images).astype(int)
     counts = dict(zip(names, np.diff(ends, prepend=0).tolist(), strict=True))
     if empty := [name for name, count in counts.items() if count < 1]:

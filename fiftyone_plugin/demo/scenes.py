@@ -92,9 +92,7 @@ def handwriting() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     return bunch.images, bunch.target
 
 
-def compose(
-    pool: Pool, rank: float, size: int, rng: np.random.Generator
-) -> tuple[str, list[PlacedDigit], ink.Image]:
+def compose(pool: Pool, rank: float, size: int, rng: np.random.Generator) -> tuple[str, list[PlacedDigit], ink.Image]:
     """Make one scene.
 
     Args:
