@@ -1,8 +1,8 @@
 """All reading and writing of files: COCO json, YOLO folders, the guide's dicts, weighted exports."""
 
-from .coco import read_coco
+from .coco import read_coco, write_coco
 from .export import ExportImage, ExportSummary, export_yolo
 from .records import read_records
 from .yolo import read_yolo
 
-__all__ = ["ExportImage", "ExportSummary", "export_yolo", "read_coco", "read_records", "read_yolo"]
+__all__ = ["ExportImage", "ExportSummary", "export_yolo", "read_coco", "read_records", "read_yolo", "write_coco"]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..boxes import xywh_to_xyxy
+from ..boxes import area, xywh_to_xyxy, xyxy_to_xywh
 from ..columns import Detections
+from .categories import read_labels
 
-__all__ = ["read_coco"]
+__all__ = ["read_coco", "write_coco"]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -22,7 +24,8 @@ def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, D
     """Predictions and ground truth from a COCO annotation file and a COCO results list.
 
     Images are named by ``file_name``, or by id where file names repeat; classes are the categories in the file's
-    order. Boxes are in pixels. Annotations with ``iscrowd`` become crowd regions.
+    order. Boxes are in pixels. Annotations with ``iscrowd`` become crowd regions. Results may name images by the file
+    name without suffix, and categories by class index (+ 1), as Ultralytics does: see :mod:`hnm_core.io.categories`.
 
     Args:
         truth: json with ``images``, ``annotations``, ``categories``.
@@ -37,35 +40,69 @@ def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, D
     """
     truth, predictions = Path(truth), Path(predictions)
     world = _read_truth_file(truth)
-    results = _read_results_file(predictions)
-    image_row = {image["id"]: i for i, image in enumerate(world["images"])}
-    class_row = {category["id"]: i for i, category in enumerate(world["categories"])}
+    results, annotations = _read_results_file(predictions), world["annotations"]
     names = [str(image.get("file_name", image["id"])) for image in world["images"]]
     if len(set(names)) < len(names):
         names = [str(image["id"]) for image in world["images"]]
-    classes = tuple(str(category["name"]) for category in world["categories"])
-
-    def table(path: Path, rows: Rows, score: Any, ids: Any, crowd: Any) -> Detections:
-        return Detections(
-            image=_numbers(path, rows, "image_id", image_row, truth),
-            xyxy=_boxes(path, rows),
-            label=_numbers(path, rows, "category_id", class_row, truth),
-            score=score,
-            images=tuple(names),
-            classes=classes,
-            ids=ids,
-            crowd=crowd,
-        )
-
-    annotations = world["annotations"]
-    return (
-        table(predictions, results, np.array([r["score"] for r in results], dtype=np.float64), None, None),
-        table(
-            *(truth, annotations, None),
-            np.array([str(a.get("id", i)) for i, a in enumerate(annotations)], dtype=str),
-            np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
-        ),
+    class_row = {category["id"]: i for i, category in enumerate(world["categories"])}
+    true = Detections(
+        image=_images(truth, annotations, world["images"], truth),
+        xyxy=_boxes(truth, annotations),
+        label=_numbers(truth, annotations, "category_id", class_row, truth),
+        score=None,
+        images=tuple(names),
+        classes=tuple(str(category["name"]) for category in world["categories"]),
+        ids=np.array([str(a.get("id", i)) for i, a in enumerate(annotations)], dtype=str),
+        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
     )
+    boxes = Detections(
+        image=_images(predictions, results, world["images"], truth),
+        xyxy=_boxes(predictions, results),
+        label=np.zeros(len(results), dtype=np.int64),
+        score=np.array([r["score"] for r in results], dtype=np.float64),
+        images=true.images,
+        classes=("any",),
+    )
+    ids = [r["category_id"] for r in results]
+    label = read_labels(predictions, truth, ids, world["categories"], boxes, true)
+    return replace(boxes, label=label, classes=true.classes), true
+
+
+def write_coco(
+    predictions: Detections, truth: Detections, truth_path: str | Path, predictions_path: str | Path
+) -> None:
+    """Both tables as the two files that :func:`read_coco` reads; boxes must be in pixels.
+
+    Images and categories are numbered from 1 in the order of the tables; image keys become ``file_name``.
+    """
+    images = [{"id": i + 1, "file_name": name} for i, name in enumerate(truth.images)]
+    categories = [{"id": i + 1, "name": name} for i, name in enumerate(truth.classes)]
+    size = area(truth.xyxy).tolist()
+    crowd = truth.is_crowd().tolist()
+    annotations = [
+        {**row, "id": i + 1, "area": size[i], "iscrowd": int(crowd[i])} for i, row in enumerate(_rows(truth))
+    ]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    Path(truth_path).write_text(json.dumps(content), encoding="utf-8")
+    if predictions.score is None:
+        raise ValueError("the predictions have no score column; are predictions and ground truth swapped?")
+    results = [{**row, "score": s} for row, s in zip(_rows(predictions), predictions.score.tolist(), strict=True)]
+    Path(predictions_path).write_text(json.dumps(results), encoding="utf-8")
+
+
+def _rows(table: Detections) -> list[dict[str, Any]]:
+    columns = (table.image.tolist(), table.label.tolist(), xyxy_to_xywh(table.xyxy).tolist())
+    return [{"image_id": i + 1, "category_id": c + 1, "bbox": box} for i, c, box in zip(*columns, strict=True)]
+
+
+def _images(path: Path, rows: Rows, images: Rows, truth: Path) -> Any:
+    """Image number of every row: by id, or by the file's name without suffix, as Ultralytics writes it."""
+    number = {image["id"]: i for i, image in enumerate(images)}
+    if any(row["image_id"] not in number for row in rows):
+        stems = {Path(str(image.get("file_name", ""))).stem: i for i, image in enumerate(images)}
+        if all(str(row["image_id"]) in stems for row in rows) and len(stems) == len(images):
+            return np.array([stems[str(row["image_id"])] for row in rows], dtype=np.int64)
+    return _numbers(path, rows, "image_id", number, truth)
 
 
 def _read_json(path: Path) -> Any:

@@ -38,7 +38,12 @@ def save_sample(output_dir: str | Path, image_path: str | Path, found: Sequence[
         if before != str(image):
             raise FileExistsError(f"{record} belongs to {before}, not to {image}; choose another output_dir")
     content = {"image_path": str(image), "hard_negatives": list(found)}
-    text = json.dumps(content, indent=1, default=str)
+    text = json.dumps(content, indent=1, default=_plain)
     shutil.copy2(image, folder / image.name)
     record.write_text(text + "\n", encoding="utf-8")
     return record
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy and torch as JSON knows them; anything else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
