@@ -72,7 +72,7 @@ def test_labels_that_agree_nowhere_are_refused(tmp_path):
         row["category_id"] = 3
     gt.write_text(json.dumps(truth))
     with pytest.raises(
-        ValueError, match="labels agree with .* on 0% of 30 overlapping boxes, however category ids are"
+        ValueError, match=r"labels agree with .* on 0% of 30 overlapping boxes, however category ids are"
     ):
         read_coco(gt, dt)
 
