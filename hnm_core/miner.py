@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from .pipeline import MiningResult, mine
 from .pooling import pool_images
 from .report import MiningReport
 from .settings import MiningSettings
+from .taxonomy import ROW_NAMES, TRUE_POSITIVE
 from .weights import weigh_images
 
 __all__ = ["Found", "HardNegativeMiner", "calculate_sample_weights"]
@@ -95,22 +97,24 @@ class HardNegativeMiner:
         """
         if isinstance(predictions, Detections) and isinstance(ground_truth, Detections):
             result = mine(predictions, ground_truth, self.settings)
-            found = found_dicts(result, _records(predictions), _records(ground_truth), result.truth.images)
+            found = found_dicts(result, _Rows(predictions), _Rows(ground_truth), result.truth.images)
         elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
         else:
-            result = mine(*read_records(predictions, ground_truth), self.settings)
+            if self.save_samples and image_path is None:
+                raise ValueError("save_samples needs the image: give find_hard_negatives(..., image_path=...)")
+            image = "image" if image_path is None else str(image_path)
+            classes = (*self.settings.class_confidence, *self.settings.class_iou)
+            result = mine(*read_records(predictions, ground_truth, image, classes), self.settings)
             found = found_dicts(result, predictions, ground_truth, [image_path])
-        self.report = self.report + result.report
         if self.save_samples:
             self._save(found)
+        self.report = self.report + result.report
         return found
 
     def _save(self, found: list[Found]) -> None:
         by_image: dict[str, list[Found]] = {}
         for one in found:
-            if one["image_path"] is None:
-                raise ValueError("save_samples needs the image: give find_hard_negatives(..., image_path=...)")
             by_image.setdefault(one["image_path"], []).append(one)
         for image_path, of_image in by_image.items():
             save_sample(self.output_dir, image_path, of_image)
@@ -146,30 +150,32 @@ def _found(
 ) -> list[Found]:
     """One dict per row of one table."""
     if of_truth:
-        table, kind, error = result.truth, result.truth_type, result.truth_error
+        table, codes = result.truth, result.errors.truth
         columns = (result.truth_near, result.truth_iou, result.truth_difficulty, result.truth_suspicion)
     else:
-        table, kind, error = result.predictions, result.prediction_type, result.prediction_error
+        table, codes = result.predictions, result.errors.prediction
         columns = (
             *(result.prediction_near, result.prediction_iou),
             *(result.prediction_difficulty, result.prediction_suspicion),
         )
-    near, iou, difficulty, suspicion = (column[rows].tolist() for column in columns)
     found = []
-    for i, row in enumerate(rows.tolist()):
-        p, t = (near[i], row) if of_truth else (row, near[i])
+    for row, image, code, near, iou, difficulty, suspicion in zip(
+        rows.tolist(), *(column[rows].tolist() for column in (table.image, codes, *columns)), strict=True
+    ):
+        p, t = (near, row) if of_truth else (row, near)
         prediction, ground_truth = (predictions[p] if p >= 0 else None), (truth[t] if t >= 0 else None)
+        kind = "false_negative" if of_truth else "lucky_hit" if code == TRUE_POSITIVE else "false_positive"
         found.append(
             {
-                "type": str(kind[row]),
+                "type": kind,
                 "prediction": prediction,
                 "ground_truth": ground_truth,
-                "iou": iou[i],
+                "iou": iou,
                 "confidence": prediction["confidence"] if prediction is not None else 0.0,
-                "image_path": image_paths[table.image[row]],
-                "error": str(error[row]),
-                "difficulty": difficulty[i],
-                "suspicion": 0.0 if np.isnan(suspicion[i]) else suspicion[i],
+                "image_path": image_paths[image],
+                "error": ROW_NAMES[code],
+                "difficulty": difficulty,
+                "suspicion": 0.0 if math.isnan(suspicion) else suspicion,
             }
         )
     return found
@@ -192,10 +198,6 @@ class _Rows(Sequence[Record]):
         return record
 
 
-def _records(table: Detections) -> Sequence[Record]:
-    return _Rows(table)
-
-
 def calculate_sample_weights(
     found: MiningResult | Sequence[Mapping[str, Any]],
     images: Sequence[str] | None = None,
@@ -214,7 +216,7 @@ def calculate_sample_weights(
         do not tell which these are.
 
     Raises:
-        ValueError: if dicts come without ``images``, or name an image that is not among them.
+        ValueError: if dicts come without ``images``, name an image that is not among them, or lack ``difficulty``.
 
     Example:
         >>> found = [{"image_path": "b.jpg", "difficulty": 0.9, "suspicion": 0.2}]
@@ -231,6 +233,14 @@ def calculate_sample_weights(
         )
     settings = settings or MiningSettings()
     number = {name: i for i, name in enumerate(images)}
+    if len(number) < len(images):
+        raise ValueError(f"{len(images) - len(number)} of the {len(images)} images are named more than once")
+    bare = [i for i, f in enumerate(found) if "difficulty" not in f]
+    if bare:
+        raise ValueError(
+            f"{len(bare)} of {len(found)} hard negatives have no 'difficulty' in [0, 1], first number {bare[0]}; a "
+            f"find_hard_negatives of your own must give one"
+        )
     lost = [f["image_path"] for f in found if f["image_path"] not in number]
     if lost:
         raise ValueError(
@@ -240,7 +250,7 @@ def calculate_sample_weights(
     image = np.array([number[f["image_path"]] for f in found], dtype=np.int64)
     difficulty = np.array([f["difficulty"] for f in found], dtype=np.float64)
     if settings.use_suspicion:
-        difficulty = difficulty * (1.0 - np.array([f["suspicion"] for f in found], dtype=np.float64))
+        difficulty = difficulty * (1.0 - np.array([f.get("suspicion", 0.0) for f in found], dtype=np.float64))
     by_key = np.argsort(np.array(images, dtype=str), kind="stable")
     weights = np.empty(len(images))
     weights[by_key] = weigh_images(pool_images(image, difficulty, len(images))[by_key], settings).weights

@@ -11,22 +11,7 @@ import pytest
 
 from hnm_core import Detections, MiningResult, MiningSettings, mine
 from hnm_core.io import read_coco
-from tests.scenes import FAR, HERE, Tables, apart, everything_at_once, high, random_scene, scene
-
-
-def guides_example(images: int = 10) -> Tables:
-    """1000 predictions: 800 right, 120 false alarms, 80 under the threshold; 830 truths, of which 30 are missed."""
-    found, real = [], []
-    for i in range(images):
-        name = f"{i}.jpg"
-        right = [apart(k) for k in range(800 // images)]
-        real += [(name, "cat", box) for box in right]
-        found += [(name, "cat", 0.9, box) for box in right]
-        places = iter(apart(1000 + k) for k in range(1000))
-        found += [(name, "cat", 0.7, next(places)) for _ in range(120 // images)]
-        found += [(name, "cat", 0.3, next(places)) for _ in range(80 // images)]
-        real += [(name, "cat", next(places)) for _ in range(30 // images)]
-    return scene(found, real)
+from tests.scenes import FAR, HERE, Tables, apart, everything_at_once, guides_example, high, random_scene, scene
 
 
 def test_the_guides_example() -> None:

@@ -1,0 +1,328 @@
+"""The guide's face: its call, its dicts, its report, its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hnm_core
+from hnm_core import Detections, HardNegativeMiner, MiningSettings, calculate_sample_weights, mine
+from tests.scenes import Tables, everything_at_once, guides_example, random_scene, scene
+
+Record = dict[str, Any]
+
+CAT = {"bbox": [0, 0, 10, 10], "confidence": 0.8, "class": "cat"}
+THERE = {"bbox": [50, 50, 60, 60], "class": "cat"}
+
+
+def records(table: Detections, image: int) -> list[Record]:
+    """The rows of one image as the guide's dicts."""
+    score = [{}] * len(table) if table.score is None else [{"confidence": s} for s in table.score.tolist()]
+    return [
+        {"bbox": table.xyxy[row].tolist(), "class": table.classes[table.label[row]], **score[row]}
+        | ({"crowd": True} if table.is_crowd()[row] else {})
+        for row in np.flatnonzero(table.image == image)
+    ]
+
+
+def image_by_image(miner: HardNegativeMiner, tables: Tables) -> list[Record]:
+    predictions, truth = tables
+    found = []
+    for i, name in enumerate(truth.images):
+        found += miner.find_hard_negatives(records(predictions, i), records(truth, i), image_path=name)
+    return found
+
+
+def test_the_guides_example_image_by_image_and_all_at_once() -> None:
+    statistics = {
+        "total_predictions": 1000,
+        "hard_negatives": 150,
+        "false_positives": 120,
+        "false_negatives": 30,
+        "true_positives": 800,
+    }
+    metrics = {"precision": 0.87, "recall": 0.96, "f1_score": 0.91, "hard_negative_rate": 0.15}
+    tables = guides_example()
+    single = HardNegativeMiner(confidence_threshold=0.5, iou_threshold=0.5, hard_negative_ratio=0.3)
+    assert len(image_by_image(single, tables)) == 150
+    whole = HardNegativeMiner(confidence_threshold=0.5, iou_threshold=0.5, hard_negative_ratio=0.3)
+    assert len(whole.find_hard_negatives(*tables)) == 150
+    for report in (single.generate_report(), whole.generate_report()):
+        assert report["statistics"] == statistics
+        assert {name: round(value, 2) for name, value in report["metrics"].items()} == metrics
+        assert report["mining"]["cut"] == 0
+    assert whole.generate_report()["mining"]["cap"] == 285
+
+
+def test_a_false_positive_as_a_dict() -> None:
+    near = {"bbox": [0, 0, 10, 40], "class": "cat"}
+    (found,) = HardNegativeMiner(candidates="false_positive").find_hard_negatives([CAT], [THERE, near], "street.jpg")
+    assert found == {
+        "type": "false_positive",
+        "prediction": CAT,
+        "ground_truth": near,
+        "iou": 0.25,
+        "confidence": 0.8,
+        "image_path": "street.jpg",
+        "error": "localization",
+        "difficulty": pytest.approx(0.8 * 0.75),
+        "suspicion": 0.5,
+    }
+    assert found["prediction"] is CAT  # the caller's own, further keys and all
+    assert found["ground_truth"] is near
+
+
+def test_a_miss_as_a_dict() -> None:
+    unsure = {**CAT, "bbox": [50, 50, 60, 56], "confidence": 0.2}
+    (found,) = HardNegativeMiner().find_hard_negatives([unsure], [THERE], "street.jpg")
+    assert found == {
+        "type": "false_negative",
+        "prediction": unsure,  # the nearest of its class
+        "ground_truth": THERE,
+        "iou": 0.6,
+        "confidence": 0.2,
+        "image_path": "street.jpg",
+        "error": "missed",
+        "difficulty": pytest.approx(0.4),
+        "suspicion": 0.2,
+    }
+
+
+def test_where_nothing_is_near_the_other_side_is_none() -> None:
+    miner = HardNegativeMiner(hard_negative_ratio=1)
+    false_positive, miss = miner.find_hard_negatives([CAT], [THERE])
+    assert (false_positive["ground_truth"], false_positive["iou"], false_positive["image_path"]) == (None, 0.0, None)
+    assert (miss["prediction"], miss["iou"], miss["confidence"]) == (None, 0.0, 0.0)
+
+
+def test_a_lucky_hit_as_a_dict() -> None:
+    prediction, truth = {**CAT, "bbox": [0, 0, 10, 5.5]}, {"bbox": [0, 0, 10, 10], "class": "cat"}
+    (found,) = HardNegativeMiner(strategy="iou_based").find_hard_negatives([prediction], [truth])
+    assert (found["type"], found["error"], found["suspicion"]) == ("lucky_hit", "true_positive", 0.0)
+    assert found["ground_truth"] is truth
+
+
+def test_hardest_first() -> None:
+    found = HardNegativeMiner(hard_negative_ratio=1).find_hard_negatives(*everything_at_once())
+    difficulty = [f["difficulty"] for f in found]
+    assert difficulty == sorted(difficulty, reverse=True)
+    ties = [f["type"] for f in found if f["difficulty"] == 0.5]
+    assert ties == sorted(ties, key=["false_positive", "false_negative"].index)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("strategy", ["confidence_based", "iou_based", "loss_based"])
+def test_dicts_image_by_image_find_what_tables_find(seed: int, strategy: str) -> None:
+    tables = random_scene(seed)
+    single = HardNegativeMiner(strategy=strategy, hard_negative_ratio=1)
+    whole = HardNegativeMiner(strategy=strategy, hard_negative_ratio=1)
+
+    def key(found: Record) -> str:
+        return json.dumps(
+            {**found, "prediction": plain(found["prediction"]), "ground_truth": plain(found["ground_truth"])}
+        )
+
+    def plain(record: Record | None) -> Any:
+        return record and [record["bbox"], record["class"], record.get("confidence")]
+
+    assert sorted(map(key, image_by_image(single, tables))) == sorted(map(key, whole.find_hard_negatives(*tables)))
+    for part in ("statistics", "metrics", "rates", "errors"):
+        assert single.generate_report()[part] == whole.generate_report()[part]
+
+
+def test_what_tables_find_is_what_mine_finds() -> None:
+    tables = random_scene(4)
+    result = mine(*tables)
+    found = HardNegativeMiner().find_hard_negatives(*tables)
+    assert len(found) == result.hard_counts.sum()
+    assert sorted(f["difficulty"] for f in found) == sorted(
+        [
+            *result.prediction_difficulty[result.prediction_hard].tolist(),
+            *result.truth_difficulty[result.truth_hard].tolist(),
+        ]
+    )
+    assert {f["image_path"] for f in found} == {
+        name for name, count in zip(result.truth.images, result.hard_counts, strict=True) if count
+    }
+
+
+def test_calls_add_up_and_each_miner_keeps_its_own_account() -> None:
+    miner, other = HardNegativeMiner(), HardNegativeMiner()
+    for _ in range(3):
+        miner.find_hard_negatives([CAT], [THERE])
+    assert miner.generate_report()["statistics"] == {
+        **{"total_predictions": 3, "hard_negatives": 3, "false_positives": 3, "false_negatives": 3},
+        "true_positives": 0,
+    }
+    assert miner.generate_report()["mining"] | {"expected_label_errors": 0} == {
+        **{"images": 3, "confident_predictions": 3, "ignored": 0, "lucky_hits": 0, "candidates": 6, "cap": 3, "cut": 3},
+        **{"expected_label_errors": 0, "suspicion_used": True},
+    }
+    assert other.generate_report()["statistics"]["total_predictions"] == 0
+    assert other.generate_report()["metrics"]["precision"] == 0
+
+
+def test_a_call_that_fails_is_not_counted() -> None:
+    miner = HardNegativeMiner()
+    with pytest.raises(ValueError, match=r"^prediction 0 has no 'confidence'"):
+        miner.find_hard_negatives([THERE], [])
+    assert miner.generate_report()["mining"]["images"] == 0
+
+
+def test_thresholds_of_classes_that_an_image_does_not_show() -> None:
+    """Classes come from the image's own dicts; that one has no dog is no mistake in the settings."""
+    miner = HardNegativeMiner(class_confidence={"dog": 0.9, "cat": 0.85}, class_iou={"cow": 0.75})
+    assert [f["type"] for f in miner.find_hard_negatives([CAT], [THERE])] == ["false_negative"]
+    assert miner.find_hard_negatives([], []) == []
+
+
+def test_class_numbers_and_names_meet() -> None:
+    miner = HardNegativeMiner()
+    assert miner.find_hard_negatives([{**CAT, "class": 3}], [{"bbox": CAT["bbox"], "class": "3"}]) == []
+
+
+def test_empty_images() -> None:
+    miner = HardNegativeMiner()
+    assert miner.find_hard_negatives([], []) == []
+    assert [f["type"] for f in miner.find_hard_negatives([], [THERE])] == ["false_negative"]
+    assert [f["type"] for f in miner.find_hard_negatives([CAT], [])] == ["false_positive"]
+    assert miner.generate_report()["mining"]["images"] == 3
+
+
+def test_tables_and_dicts_do_not_mix() -> None:
+    predictions, _ = scene([("a", "cat", 0.9, (0, 0, 1, 1))])
+    with pytest.raises(
+        ValueError, match=r"^predictions and ground_truth must both be tables or both be lists of dicts$"
+    ):
+        HardNegativeMiner().find_hard_negatives(predictions, [])
+
+
+def test_errors_name_the_image() -> None:
+    upside_down = {**CAT, "bbox": [5, 5, 2, 2]}
+    with pytest.raises(ValueError, match=r"first at row 0 \(image 'street\.jpg'\): \[5\.0, 5\.0, 2\.0, 2\.0\]"):
+        HardNegativeMiner().find_hard_negatives([upside_down], [], "street.jpg")
+
+
+def test_a_subclass_may_find_its_own() -> None:
+    class OnlyLarge(HardNegativeMiner):
+        def find_hard_negatives(self, predictions: Any, ground_truth: Any, image_path: Any = None) -> list[Record]:
+            found = super().find_hard_negatives(predictions, ground_truth, image_path)
+            return [f for f in found if f["type"] == "false_positive"]
+
+    found = OnlyLarge(hard_negative_ratio=1).find_hard_negatives([CAT], [THERE], "a")
+    assert [f["type"] for f in found] == ["false_positive"]
+    assert calculate_sample_weights(found, images=["a", *"bcdefghij"]).tolist() == [2.0, *[1.0] * 9]
+
+
+# Saving
+
+
+def test_hard_images_are_saved_with_what_was_found(tmp_path: Path) -> None:
+    for name in ("hard.jpg", "easy.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    miner = HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"))
+    found = miner.find_hard_negatives([CAT], [THERE], str(tmp_path / "hard.jpg"))
+    miner.find_hard_negatives([CAT], [{"bbox": CAT["bbox"], "class": "cat"}], str(tmp_path / "easy.jpg"))
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["hard.jpg", "hard.jpg.json"]
+    saved = json.loads((tmp_path / "kept" / "hard.jpg.json").read_text())
+    assert saved == {"image_path": str(tmp_path / "hard.jpg"), "hard_negatives": found}
+
+
+def test_tables_are_saved_by_their_image_keys(tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    for name in names:
+        Path(name).write_bytes(b"pixels")
+    tables = scene([(name, "cat", 0.9, (0, 0, 1, 1)) for name in names])
+    HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"), hard_negative_ratio=1).find_hard_negatives(
+        *tables
+    )
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+
+
+def test_saving_needs_the_image_at_every_call(tmp_path: Path) -> None:
+    miner = HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"))
+    with pytest.raises(
+        ValueError, match=r"^save_samples needs the image: give find_hard_negatives\(\.\.\., image_path="
+    ):
+        miner.find_hard_negatives([], [])
+    with pytest.raises(FileNotFoundError, match=r"^cannot save the hard sample gone\.jpg: no such file$"):
+        miner.find_hard_negatives([CAT], [], "gone.jpg")
+    assert miner.generate_report()["mining"]["images"] == 0
+
+
+# Weights
+
+
+def test_weights_of_a_result_are_its_own() -> None:
+    result = mine(*random_scene(1, images=12))
+    assert calculate_sample_weights(result) is result.weights
+
+
+@pytest.mark.parametrize("use_suspicion", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_of_dicts_are_those_of_the_result(seed: int, use_suspicion: bool) -> None:
+    """But for the share of images without truth, which dicts cannot tell; nothing is cut, since dicts cap per call."""
+    tables = random_scene(seed, images=25)
+    settings = MiningSettings(background_share=1, hard_negative_ratio=1, use_suspicion=use_suspicion)
+    miner = HardNegativeMiner(**settings.as_dict())
+    found = image_by_image(miner, tables)
+    weights = calculate_sample_weights(found, images=tables[1].images, settings=settings)
+    assert weights.tolist() == mine(*tables, settings).weights.tolist()
+
+
+def test_weights_do_not_depend_on_the_order_of_images_or_dicts() -> None:
+    tables = random_scene(2, images=12)
+    found = HardNegativeMiner().find_hard_negatives(*tables)
+    images = list(tables[1].images)
+    weights = dict(zip(images, calculate_sample_weights(found, images=images), strict=True))
+    again = calculate_sample_weights(found[::-1], images=images[::-1])
+    assert dict(zip(images[::-1], again, strict=True)) == weights
+
+
+def test_nothing_found_weighs_nothing() -> None:
+    assert calculate_sample_weights([], images=["a", "b"]).tolist() == [1, 1]
+    assert calculate_sample_weights([], images=[]).tolist() == []
+
+
+def test_dicts_of_others_need_no_suspicion() -> None:
+    weights = calculate_sample_weights([{"image_path": "b", "difficulty": 0.9}], images=list("abcdefghij"))
+    assert weights.tolist() == [1, 2, *[1] * 8]
+
+
+@pytest.mark.parametrize(
+    ("found", "images", "message"),
+    [
+        (
+            [],
+            None,
+            "a bare list of hard negatives does not know the images without errors; give all images of the data set, "
+            "in its order: calculate_sample_weights(found, images=[...])",
+        ),
+        (
+            [{"image_path": "a", "difficulty": 1}, {"image_path": None, "difficulty": 1}],
+            ["a", "b"],
+            "1 of 2 hard negatives lie in images that are not among the 2 given, first None; were they found with "
+            "image_path=?",
+        ),
+        ([], ["a", "b", "a"], "1 of the 3 images are named more than once"),
+        (
+            [{"image_path": "a", "difficulty": 1}, {"image_path": "a", "confidence": 0.9}],
+            ["a"],
+            "1 of 2 hard negatives have no 'difficulty' in [0, 1], first number 1; a find_hard_negatives of your own "
+            "must give one",
+        ),
+    ],
+)
+def test_weights_that_cannot_be(found: Any, images: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=r"^") as error:
+        calculate_sample_weights(found, images=images)
+    assert str(error.value) == message
+
+
+def test_the_public_names() -> None:
+    for name in hnm_core.__all__:
+        assert hasattr(hnm_core, name)
