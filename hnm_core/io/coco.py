@@ -44,7 +44,7 @@ def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, D
     names = [str(image.get("file_name", image["id"])) for image in world["images"]]
     if len(set(names)) < len(names):
         names = [str(image["id"]) for image in world["images"]]
-    class_row = {category["id"]: i for i, category in enumerate(world["categories"])}
+    class_row = _by_id(truth, "categories", world["categories"])
     true = Detections(
         image=_images(truth, annotations, world["images"], truth),
         xyxy=_boxes(truth, annotations),
@@ -59,7 +59,7 @@ def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, D
         image=_images(predictions, results, world["images"], truth),
         xyxy=_boxes(predictions, results),
         label=np.zeros(len(results), dtype=np.int64),
-        score=np.array([r["score"] for r in results], dtype=np.float64),
+        score=_scores(predictions, results),
         images=true.images,
         classes=("any",),
     )
@@ -97,7 +97,7 @@ def _rows(table: Detections) -> list[dict[str, Any]]:
 
 def _images(path: Path, rows: Rows, images: Rows, truth: Path) -> Any:
     """Image number of every row: by id, or by the file's name without suffix, as Ultralytics writes it."""
-    number = {image["id"]: i for i, image in enumerate(images)}
+    number = _by_id(truth, "images", images)
     if any(row["image_id"] not in number for row in rows):
         stems = {Path(str(image.get("file_name", ""))).stem: i for i, image in enumerate(images)}
         if all(str(row["image_id"]) in stems for row in rows) and len(stems) == len(images):
@@ -116,9 +116,12 @@ def _read_truth_file(path: Path) -> dict[str, Any]:
     content = _read_json(path)
     if isinstance(content, list):
         raise ValueError(f"{path} is a list, expected a COCO annotation file; are truth and predictions swapped?")
-    missing = [key for key in ("images", "annotations", "categories") if key not in content]
+    known = content if isinstance(content, dict) else {}
+    missing = [key for key in ("images", "annotations", "categories") if key not in known]
     if missing:
         raise ValueError(f"{path} has no {', '.join(missing)}: not a COCO annotation file")
+    _check_keys(path, "images", content["images"], ("id",))
+    _check_keys(path, "categories", content["categories"], ("id", "name"))
     _check_keys(path, "annotations", content["annotations"], ("image_id", "category_id", "bbox"))
     return dict(content)
 
@@ -142,6 +145,13 @@ def _check_keys(path: Path, what: str, rows: Rows, keys: tuple[str, ...]) -> Non
             raise ValueError(f"{path}: {len(bad)} of {len(rows)} {what} have no {key!r}, first number {bad[0]}")
 
 
+def _by_id(path: Path, what: str, rows: Rows) -> dict[Any, int]:
+    number = {row["id"]: i for i, row in enumerate(rows)}
+    if len(number) < len(rows):
+        raise ValueError(f"{path}: {len(rows) - len(number)} of {len(rows)} {what} have the id of another")
+    return number
+
+
 def _numbers(path: Path, rows: Rows, key: str, number: Mapping[Any, int], truth: Path) -> Any:
     unknown = Counter(row[key] for row in rows if row[key] not in number)
     if unknown:
@@ -155,12 +165,22 @@ def _numbers(path: Path, rows: Rows, key: str, number: Mapping[Any, int], truth:
     return np.array([number[row[key]] for row in rows], dtype=np.int64)
 
 
+def _scores(path: Path, rows: Rows) -> Any:
+    bad = [i for i, row in enumerate(rows) if not _is_number(row["score"])]
+    if bad:
+        raise ValueError(
+            f"{path}: {len(bad)} of {len(rows)} results have a score that is no number, first number {bad[0]}: "
+            f"{rows[bad[0]]['score']!r}"
+        )
+    return np.array([row["score"] for row in rows], dtype=np.float64)
+
+
 def _boxes(path: Path, rows: Rows) -> Any:
-    bad = [i for i, row in enumerate(rows) if not isinstance(row["bbox"], Sequence) or len(row["bbox"]) != 4]
+    bad = [i for i, row in enumerate(rows) if not _is_box(row["bbox"])]
     if bad:
         raise ValueError(
             f"{path}: {len(bad)} of {len(rows)} boxes are not [x, y, w, h], first number {bad[0]}: "
-            f"{rows[bad[0]]['bbox']}"
+            f"{rows[bad[0]]['bbox']!r}"
         )
     boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
     negative = np.flatnonzero(~(boxes[:, 2:] >= 0).all(axis=1))
@@ -170,3 +190,11 @@ def _boxes(path: Path, rows: Rows) -> Any:
             f"{negative[0]}: {boxes[negative[0]].tolist()}. COCO boxes are [x, y, width, height]; are these corners?"
         )
     return xywh_to_xyxy(boxes)
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
