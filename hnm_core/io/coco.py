@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..boxes import area, xywh_to_xyxy, xyxy_to_xywh
 from ..columns import Detections
@@ -166,23 +167,25 @@ def _numbers(path: Path, rows: Rows, key: str, number: Mapping[Any, int], truth:
 
 
 def _scores(path: Path, rows: Rows) -> Any:
-    bad = [i for i, row in enumerate(rows) if not _is_number(row["score"])]
-    if bad:
+    given = [row["score"] for row in rows]
+    scores = _floats(given, (len(rows),))
+    if scores is None:
+        bad = [i for i, score in enumerate(given) if _floats([score], (1,)) is None]
         raise ValueError(
             f"{path}: {len(bad)} of {len(rows)} results have a score that is no number, first number {bad[0]}: "
-            f"{rows[bad[0]]['score']!r}"
+            f"{given[bad[0]]!r}"
         )
-    return np.array([row["score"] for row in rows], dtype=np.float64)
+    return scores
 
 
 def _boxes(path: Path, rows: Rows) -> Any:
-    bad = [i for i, row in enumerate(rows) if not _is_box(row["bbox"])]
-    if bad:
+    given = [row["bbox"] for row in rows]
+    boxes = _floats(given, (len(rows), 4))
+    if boxes is None:
+        bad = [i for i, box in enumerate(given) if _floats([box], (1, 4)) is None]
         raise ValueError(
-            f"{path}: {len(bad)} of {len(rows)} boxes are not [x, y, w, h], first number {bad[0]}: "
-            f"{rows[bad[0]]['bbox']!r}"
+            f"{path}: {len(bad)} of {len(rows)} boxes are not [x, y, w, h], first number {bad[0]}: {given[bad[0]]!r}"
         )
-    boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
     negative = np.flatnonzero(~(boxes[:, 2:] >= 0).all(axis=1))
     if negative.size:
         raise ValueError(
@@ -192,9 +195,12 @@ def _boxes(path: Path, rows: Rows) -> Any:
     return xywh_to_xyxy(boxes)
 
 
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _floats(values: list[Any], shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    """The values as an array of that shape, or None where they are something else."""
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if not values:
+        return numbers.reshape(shape)
+    return numbers if numbers.shape == shape else None

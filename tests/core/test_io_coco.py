@@ -118,7 +118,7 @@ def changed(content: Any, path: tuple[Any, ...], value: Any) -> Any:
         ),
         (("annotations", 1, "bbox"), [[1, 2]], "{gt}: 1 of 2 boxes are not [x, y, w, h], first number 1: [[1, 2]]"),
         (("annotations", 1, "bbox"), "1234", "{gt}: 1 of 2 boxes are not [x, y, w, h], first number 1: '1234'"),
-        (("annotations", 1, "bbox"), [0, 0, "1", 1], "{gt}: 1 of 2 boxes are not [x, y, w, h], first number 1: [0, 0,"),
+        (("annotations", 1, "bbox"), [0, 0, "w", 1], "{gt}: 1 of 2 boxes are not [x, y, w, h], first number 1: [0, 0,"),
         (("annotations", 1, "bbox"), [0, 0, float("nan"), 1], "{gt}: 1 of 2 boxes have a negative width or height, or"),
     ],
 )
@@ -134,7 +134,7 @@ def test_truth_that_is_none(read: Any, tmp_path: Path, path: tuple[Any, ...], va
         ((1, "score"), None, "{results}: 1 of 2 results have no 'score', first number 1"),
         ((0, "bbox"), None, "{results}: 1 of 2 results have no 'bbox', first number 0"),
         ((0, "score"), "high", "{results}: 1 of 2 results have a score that is no number, first number 0: 'high'"),
-        ((0, "score"), True, "{results}: 1 of 2 results have a score that is no number, first number 0: True"),
+        ((0, "score"), [0.5], "{results}: 1 of 2 results have a score that is no number, first number 0: [0.5]"),
         ((0, "score"), 97, "1 of 2 scores lie outside [0, 1], first at row 0 (image 'a/1.jpg'): 97. Are they "),
         ((1, "bbox"), [1, 2, 3], "{results}: 1 of 2 boxes are not [x, y, w, h], first number 1: [1, 2, 3]"),
         (
