@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .accounting import count_classes, count_errors, weighting
 from .columns import Detections
 from .matching import Matches, match_detections
 from .pooling import add_shares, object_shares
-from .report import Counts, MiningReport, Weighting, ratio
+from .report import Counts, MiningReport
+from .selection import Candidates, cap_of, number_groups, select_hardest
 from .settings import MiningSettings
-from .strategies import Difficulty, Evidence, score_difficulty
+from .strategies import Evidence, score_difficulty
 from .suspicion import prior_suspicion
-from .taxonomy import ERROR_TYPES, IGNORED, ROW_NAMES, TRUE_POSITIVE, Errors, classify_errors
-from .weights import SampleWeights, class_repeat_factors, effective_sample_size, weigh_images
+from .taxonomy import ROW_NAMES, Errors, classify_errors
+from .weights import SampleWeights, class_repeat_factors, weigh_images
 
 __all__ = ["MiningResult", "mine"]
 
@@ -111,7 +113,13 @@ class MiningResult:
         return found + np.bincount(self.truth.image[self.truth_hard], minlength=n)
 
 
-def mine(predictions: Detections, truth: Detections, settings: MiningSettings | None = None) -> MiningResult:
+def mine(
+    predictions: Detections,
+    truth: Detections,
+    settings: MiningSettings | None = None,
+    *,
+    groups: Sequence[Hashable] | None = None,
+) -> MiningResult:
     """Find where a detector is confidently wrong, and weigh the images by it.
 
     Match, name every row, score its difficulty, take the hardest within the cap, pool them to image scores, weigh
@@ -121,6 +129,7 @@ def mine(predictions: Detections, truth: Detections, settings: MiningSettings | 
         predictions: scored boxes, kept down to a low confidence if the detector allows (.01 is good).
         truth: ground truth over the same images and classes.
         settings: every knob; None for the defaults.
+        groups: a key per image, such as its scene or video, for ``max_per_group``.
 
     Raises:
         ValueError: if the tables do not fit each other or the settings.
@@ -137,14 +146,21 @@ def mine(predictions: Detections, truth: Detections, settings: MiningSettings | 
     matches = match_detections(predictions, truth, settings)
     errors = classify_errors(predictions, truth, matches, settings)
     difficulty = score_difficulty(Evidence(predictions, truth, matches, errors, settings))
-    by_key = np.argsort(np.array(truth.images, dtype=str), kind="stable")
-    cap = _cap(errors, settings.hard_negative_ratio)
-    hard = _take_hardest(predictions, truth, errors, difficulty, by_key, cap)
     suspicion = prior_suspicion(errors)
 
-    objects = _Objects.of(predictions, truth, errors, difficulty, hard, suspicion, settings.use_suspicion)
-    scores = add_shares(objects.image, objects.share, len(truth.images))
+    by_key = np.argsort(np.array(truth.images, dtype=str), kind="stable")
+    candidates = Candidates.of(predictions, truth, errors, difficulty)
+    cap = cap_of(errors, settings.hard_negative_ratio)
+    group = None if groups is None else number_groups(groups, len(truth.images))
+    mined, notes = select_hardest(candidates, cap, settings, _inverse(by_key), group)
+    mined = mined.take(np.argsort(mined.code, kind="stable"))  # so that chance has no say in whose share is larger
+
+    suspected = np.nan_to_num(_of_both(mined, *suspicion))  # lucky hits: 0
+    shares = object_shares(mined.image, mined.difficulty * (1.0 - suspected * settings.use_suspicion))
+    scores = add_shares(mined.image, shares, len(truth.images))
     weighed = _weigh(scores, truth, by_key, settings)
+    classes = count_classes(predictions, truth, errors, mined)
+    hard = mined.masks(len(predictions), len(truth))
     return MiningResult(
         predictions=predictions,
         truth=truth,
@@ -161,88 +177,27 @@ def mine(predictions: Detections, truth: Detections, settings: MiningSettings | 
         weights=weighed.weights,
         repeats=weighed.repeats,
         hard_images=weighed.hard,
-        report=_report(predictions, truth, errors, difficulty, hard, cap, objects, weighed, settings),
+        report=MiningReport(
+            images=len(truth.images),
+            counts=sum(classes.values(), Counts()),
+            errors=count_errors(errors, mined),
+            classes=classes,
+            candidates=len(candidates),
+            cap=cap,
+            expected_label_errors=float(suspected.sum()),
+            suspicion_used=settings.use_suspicion,
+            weighting=weighting(truth, mined, shares, weighed),
+            notes=notes + weighed.notes,
+        ),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Objects:
-    """The mined rows of both tables; by error, so that of equally hard ones it is not chance whose share is larger."""
-
-    image: NDArray[np.int64]
-    code: NDArray[np.int8]
-    suspicion: NDArray[np.float64]
-    share: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        predictions: Detections,
-        truth: Detections,
-        errors: Errors,
-        difficulty: Difficulty,
-        hard: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-        suspicion: tuple[NDArray[np.float64], NDArray[np.float64]],
-        use_suspicion: bool,
-    ) -> _Objects:
-        image = np.concatenate([predictions.image[hard[0]], truth.image[hard[1]]])
-        suspected = np.nan_to_num(np.concatenate([suspicion[0][hard[0]], suspicion[1][hard[1]]]))  # lucky hits: 0
-        effective = np.concatenate([difficulty.prediction[hard[0]], difficulty.truth[hard[1]]])
-        if use_suspicion:
-            effective = effective * (1.0 - suspected)
-        code = np.concatenate([errors.prediction[hard[0]], errors.truth[hard[1]]])
-        order = np.argsort(code, kind="stable")
-        image, code, suspected = image[order], code[order], suspected[order]
-        return cls(image, code, suspected, object_shares(image, effective[order]))
-
-
-def _cap(errors: Errors, share: float) -> int:
-    """How many objects may be mined: max(1, ⌈ρ · (confident predictions + false negatives)⌉)."""
-    among = int(errors.confident.sum()) + int(errors.false_negative.sum())
-    return max(1, math.ceil(round(share * among, 9)))
-
-
-def _take_hardest(
-    predictions: Detections,
-    truth: Detections,
-    errors: Errors,
-    difficulty: Difficulty,
-    by_key: NDArray[np.int64],
-    cap: int,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The hardest candidates within the cap; of equals false positives first, then score, image key, box."""
-    d = np.concatenate([difficulty.prediction, difficulty.truth])
-    with np.errstate(invalid="ignore"):
-        hard = d > 0
-    n = len(predictions)
-    if np.count_nonzero(hard) > cap:
-        edge = -np.partition(-d[hard], cap - 1)[cap - 1]
-        tied = np.flatnonzero(d == edge)
-        with np.errstate(invalid="ignore"):
-            hard = d > edge
-        order = _tie_order(predictions, truth, errors, by_key, tied)
-        hard[tied[order][: cap - np.count_nonzero(hard)]] = True
-    return hard[:n], hard[n:]
-
-
-def _tie_order(
-    predictions: Detections,
-    truth: Detections,
-    errors: Errors,
-    by_key: NDArray[np.int64],
-    rows: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Order of rows (predictions, then truths, numbered on) that are equally hard; only twins are left to chance."""
-    assert predictions.score is not None  # matching saw to it
-    place = np.empty(len(by_key), dtype=np.int64)
-    place[by_key] = np.arange(len(by_key))
-    mine, theirs = rows[rows < len(predictions)], rows[rows >= len(predictions)] - len(predictions)
-    other = np.concatenate([~errors.false_positive[mine], np.ones(len(theirs), dtype=bool)])
-    score = np.concatenate([predictions.score[mine], np.zeros(len(theirs))])
-    image = np.concatenate([predictions.image[mine], truth.image[theirs]])
-    label = np.concatenate([predictions.label[mine], truth.label[theirs]])
-    x0, y0, x1, y1 = np.concatenate([predictions.xyxy[mine], truth.xyxy[theirs]]).T
-    return np.lexsort((label, y1, x1, y0, x0, place[image], -score, other))
+def _of_both(mined: Candidates, prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A column of both tables at the mined rows."""
+    out = np.empty(len(mined))
+    for side, column in ((~mined.of_truth, prediction), (mined.of_truth, truth)):
+        out[side] = column[mined.row[side]]
+    return out
 
 
 def _weigh(
@@ -254,97 +209,12 @@ def _weigh(
         factors = class_repeat_factors(truth, settings.repeat_threshold)[by_key]
     background = np.bincount(truth.image, minlength=len(scores)) == 0
     done = weigh_images(scores[by_key], settings, background=background[by_key], class_factors=factors)
-    back = np.empty(len(by_key), dtype=np.int64)
-    back[by_key] = np.arange(len(by_key))
+    back = _inverse(by_key)
     return SampleWeights(done.weights[back], done.repeats[back], done.hard[back], done.notes)
 
 
-def _report(
-    predictions: Detections,
-    truth: Detections,
-    errors: Errors,
-    difficulty: Difficulty,
-    hard: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    cap: int,
-    objects: _Objects,
-    weighed: SampleWeights,
-    settings: MiningSettings,
-) -> MiningReport:
-    classes = _count_classes(predictions, truth, errors, hard)
-    with np.errstate(invalid="ignore"):
-        candidates = np.count_nonzero(difficulty.prediction > 0) + np.count_nonzero(difficulty.truth > 0)
-    return MiningReport(
-        images=len(truth.images),
-        counts=sum(classes.values(), Counts()),
-        errors=_count_errors(errors, objects),
-        classes=classes,
-        candidates=int(candidates),
-        cap=cap,
-        expected_label_errors=float(objects.suspicion.sum()),
-        suspicion_used=settings.use_suspicion,
-        weighting=_weighting(truth, objects, weighed),
-        notes=weighed.notes,
-    )
-
-
-def _count_classes(
-    predictions: Detections,
-    truth: Detections,
-    errors: Errors,
-    hard: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-) -> dict[str, Counts]:
-    def per_class(table: Detections, rows: NDArray[np.bool_]) -> list[int]:
-        counts: list[int] = np.bincount(table.label[rows], minlength=len(table.classes)).tolist()
-        return counts
-
-    columns = (
-        per_class(predictions, np.ones(len(predictions), dtype=bool)),
-        per_class(predictions, errors.confident),
-        per_class(predictions, errors.prediction == TRUE_POSITIVE),
-        per_class(predictions, errors.false_positive),
-        per_class(truth, errors.false_negative),
-        per_class(predictions, errors.prediction == IGNORED),
-        np.add(per_class(predictions, hard[0] & errors.false_positive), per_class(truth, hard[1])).tolist(),
-        per_class(predictions, hard[0] & ~errors.false_positive),
-    )
-    return {name: Counts(*row) for name, row in zip(truth.classes, zip(*columns, strict=True), strict=True)}
-
-
-def _count_errors(errors: Errors, objects: _Objects) -> dict[str, dict[str, int]]:
-    n = len(ROW_NAMES)
-    columns = zip(
-        np.bincount(errors.prediction, minlength=n).tolist(),
-        np.bincount(errors.truth, minlength=n).tolist(),
-        np.bincount(objects.code, minlength=n).tolist(),
-        strict=True,
-    )
-    rows = dict(zip(ROW_NAMES, columns, strict=True))
-    keys = ("false_positives", "false_negatives", "hard_negatives")
-    return {name: dict(zip(keys, rows[name], strict=True)) for name in ERROR_TYPES}
-
-
-def _weighting(truth: Detections, objects: _Objects, weighed: SampleWeights) -> Weighting:
-    w = weighed.weights
-    n, total = len(w), float(w.sum())
-    owed = np.bincount(objects.image, objects.share, minlength=n)[objects.image]
-    extra = np.divide((w[objects.image] - 1.0) * objects.share, owed, out=np.zeros(len(owed)), where=owed > 0)
-    by_code = np.bincount(objects.code, extra, minlength=len(ROW_NAMES))
-    names = ["lucky_hit" if name == "true_positive" else name for name in ROW_NAMES]
-    empty = np.bincount(truth.image, minlength=n) == 0
-    before = np.bincount(truth.label, minlength=len(truth.classes))
-    after = np.bincount(truth.label, w[truth.image], minlength=len(truth.classes))
-    return Weighting(
-        hard_images=int(weighed.hard.sum()),
-        mean_weight=ratio(total, n) or 1.0,
-        effective_sample_size=effective_sample_size(w),
-        effective_sample_size_of_repeats=effective_sample_size(weighed.repeats),
-        background_share=ratio(float(w[empty].sum()), total),
-        extra_by_error={
-            name: float(share)
-            for name, share in zip(names, by_code / max(by_code.sum(), 1e-12), strict=True)
-            if share > 0
-        },
-        class_exposure={
-            name: float(a / b * n / total) for name, a, b in zip(truth.classes, after, before, strict=True) if b
-        },
-    )
+def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each element went."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place

@@ -60,6 +60,27 @@ class MiningSettings:
         high=1,
         main=True,
     )
+    max_per_image: int = _knob(
+        0,
+        "Mine at most this many objects of an image, the hardest; 0 is no limit",
+        label="Most per image",
+        low=0,
+        high=10**6,
+    )
+    max_per_class: int = _knob(
+        0,
+        "Mine at most this many objects of a class, the hardest; 0 is no limit",
+        label="Most per class",
+        low=0,
+        high=10**9,
+    )
+    max_per_group: int = _knob(
+        0,
+        "Mine at most this many objects of a group of images, such as a scene, the hardest; 0 is no limit",
+        label="Most per group",
+        low=0,
+        high=10**9,
+    )
     candidates: tuple[str, ...] = _knob(
         CANDIDATES, "Kinds of mistake that are mined", label="Candidates", choices=CANDIDATES
     )

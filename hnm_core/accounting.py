@@ -1,0 +1,76 @@
+"""From rows to numbers: what a report counts, and what the weights do to a training."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import Detections
+from .report import Counts, Weighting, ratio
+from .selection import Candidates
+from .taxonomy import ERROR_TYPES, IGNORED, ROW_NAMES, TRUE_POSITIVE, Errors
+from .weights import SampleWeights, effective_sample_size
+
+__all__ = ["count_classes", "count_errors", "weighting"]
+
+
+def count_classes(predictions: Detections, truth: Detections, errors: Errors, mined: Candidates) -> dict[str, Counts]:
+    """Everything that can be counted, by class."""
+    k = len(truth.classes)
+
+    def per_class(label: NDArray[np.int64]) -> list[int]:
+        counts: list[int] = np.bincount(label, minlength=k).tolist()
+        return counts
+
+    lucky = mined.code == TRUE_POSITIVE
+    columns = (
+        per_class(predictions.label),
+        per_class(predictions.label[errors.confident]),
+        per_class(predictions.label[errors.prediction == TRUE_POSITIVE]),
+        per_class(predictions.label[errors.false_positive]),
+        per_class(truth.label[errors.false_negative]),
+        per_class(predictions.label[errors.prediction == IGNORED]),
+        per_class(mined.label[~lucky]),
+        per_class(mined.label[lucky]),
+    )
+    return {name: Counts(*row) for name, row in zip(truth.classes, zip(*columns, strict=True), strict=True)}
+
+
+def count_errors(errors: Errors, mined: Candidates) -> dict[str, dict[str, int]]:
+    """False positives, false negatives and mined objects, by error type."""
+    keys = ("false_positives", "false_negatives", "hard_negatives")
+    codes = (errors.prediction, errors.truth, mined.code)
+    counts = zip(*(np.bincount(code, minlength=len(ROW_NAMES)).tolist() for code in codes), strict=True)
+    by_name = dict(zip(ROW_NAMES, counts, strict=True))
+    return {name: dict(zip(keys, by_name[name], strict=True)) for name in ERROR_TYPES}
+
+
+def weighting(truth: Detections, mined: Candidates, shares: NDArray[np.float64], weighed: SampleWeights) -> Weighting:
+    """What the weights do.
+
+    Args:
+        truth: the ground truth.
+        mined: the mined objects.
+        shares: ``(k,)`` what each of them adds to its image's score; its part of the image's extra weight.
+        weighed: the weights of all images.
+    """
+    w, n, total = weighed.weights, len(weighed.weights), float(weighed.weights.sum())
+    score = np.bincount(mined.image, shares, minlength=n)[mined.image]
+    extra = np.divide((w[mined.image] - 1.0) * shares, score, out=np.zeros(len(shares)), where=score > 0)
+    by_code = np.bincount(mined.code, extra, minlength=len(ROW_NAMES))
+    names = ["lucky_hit" if name == "true_positive" else name for name in ROW_NAMES]
+    owed = zip(names, (by_code / max(by_code.sum(), 1e-12)).tolist(), strict=True)
+    background = np.bincount(truth.image, minlength=n) == 0
+    before = np.bincount(truth.label, minlength=len(truth.classes))
+    after = np.bincount(truth.label, w[truth.image], minlength=len(truth.classes))
+    return Weighting(
+        hard_images=int(weighed.hard.sum()),
+        mean_weight=ratio(total, n) or 1.0,
+        effective_sample_size=effective_sample_size(w),
+        effective_sample_size_of_repeats=effective_sample_size(weighed.repeats),
+        background_share=ratio(float(w[background].sum()), total),
+        extra_by_error={name: share for name, share in owed if share > 0},
+        class_exposure={
+            name: float(a / b * n / total) for name, a, b in zip(truth.classes, after, before, strict=True) if b
+        },
+    )
