@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +49,21 @@ def read_yolo(data: str | Path, split: str = "train", *, predictions: str | Path
         raise FileNotFoundError(f"no folder of predictions at {folder}")
     files = [folder / f"{image.stem}.txt" for image in images]
     _check_stems(images)
-    if images and not any(file.exists() for file in files):
+    if not any(file.exists() for file in files):
         raise FileNotFoundError(
             f"{folder} holds no prediction file for any of the {len(images)} images of {split!r}, expected names like "
             f"{files[0].name}; predict on this split with save_txt=True, save_conf=True"
         )
+    labels = [label_file(image) for image in images]
+    if not any(file.exists() for file in labels):
+        warnings.warn(
+            f"none of the {len(images)} images of {split!r} has a label file, expected places like {labels[0]}: all "
+            f"are taken for background",
+            stacklevel=2,
+        )
     names = tuple(map(str, images))
     found = _read_boxes(files, classes, scored=True)
-    truth = _read_boxes([label_file(image) for image in images], classes, scored=False)
+    truth = _read_boxes(labels, classes, scored=False)
     return (
         Detections(found.image, found.xyxy, found.label, found.score, names, classes),
         Detections(truth.image, truth.xyxy, truth.label, None, names, classes),
@@ -67,7 +76,10 @@ def read_data_yaml(data: Path) -> Mapping[str, Any]:
         import yaml
     except ImportError:
         raise ImportError("reading data.yaml needs PyYAML: pip install pyyaml") from None
-    content = yaml.safe_load(data.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(data.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{data} is not valid yaml: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):
         raise ValueError(f"{data} holds no mapping, expected train:, val: and names:")
     return content
@@ -77,11 +89,14 @@ def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Class names in label order, from a list or a mapping of numbers."""
     names = config.get("names")
     if isinstance(names, Mapping):
-        if sorted(names) != list(range(len(names))):
-            raise ValueError(f"{data}: names are numbered {sorted(names)[:5]} …, expected 0 to {len(names) - 1}")
+        if set(names) != set(range(len(names))):
+            numbers = f"{', '.join(map(repr, list(names)[:5]))}{' …' if len(names) > 5 else ''}"
+            raise ValueError(f"{data}: classes are numbered {numbers}, expected 0 to {len(names) - 1}")
         names = [names[i] for i in range(len(names))]
-    if not names:
-        raise ValueError(f"{data} names no classes, expected names: [...]")
+    if not names or not isinstance(names, list):
+        raise ValueError(
+            f"{data} has names: {names!r}, expected a list of class names, or a mapping of numbers to them"
+        )
     return tuple(map(str, names))
 
 
@@ -95,10 +110,11 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
     root = Path(config.get("path") or "")
     root = root if root.is_absolute() else data.parent / root
     images: set[Path] = set()
-    for entry in [entries] if isinstance(entries, str) else entries:
+    for entry in _listed(entries):
         images.update(_images_at(root / entry, root))
     if not images:
-        raise FileNotFoundError(f"{data}: split {split!r} holds no images at {root / str(entries)}")
+        where = ", ".join(str(root / entry) for entry in _listed(entries))
+        raise FileNotFoundError(f"{data}: split {split!r} holds no images at {where}")
     return sorted(images)
 
 
@@ -115,6 +131,10 @@ def label_file(image: Path) -> Path:
             parts[i] = "labels"
             break
     return Path(*parts).with_suffix(".txt")
+
+
+def _listed(entries: str | list[str]) -> list[str]:
+    return [entries] if isinstance(entries, str) else entries
 
 
 def _images_at(place: Path, root: Path) -> Iterator[Path]:
@@ -154,7 +174,7 @@ def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool) ->
     for i, file in enumerate(files):
         if not file.exists():
             continue
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if not line.strip():
                 continue
             row, why = _read_line(line, len(classes), scored)
@@ -180,8 +200,11 @@ def _read_line(line: str, n_classes: int, scored: bool) -> tuple[tuple[float, ..
         values = [float(v) for v in line.split()]
     except ValueError:
         return None, f"not numbers: {line.strip()[:60]!r}"
-    if not np.isfinite(values).all():
+    if not all(map(math.isfinite, values)):
         return None, f"NaN or infinite: {line.strip()[:60]!r}"
+    shape = f"{len(values)} columns, expected class x y w h{' confidence' if scored else ''}"
+    if len(values) < 5:
+        return None, shape
     score = 1.0
     if scored:
         if len(values) == 5:
@@ -191,12 +214,12 @@ def _read_line(line: str, n_classes: int, scored: bool) -> tuple[tuple[float, ..
             return None, f"confidence {score:g} outside [0, 1]"
     label, box = values[0], values[1:]
     if label != int(label) or not 0 <= label < n_classes:
-        return None, f"class {label:g} of {n_classes} classes"
+        return None, f"class {label:g}, expected 0 to {n_classes - 1}: data.yaml names {n_classes} classes"
     if len(box) >= 6 and len(box) % 2 == 0:  # a polygon: the box around it
         xs, ys = box[0::2], box[1::2]
         box = [(min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)]
     if len(box) != 4:
-        return None, f"{len(values)} columns, expected class x y w h{' confidence' if scored else ''}"
+        return None, shape
     if box[2] < 0 or box[3] < 0:
         return None, f"negative width or height: {line.strip()[:60]!r}"
     if max(map(abs, box)) > 2:
