@@ -19,7 +19,7 @@ __all__ = ["MEDIA", "check_output_dir", "check_weighted", "export"]
 
 def export(
     dataset: Any,
-    run_key: str,
+    run_key: str | None,
     output_dir: str | Path,
     *,
     only_hard: bool = False,
@@ -58,14 +58,14 @@ def export(
         images,
         truth,
         report=results.report,
-        run_key=run_key,
+        run_key=settings.run_key,
         media=media,
         progress=lambda done, total: progress(done / total, f"{done} of {total} images") if done % 50 == 0 else None,
     ).as_dict()
     progress(1.0, "Done")
     if unseen:
-        summary["warnings"].append(f"{unseen} train images were not mined by run {run_key!r}: they weigh 1")
-    return {"run_key": run_key, **summary}
+        summary["warnings"].append(f"{unseen} train images were not mined by run {settings.run_key!r}: they weigh 1")
+    return {"run_key": settings.run_key, **summary}
 
 
 def check_weighted(settings: RunSettings) -> None:

@@ -23,10 +23,10 @@ PREDICTION_WORDS = ("pred", "det", "model", "yolo")
 JSON_HINT = 'JSON, such as {"car": 0.7}'
 
 
-def fields(ctx: Any, inputs: types.Object) -> bool:
-    """Ask for the two fields; False if the dataset has no two, and the form says so."""
-    found = checks.detection_fields(ctx.dataset)
-    if len(found) < 2:
+def has_fields(ctx: Any, inputs: types.Object) -> bool:
+    """Whether the dataset has two fields to compare; if not, the form says so."""
+    enough = len(checks.detection_fields(ctx.dataset)) >= 2
+    if not enough:
         labels = ctx.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Label)
         names = ", ".join(f"{name} ({field.document_type.__name__})" for name, field in labels.items())
         refuse(
@@ -34,11 +34,15 @@ def fields(ctx: Any, inputs: types.Object) -> bool:
             f"mining needs two fields of type Detections, predictions and ground truth; {ctx.dataset.name!r} has "
             f"{names or 'no label field'}",
         )
-        return False
+    return enough
+
+
+def fields(ctx: Any, inputs: types.Object) -> None:
+    """Ask for the two fields."""
+    found = checks.detection_fields(ctx.dataset)
     pred_field, gt_field = guess_fields(found)
     choose(inputs, "pred_field", found, pred_field, "Predictions", "Field with the detector's boxes and confidences")
     choose(inputs, "gt_field", found, gt_field, "Ground truth", "Field with the true boxes")
-    return True
 
 
 def guess_fields(found: Sequence[str]) -> tuple[str, str]:
@@ -60,7 +64,7 @@ def run_key(ctx: Any, inputs: types.Object) -> None:
         "run_key",
         label="Run key",
         default=free,
-        required=True,
+        required=False,
         description="Name of the run and of the fields it writes",
     )
     if ctx.params.get("run_key", free) in runs.keys(ctx.dataset):
@@ -96,7 +100,7 @@ def engine(ctx: Any, inputs: types.Object) -> None:
     texts = [name for name in ctx.dataset.get_field_schema(ftype=fo.StringField) if name != "filepath"]
     if texts:
         what = "Field that names each sample's split, instead of the tags train, val and test"
-        choose(inputs, "split_field", texts, None, "Split field", what, required=False)
+        choose(inputs, "split_field", texts, None, "Split field", what)
     inputs.str("classes", label="Classes", required=False, description="Mine these classes alone, such as car, truck")
     hint = 'Prediction class to truth class, JSON such as {"person": "pedestrian"}'
     inputs.str("class_map", label="Class map", required=False, description=hint)
@@ -117,13 +121,13 @@ def check(ctx: Any, inputs: types.Object) -> None:
         refuse(inputs, str(error))
 
 
-def existing_run(ctx: Any, inputs: types.Object, *, name: str = "run_key") -> bool:
+def existing_run(ctx: Any, inputs: types.Object) -> bool:
     """Ask for one of the runs; False if there is none, and the form says so."""
     keys = runs.keys(ctx.dataset)
     if not keys:
         refuse(inputs, f"{ctx.dataset.name!r} has no mining run yet: mine first (Mine hard negatives)")
         return False
-    choose(inputs, name, keys, keys[-1] if len(keys) == 1 else None, "Run", "The mining run")
+    choose(inputs, "run_key", keys, runs.newest(ctx.dataset), "Run", "The mining run")
     return True
 
 
@@ -141,9 +145,11 @@ def choose(
     default: str | None,
     label: str,
     description: str,
-    required: bool = True,
 ) -> None:
-    """Ask for one of some names."""
+    """Ask for one of some names.
+
+    Nothing is required by the form itself: the App would complain in red until it has applied the defaults.
+    """
     choices = types.DropdownView()
     for value in values:
         choices.add_choice(value, label=value)
@@ -153,7 +159,7 @@ def choose(
         default=default,
         label=label,
         description=description,
-        required=required,
+        required=False,
         view=choices,
     )
 
@@ -163,7 +169,7 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
     facts = knob.metadata
     texts = {"label": facts["label"], "description": facts["help"], "required": False}
     if knob.name == "strategy":
-        choose(inputs, knob.name, strategy_names(), default, **texts)
+        choose(inputs, knob.name, strategy_names(), default, facts["label"], facts["help"])
     elif "choices" in facts:
         choices = types.AutocompleteView(multiple=True, allow_user_input=False, allow_duplicates=False)
         for value in facts["choices"]:
@@ -199,7 +205,7 @@ def check_export(ctx: Any, inputs: types.Object) -> None:
 def report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
     """Show a mining's report and warnings."""
     notes(outputs, outcome["warnings"])
-    outputs.md(f"```\n{outcome['summary']}\n```", name="summary")
+    outputs.md(f"```text\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
 
 
 def export_report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
@@ -208,8 +214,8 @@ def export_report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
     images = ", ".join(f"{count} {split}" for split, count in outcome["images"].items())
     outputs.md(
         f"{images} images, {outcome['train_entries']} entries in `train.txt`.\n\nTrain with\n"
-        f"```\nyolo train data={outcome['data_yaml']}\n```",
-        name="summary",
+        f"```text\nyolo train data={outcome['data_yaml']}\n```",
+        name="shown",
     )
 
 

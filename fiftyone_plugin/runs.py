@@ -160,6 +160,11 @@ def keys(dataset: Any) -> list[str]:
     return list(dataset.list_runs(method=METHOD))
 
 
+def newest(dataset: Any) -> str | None:
+    """The key of the last run, or None."""
+    return max(keys(dataset), key=lambda key: dataset.get_run_info(key).timestamp, default=None)
+
+
 def free_key(dataset: Any, stem: str = "hard_negatives") -> str:
     """The first key of the stem, then with a number, that no run has."""
     taken = set(dataset.list_runs())
@@ -181,12 +186,12 @@ def check_key_exists(dataset: Any, key: str | None) -> str:
     raise ValueError(f"dataset {dataset.name!r} has no mining run {key!r}: {cure}")
 
 
-def settings_of(dataset: Any, key: str) -> RunSettings:
+def settings_of(dataset: Any, key: str | None) -> RunSettings:
     """The settings of a finished or unfinished run."""
     return RunSettings.from_params(json.loads(dataset.get_run_info(check_key_exists(dataset, key)).config.settings))
 
 
-def load(dataset: Any, key: str) -> tuple[RunSettings, MiningRunResults]:
+def load(dataset: Any, key: str | None) -> tuple[RunSettings, MiningRunResults]:
     """Settings and results of a finished run.
 
     Raises:

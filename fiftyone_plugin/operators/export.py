@@ -37,23 +37,16 @@ class ExportWeightedSubset(foo.Operator):
             forms.output_dir(ctx, inputs)
             what = "Leave out the images without hard negatives; training on these alone forgets the rest"
             inputs.bool("only_hard", label="Hard images only", default=False, description=what)
-            forms.choose(
-                inputs,
-                "media",
-                exports.MEDIA,
-                exports.MEDIA[0],
-                "Images",
-                "Copy the images, or link to them",
-                required=False,
-            )
+            forms.choose(inputs, "media", exports.MEDIA, exports.MEDIA[0], "Images", "Copy the images, or link to them")
             forms.check_export(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Export weighted subset"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         """Export, and tell how far it has come."""
-        names = ("run_key", "output_dir", "only_hard", "media")
-        given = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
-        return exports.export(ctx.dataset, progress=ctx.set_progress, **given)
+        given = {name: ctx.params[name] for name in ("only_hard", "media") if ctx.params.get(name) is not None}
+        return exports.export(
+            ctx.dataset, ctx.params.get("run_key"), ctx.params["output_dir"], progress=ctx.set_progress, **given
+        )
 
     def resolve_output(self, ctx: Any) -> types.Property:
         """What was written and where."""

@@ -43,11 +43,12 @@ class MineHardNegatives(foo.Operator):
         """The form."""
         inputs = types.Object()
         inputs.view_target(ctx, action_description="Mine", require_flat=True)
-        if forms.fields(ctx, inputs):
+        if forms.has_fields(ctx, inputs):
+            forms.check(ctx, inputs)
+            forms.fields(ctx, inputs)
             forms.run_key(ctx, inputs)
             forms.split(ctx, inputs)
             forms.engine(ctx, inputs)
-            forms.check(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Mine hard negatives"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:

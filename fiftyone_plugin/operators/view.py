@@ -36,8 +36,8 @@ class ViewHardNegatives(foo.Operator):
         """The form."""
         inputs = types.Object()
         if forms.existing_run(ctx, inputs):
-            forms.choose(inputs, "type", views.TYPES, views.TYPES[0], "Show", "Kind of mistake", required=False)
-            forms.choose(inputs, "error", ERROR_TYPES, None, "Error", "Only this error type", required=False)
+            forms.choose(inputs, "type", views.TYPES, views.TYPES[0], "Show", "Kind of mistake")
+            forms.choose(inputs, "error", ERROR_TYPES, None, "Error", "Only this error type")
             inputs.float("min_difficulty", label="Minimum difficulty", min=0, max=1, required=False)
             inputs.bool("patches", label="One object a tile", default=False)
         return types.Property(inputs, view=types.View(label="View hard negatives"))
@@ -45,7 +45,8 @@ class ViewHardNegatives(foo.Operator):
     def execute(self, ctx: Any) -> dict[str, Any]:
         """Set the view."""
         names = ("type", "error", "min_difficulty", "patches")
-        view = self(ctx.dataset, ctx.params.get("run_key"), **{name: ctx.params.get(name) for name in names})
+        run_key = ctx.params.get("run_key")
+        view = self(ctx.dataset, run_key, **{name: ctx.params.get(name) for name in names})
         if not ctx.delegated:
             ctx.ops.set_view(view=view)
-        return {"run_key": ctx.params["run_key"], "count": view.count()}
+        return {"run_key": run_key, "count": view.count()}

@@ -167,15 +167,24 @@ def test_an_existing_key_asks_whether_to_replace(dataset: fo.Dataset) -> None:
     assert problem(form(dataset, run_key="mine", overwrite=True)) is None
 
 
+def test_nothing_is_required_that_has_a_default(dataset: fo.Dataset) -> None:
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="run")
+    for uri in (MINE, VIEW, EXPORT, DELETE):
+        found = form(dataset, uri, show_advanced=True)
+        assert {name for name, prop in found.items() if prop["required"]} <= {"output_dir", "view_target"}
+
+
 @pytest.mark.parametrize("uri", [VIEW, EXPORT, DELETE])
 def test_runs_are_chosen_from_those_there_are(dataset: fo.Dataset, uri: str) -> None:
     assert problem(form(dataset, uri)) == f"{dataset.name!r} has no mining run yet: mine first (Mine hard negatives)"
-    foo.get_operator(MINE)(dataset, **FIELDS, run_key="one")
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="two")
     found = form(dataset, uri)
     assert problem(found) is None
-    assert found["run_key"]["default"] == "one"
-    foo.get_operator(MINE)(dataset, **FIELDS, run_key="two")
-    assert form(dataset, uri)["run_key"]["type"]["values"] == ["one", "two"]
+    assert found["run_key"]["default"] == "two"
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="one")
+    found = form(dataset, uri)
+    assert found["run_key"]["type"]["values"] == ["one", "two"]
+    assert found["run_key"]["default"] == "one", "the newest"
 
 
 def test_an_export_that_would_fail_bars_the_form(dataset: fo.Dataset, tmp_path: Path) -> None:

@@ -90,6 +90,26 @@ def test_errors_through_the_executor_carry_the_sentence() -> None:
         execute(dataset_of(), MINE, pred_field="predictions", gt_field="predictions", run_key="run")
 
 
+@pytest.mark.parametrize(
+    ("uri", "params", "sentence"),
+    [
+        (
+            MINE,
+            {"pred_field": "predictions"},
+            "mining needs pred_field, gt_field and run_key; missing: gt_field, run_key",
+        ),
+        (VIEW, {}, "has no mining run None: runs are 'run'"),
+        (EXPORT, {"output_dir": "new"}, "has no mining run None: runs are 'run'"),
+        (DELETE, {}, "has no mining run None: runs are 'run'"),
+    ],
+)
+def test_what_the_executor_is_not_told_is_named(uri: str, params: dict[str, Any], sentence: str) -> None:
+    dataset = dataset_of()
+    foo.get_operator(MINE)(dataset, **RUN)
+    with pytest.raises(ExecutionError, match=sentence):
+        execute(dataset, uri, **params)
+
+
 def test_after_mining_the_app_shows_false_positives_hardest_first_beside_the_panel() -> None:
     dataset = dataset_of()
     _, calls = in_the_app(dataset, MINE, **RUN)
@@ -111,7 +131,8 @@ def test_the_output_tells_the_report_and_what_to_know() -> None:
     result, _ = in_the_app(dataset, MINE, **RUN)
     shown = output(MINE, result)
     assert "1 of 10 samples are not of split 'train' by sample tags" in shown
-    assert "hard negatives" in shown
+    assert "Hard-negative mining" in shown
+    assert not set(json.loads(shown)["type"]["properties"]) & set(result), "a name of the result would show its value"
     json.dumps(result)
 
 
