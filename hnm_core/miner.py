@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .pipeline import MiningResult, mine
 from .pooling import pool_images
 from .report import MiningReport
 from .settings import MiningSettings
+from .strategies import Difficulty, Evidence
 from .taxonomy import ROW_NAMES, TRUE_POSITIVE
 from .weights import weigh_images
 
@@ -112,6 +113,22 @@ class HardNegativeMiner:
         self.report = self.report + result.report
         return found
 
+    @classmethod
+    def as_strategy(cls) -> Callable[[Evidence], Difficulty]:
+        """This class as a strategy for :func:`~hnm_core.pipeline.mine`: a miner of your own, everywhere.
+
+        Image by image ``find_hard_negatives`` is asked, without cap; the ``difficulty`` of a dict it returns (or else
+        its ``confidence``) becomes that of the row its ``prediction`` was made of, or for a ``false_negative`` its
+        ``ground_truth``. In settings and forms the strategy is called ``module:Class``.
+        """
+
+        def strategy(evidence: Evidence) -> Difficulty:
+            settings = {**evidence.settings.as_dict(), "strategy": "confidence_based", "hard_negative_ratio": 1.0}
+            miner = cls(**{**settings, "max_per_group": 0})  # one image has no groups
+            return _ask_miner(miner, evidence.predictions, evidence.truth)
+
+        return strategy
+
     def _save(self, found: list[Found]) -> None:
         by_image: dict[str, list[Found]] = {}
         for one in found:
@@ -122,6 +139,32 @@ class HardNegativeMiner:
     def generate_report(self) -> dict[str, Any]:
         """The account of all calls so far: the guide's ``statistics`` and ``metrics``, and more beside them."""
         return self.report.as_dict()
+
+
+def _ask_miner(miner: HardNegativeMiner, predictions: Detections, truth: Detections) -> Difficulty:
+    """What a miner finds in every image, as a difficulty per row; 0 for what it does not name."""
+    difficulty = Difficulty(np.zeros(len(predictions)), np.zeros(len(truth)))
+    for name, p_rows, t_rows in zip(truth.images, _rows_by_image(predictions), _rows_by_image(truth), strict=True):
+        predicted = [_Rows(predictions)[row] for row in p_rows]
+        true = [_Rows(truth)[row] for row in t_rows]
+        place = dict(zip(map(id, (*predicted, *true)), (*p_rows, *t_rows), strict=True))
+        for found in miner.find_hard_negatives(predicted, true, image_path=name):
+            missed = found["type"] == "false_negative"
+            row = place.get(id(found["ground_truth" if missed else "prediction"]))
+            if row is None:
+                raise ValueError(
+                    f"{type(miner).__name__} found a {found['type']} in {name!r} whose "
+                    f"{'ground_truth' if missed else 'prediction'} is none of the dicts it was given"
+                )
+            column = difficulty.truth if missed else difficulty.prediction
+            column[row] = found.get("difficulty", found.get("confidence", 1.0))
+    return difficulty
+
+
+def _rows_by_image(table: Detections) -> list[list[int]]:
+    order = np.argsort(table.image, kind="stable")
+    ends = np.cumsum(np.bincount(table.image, minlength=len(table.images)))
+    return [rows.tolist() for rows in np.split(order, ends[:-1])] if len(ends) else []
 
 
 def found_dicts(

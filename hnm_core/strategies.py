@@ -5,6 +5,7 @@ A strategy is a callable ``(Evidence) -> Difficulty``. The arithmetic stands in 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ __all__ = [
     "Evidence",
     "boundary_difficulty",
     "confidence_difficulty",
+    "find_strategy",
     "forget_strategy",
     "loss_difficulty",
     "register_strategy",
@@ -109,6 +111,31 @@ def strategy_names() -> tuple[str, ...]:
     return tuple(_STRATEGIES)
 
 
+def find_strategy(name: str) -> Strategy:
+    """The strategy of a name: a registered one, or ``module:attribute`` of your own, imported when it is asked for.
+
+    The attribute is a strategy, or a subclass of :class:`~hnm_core.miner.HardNegativeMiner`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name in _STRATEGIES:
+        return _STRATEGIES[name]
+    if ":" not in name:
+        raise ValueError(
+            f"strategy must be one of {', '.join(strategy_names())}, or module:attribute of your own, got {name!r}"
+        )
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"strategy {name!r} cannot be imported: {error}") from error
+    strategy = found.as_strategy() if hasattr(found, "as_strategy") else found
+    if not callable(strategy):
+        raise ValueError(f"strategy {name!r} is a {type(strategy).__name__}, expected a callable or a miner class")
+    return strategy  # type: ignore[no-any-return]
+
+
 def score_difficulty(evidence: Evidence) -> Difficulty:
     """Difficulty of every candidate by the strategy that the settings name.
 
@@ -119,9 +146,7 @@ def score_difficulty(evidence: Evidence) -> Difficulty:
         ValueError: if the strategy is unknown, or returns something else than a number per row.
     """
     settings, errors = evidence.settings, evidence.errors
-    if settings.strategy not in _STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(strategy_names())}, got {settings.strategy!r}")
-    raw = _STRATEGIES[settings.strategy](evidence)
+    raw = find_strategy(settings.strategy)(evidence)
     if not isinstance(raw, Difficulty):
         raise ValueError(f"strategy {settings.strategy!r} returned a {type(raw).__name__}, expected a Difficulty")
     prediction = _column(raw.prediction, len(evidence.predictions), settings.strategy, "predictions")
