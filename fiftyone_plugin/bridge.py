@@ -107,7 +107,7 @@ def _read(samples: Any, prefixes: dict[str, str]) -> list[dict[str, Any]]:
     ``$map`` instead of a plain path, for a path skips boxes that lack the attribute and shifts all that follow.
     """
     project = {
-        f"{prefix}_{ours}": {"$map": {"input": f"${name}.detections", "in": {"$ifNull": [f"$$this.{theirs}", None]}}}
+        f"{prefix}_{ours}": {"$map": {"input": f"${name}.detections", "in": f"$$this.{theirs}"}}
         for prefix, name in prefixes.items()
         for ours, theirs in COLUMNS.items()
         if not (prefix == "t" and ours == "score") and not (prefix == "p" and ours == "crowd")

@@ -46,9 +46,11 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
         ValueError: saying what is missing, and where it may be found.
     """
     check_fields(samples, settings.pred_field, settings.gt_field)
+    chosen = views.of_split(samples, settings.mine_split, settings.split_field)
+    if _any(chosen, *map(_has_boxes, (settings.pred_field, settings.gt_field))):
+        return chosen  # as nearly always, after one query
     if not _any(samples):
         raise ValueError("the view holds no samples: clear its filters, or choose another target view")
-    chosen = views.of_split(samples, settings.mine_split, settings.split_field)
     if not _any(chosen):
         raise ValueError(
             f"none of the {samples.count()} samples belongs to split {settings.mine_split!r} by {_splitter(settings)}: "
@@ -58,15 +60,19 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
         (settings.pred_field, "predictions", "run a model on them first, or choose another pred_field"),
         (settings.gt_field, "ground truth", "mining needs labelled samples; choose another gt_field or view"),
     ):
-        if not _any(chosen, {f"{field}.detections.0": {"$exists": True}}):
+        if not _any(chosen, _has_boxes(field)):
             raise ValueError(f"field {field!r} holds no {what} in the {chosen.count()} samples to mine: {cure}")
     return chosen
 
 
-def _any(samples: Any, condition: dict[str, Any] | None = None) -> bool:
-    """Whether any sample fulfils a condition on what is stored; stops at the first."""
-    first = [{"$match": condition or {}}, {"$limit": 1}, {"$project": {"_id": 1}}]
+def _any(samples: Any, *conditions: dict[str, Any]) -> bool:
+    """Whether any sample fulfils all conditions on what is stored; stops at the first."""
+    first = [*({"$match": condition} for condition in conditions), {"$limit": 1}, {"$project": {"_id": 1}}]
     return any(True for _ in samples._aggregate(post_pipeline=first))
+
+
+def _has_boxes(field: str) -> dict[str, Any]:
+    return {f"{field}.detections.0": {"$exists": True}}
 
 
 def _splitter(settings: RunSettings) -> str:
