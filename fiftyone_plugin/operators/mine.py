@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from hnm_core import mine
-
-from .. import bridge, forms, runs, views
-from ..settings import RunSettings
+from .. import forms, mining, runs, views
 
 
 class MineHardNegatives(foo.Operator):
@@ -32,7 +28,7 @@ class MineHardNegatives(foo.Operator):
     def __call__(self, samples: Any, pred_field: str, gt_field: str, run_key: str, **settings: Any) -> dict[str, Any]:
         """Mine a dataset or view from Python; every setting of a run may be named, ``overwrite=True`` replaces one."""
         named = {"pred_field": pred_field, "gt_field": gt_field, "run_key": run_key, **settings}
-        return mine_samples(samples, named)
+        return mining.mine_samples(samples, named)
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
         """A button above the grid."""
@@ -53,7 +49,7 @@ class MineHardNegatives(foo.Operator):
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         """Mine, and show the result where there is an App to show it in."""
-        outcome = mine_samples(ctx.target_view(require_flat=True), ctx.params, ctx.set_progress)
+        outcome = mining.mine_samples(ctx.target_view(require_flat=True), ctx.params, ctx.set_progress)
         if not ctx.delegated:
             ctx.ops.reload_dataset()
             hardest = views.hardest(ctx.dataset, runs.settings_of(ctx.dataset, outcome["run_key"]))
@@ -67,24 +63,3 @@ class MineHardNegatives(foo.Operator):
         outputs = types.Object()
         forms.report(outputs, ctx.results)
         return types.Property(outputs, view=types.View(label="Mining finished"))
-
-
-def mine_samples(
-    samples: Any, params: dict[str, Any], progress: Callable[[float, str], None] = lambda share, label: None
-) -> dict[str, Any]:
-    """Mine a dataset or view, and return the report; nothing is written unless everything was computed."""
-    settings, overwrite = RunSettings.from_params(params), bool(params.get("overwrite"))
-    runs.check_new(samples._root_dataset, settings, overwrite=overwrite)
-    progress(0.0, "Reading boxes")
-    tables = bridge.read_tables(samples, settings)
-    progress(0.4, f"Mining {len(tables.predictions)} predictions")
-    result = mine(tables.predictions, tables.truth, settings.engine)
-    progress(0.5, "Writing fields")
-    runs.record(samples, tables, result, settings, overwrite=overwrite)
-    progress(1.0, "Done")
-    return {
-        "run_key": settings.run_key,
-        "report": result.report.as_dict(),
-        "summary": str(result.report),
-        "warnings": tables.warnings,
-    }

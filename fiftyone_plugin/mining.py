@@ -1,0 +1,44 @@
+"""The way of a run: read, mine, write. Nothing here knows who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hnm_core import mine
+
+from . import bridge, runs
+from .settings import RunSettings
+
+
+def mine_samples(
+    samples: Any, params: Mapping[str, Any], progress: Callable[[float, str], None] = lambda share, label: None
+) -> dict[str, Any]:
+    """Mine a dataset or view; nothing is written unless everything was computed.
+
+    Args:
+        samples: a dataset or a view of images.
+        params: settings of the run, flat; ``overwrite`` replaces a run of the same key.
+        progress: told the share done, and what is being done.
+
+    Returns:
+        ``run_key``, the ``report`` as a dict, its ``summary`` as text, and ``warnings`` about the data; JSON-clean.
+
+    Raises:
+        ValueError: in one sentence, if something can't be mined as asked.
+    """
+    settings, overwrite = RunSettings.from_params(params), bool(params.get("overwrite"))
+    runs.check_new(samples._root_dataset, settings, overwrite=overwrite)
+    progress(0.0, "Reading boxes")
+    tables = bridge.read_tables(samples, settings)
+    progress(0.4, f"Mining {len(tables.predictions)} predictions")
+    result = mine(tables.predictions, tables.truth, settings.engine)
+    progress(0.5, "Writing fields")
+    runs.record(samples, tables, result, settings, overwrite=overwrite)
+    progress(1.0, "Done")
+    return {
+        "run_key": settings.run_key,
+        "report": result.report.as_dict(),
+        "summary": str(result.report),
+        "warnings": tables.warnings,
+    }
