@@ -240,10 +240,8 @@ def test_a_strategy_that_returns_something_else(register: Callable[[Any], str], 
 
 def test_unknown_and_taken_names() -> None:
     assert strategy_names() == ("confidence_based", "iou_based", "loss_based")
-    with pytest.raises(
-        ValueError,
-        match=r"^strategy must be one of confidence_based, iou_based, loss_based, or module:attribute of your own, got 'hardest'$",
-    ):
+    names = "confidence_based, iou_based, loss_based, or module:attribute of your own"
+    with pytest.raises(ValueError, match=rf"^strategy must be one of {names}, got 'hardest'$"):
         mine(*scene(), MiningSettings(strategy="hardest"))
     with pytest.raises(
         ValueError, match=r"^a strategy named 'iou_based' exists already; choose another name, or forget_"
