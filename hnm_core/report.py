@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 __all__ = ["Counts", "MiningReport", "Weighting"]
+
+WIDTH = 76
+"""Characters of a line, so that it fits where the App shows it."""
 
 
 @dataclass(frozen=True)
@@ -213,23 +217,19 @@ def _lines(report: MiningReport) -> list[str]:
             numbers = (count["false_positives"], count["false_negatives"], count["hard_negatives"])
             lines.append(f"  {name:<16}{numbers[0]:>12}{numbers[1]:>12}{numbers[2]:>8}")
     lines += _suspicion_lines(report) + _weight_lines(report)
-    return lines + [f"  note: {note}" for note in report.notes]
+    return lines + [line for note in report.notes for line in _wrapped(f"note: {note}")]
 
 
 def _suspicion_lines(report: MiningReport) -> list[str]:
     mined = report.counts.hard_negatives
     if not mined:
         return []
-    lines = [
-        "",
-        f"  Of the {mined} hard negatives about {report.expected_label_errors:.0f} are expected to be label errors.",
-    ]
+    doubt = f"Of the {mined} hard negatives about {report.expected_label_errors:.0f} are expected to be label errors"
     if report.suspicion_used:
-        return [
-            *lines,
-            "  That is a prior by error type: nobody has looked yet. Until then it lowers their weight.",
-        ]
-    return [*lines, "  They are weighted up all the same: suspicion is switched off."]
+        doubt += ": a prior by error type, for nobody has looked yet. Until then it lowers their weight."
+    else:
+        doubt += ". They are weighted up all the same: suspicion is switched off."
+    return ["", *_wrapped(doubt)]
 
 
 def _weight_lines(report: MiningReport) -> list[str]:
@@ -248,8 +248,12 @@ def _weight_lines(report: MiningReport) -> list[str]:
     ]
     if w.extra_by_error:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in w.extra_by_error.items())
-        lines.append(_row("extra weight", "by error", shares))
+        lines += _wrapped(f"extra weight owed to: {shares}")
     return lines
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _row(name: str, value: object, remark: str = "") -> str:

@@ -35,13 +35,15 @@ Hard-negative mining
   both                       1           0       1
   missed                     0           4       2
 
-  Of the 7 hard negatives about 2 are expected to be label errors.
-  That is a prior by error type: nobody has looked yet. Until then it lowers their weight.
+  Of the 7 hard negatives about 2 are expected to be label errors: a prior
+  by error type, for nobody has looked yet. Until then it lowers their
+  weight.
 
   hard images                  3  30.0 %
   mean weight              1.200
   effective sample         92.9%  90.0% of repeats
-  extra weight          by error  classification 42%, background 3%, both 33%, missed 23%"""
+  extra weight owed to: classification 42%, background 3%, both 33%, missed
+  23%"""
 
 
 def test_the_text() -> None:
@@ -73,7 +75,7 @@ def test_the_text_says_when_suspicion_is_off_and_counts_lucky_hits_apart() -> No
     assert report.weighting is not None
     assert report.weighting.extra_by_error == {"lucky_hit": 1.0}
     plain = mine(*scene([("a", "cat", 0.9, HERE)]), MiningSettings(use_suspicion=False)).report
-    assert "  They are weighted up all the same: suspicion is switched off." in str(plain).splitlines()
+    assert "They are weighted up all the same: suspicion is switched off." in " ".join(str(plain).split())
     assert "prior" not in str(plain)
 
 
