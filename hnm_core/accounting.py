@@ -59,7 +59,7 @@ def weighting(truth: Detections, mined: Candidates, shares: NDArray[np.float64],
     extra = np.divide((w[mined.image] - 1.0) * shares, score, out=np.zeros(len(shares)), where=score > 0)
     by_code = np.bincount(mined.code, extra, minlength=len(ROW_NAMES))
     names = ["lucky_hit" if name == "true_positive" else name for name in ROW_NAMES]
-    owed = zip(names, (by_code / max(by_code.sum(), 1e-12)).tolist(), strict=True)
+    owed = zip(names, (by_code / (by_code.sum() or 1.0)).tolist(), strict=True)
     background = np.bincount(truth.image, minlength=n) == 0
     before = np.bincount(truth.label, minlength=len(truth.classes))
     after = np.bincount(truth.label, w[truth.image], minlength=len(truth.classes))
