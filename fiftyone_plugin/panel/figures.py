@@ -91,12 +91,12 @@ def _points(predictions: Mapping[str, Sequence[Any]], name: str, rows: Sequence[
         "name": WORDS[name],
         "x": of("confidence"),
         "y": of("iou"),
-        "text": [
-            f"{label}, hard negative" if hard else label for label, hard in zip(of("label"), of("hard"), strict=True)
-        ],
+        "text": of("label"),
+        "customdata": [", hard negative" if hard else "" for hard in of("hard")],
         "ids": [picks.of_object(*pair) for pair in zip(of("sample_id"), of("label_id"), strict=True)],
         "marker": {"color": charts.COLORS[name], "size": 7, "opacity": 0.75},
-        "hovertemplate": f"<b>%{{text}}</b> · {WORDS[name]}<br>confidence %{{x:.2f}}, IoU %{{y:.2f}}<extra></extra>",
+        "hovertemplate": f"<b>%{{text}}</b> · {WORDS[name]}%{{customdata}}<br>"
+        "confidence %{x:.2f}, IoU %{y:.2f}<extra></extra>",
     }
 
 

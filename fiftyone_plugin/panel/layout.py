@@ -79,6 +79,7 @@ def _layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
         "barmode": "stack",
         "bargap": 0.06,
         "hovermode": "closest",
+        "hoverlabel": {"align": "left"},
         **more,
     }
 
