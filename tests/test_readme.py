@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -42,12 +43,10 @@ def test_both_languages_show_the_same_blocks_and_pictures():
 
 
 def test_every_command_line_is_run_by_a_test_below():
-    assert commands(README) == [
-        "make demo",
-        "make test",
-        'ln -s "$PWD" "$(fiftyone config plugins_dir)/hard-negative-mining"',
-        "fiftyone plugins requirements @hnm/hard-negative-mining --install",
-    ]
+    for command in commands(README):
+        assert command in ("make demo", "make test") or command.startswith(("hnm ", "mkdir ", "ln ", "fiftyone ")), (
+            command
+        )
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +64,16 @@ def demo_data(tmp_path_factory):
 
 def test_python_blocks_run_one_after_the_other(demo_data, monkeypatch, capsys):
     monkeypatch.chdir(demo_data)
-    world = {}
+    module = ModuleType("readme_example")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where `module:attribute` finds what it defines
+    world = vars(module)
     for block in blocks(README, "python"):
         exec(compile(block, "README.md", "exec"), world)
     said = capsys.readouterr().out
     assert "false_positive background 0.92" in said
     assert said.count("Hard-negative mining") == 2  # the report on files, and the operator's summary
-    assert world["weights"].tolist() == [2.0, 1.0, 1.0]
+    assert world["weights"][0] > 1
+    assert world["weights"][1:].tolist() == [1.0, 1.0]
     assert len((demo_data / "weighted" / "train.txt").read_text().split()) >= len(world["result"].weights)
 
 
@@ -83,15 +85,23 @@ def test_the_demo_runs_from_nothing_to_the_app(tmp_path):
     assert "did not answer" not in done.stdout
 
 
+def test_command_lines_run_on_the_demo(demo_data):
+    wanted = "\n".join(line for line in commands(README) if line.startswith("hnm "))
+    done = shell(f"cd {demo_data}\n{wanted}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Since the round before") == 2
+    assert (demo_data / "rounds" / "2" / "report.html").is_file()
+
+
 def test_make_test_runs_these_tests():
     assert "-m pytest" in shell("make --dry-run test").stdout
 
 
 def test_the_plugin_can_be_linked_and_its_requirements_are_met(tmp_path):
-    link, requirements = commands(README)[2:]
-    done = shell(f"{link} && {requirements}", FIFTYONE_PLUGINS_DIR=str(tmp_path))
+    wanted = "\n".join(line for line in commands(README) if line.startswith(("mkdir ", "ln ", "fiftyone ")))
+    done = shell(wanted, FIFTYONE_PLUGINS_DIR=str(tmp_path / "plugins"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "hard-negative-mining").resolve() == ROOT
+    assert (tmp_path / "plugins" / "hard-negative-mining").resolve() == ROOT
 
 
 @pytest.mark.parametrize("text", [README, CHINESE], ids=["en", "zh"])
