@@ -138,6 +138,7 @@ def test_labels_lie_where_ultralytics_looks_for_them(image: str, labels: str) ->
         ("0 0.5 inf 1 1 0.9", "NaN or infinite: '0 0.5 inf 1 1 0.9'"),
         ("0 0.5 0.5 1 1", "no confidence in the sixth column; predict with save_conf=True"),
         ("0 0.5 0.5 1 1 90", "confidence 90 outside [0, 1]"),
+        ("0 0.5 0.5 1 1 1.01", "confidence 1.01 outside [0, 1]"),
         ("0 0.5 0.5 1 1 -0.1", "confidence -0.1 outside [0, 1]"),
         ("2 0.5 0.5 1 1 0.9", "class 2, expected 0 to 1: data.yaml names 2 classes"),
         ("-1 0.5 0.5 1 1 0.9", "class -1, expected 0 to 1: data.yaml names 2 classes"),

@@ -23,6 +23,7 @@ def matched(predictions: list[Row], truth: list[Row], **chosen: object) -> list[
         (4.999, 0.5, False),
         (7.5, 0.75, True),
         (10, 1.0, True),  # an exact box passes at 1
+        (10 - 1e-10, 1.0, True),  # and one that rounding has kept from being exact
         (9.999, 1.0, False),
         (1, 0.1, True),
     ],

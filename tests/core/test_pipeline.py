@@ -139,6 +139,11 @@ def test_the_cap_is_a_share_of_confident_predictions_and_misses(ratio: float, ca
     assert (result.prediction_difficulty[:4] > 0).all()  # what the cap cut is hard all the same
 
 
+def test_the_cap_is_not_rounded_up_by_a_float() -> None:
+    """.7 · 10 is 7.000000000000001."""
+    assert mine(*false_alarms(*np.linspace(0.6, 0.9, 9)), MiningSettings(hard_negative_ratio=0.7)).report.cap == 7
+
+
 def test_the_cap_counts_confident_predictions_of_all_kinds_and_misses_only() -> None:
     tables = scene(
         [("a", "cat", 0.9, HERE), ("a", "cat", 0.4, apart(0)), ("a", "cat", 0.9, FAR)],
@@ -168,6 +173,16 @@ def test_of_equally_hard_ones_false_positives_come_first_then_score_image_and_pl
         assert not result.truth_hard.any()
     result = mine(*tables, dataclasses.replace(chosen, hard_negative_ratio=7 / 8))
     assert (result.prediction_hard.all(), result.truth_hard.tolist()) == (True, [True, False])  # x0 20 before x0 100
+
+
+def test_a_false_positive_comes_before_an_equally_hard_lucky_hit_that_is_surer() -> None:
+    tables = scene(
+        [("a", "cat", 0.9, high(7.5)), ("b", "cat", 0.6, high(2.5))], [("a", "cat", HERE), ("b", "cat", HERE)]
+    )
+    chosen = MiningSettings(strategy="iou_based", iou_band=0.5, candidates="false_positive", hard_negative_ratio=0.1)  # type: ignore[arg-type]
+    result = mine(*tables, chosen)
+    assert result.prediction_difficulty.tolist() == [0.5, 0.5]
+    assert result.prediction_hard.tolist() == [False, True]
 
 
 def test_misses_of_one_corner_are_cut_in_the_same_order_whatever_the_order_of_rows() -> None:
@@ -203,6 +218,16 @@ def test_extra_weight_is_owed_in_proportion_to_the_shares() -> None:
     assert weighting.effective_sample_size == pytest.approx(11**2 / (10 * 13))
     assert weighting.class_exposure == pytest.approx({"cat": 2 / 1.1})  # dog has no truth, so no exposure
     assert weighting.background_share == pytest.approx(9 / 11)
+
+
+def test_the_order_of_rows_does_not_decide_which_of_two_equally_hard_ones_is_owed_more() -> None:
+    found = [("a", "cat", 0.9, FAR), ("a", "dog", 0.9, high(4))]  # background, and both
+    chosen = MiningSettings(use_suspicion=False, hard_negative_ratio=1)
+    worlds = (scene(rows, [("a", "cat", HERE)], classes=["cat", "dog"]) for rows in (found, found[::-1]))
+    reports = [mine(*tables, chosen).report for tables in worlds]
+    first, second = (report.as_dict()["weights"]["extra_by_error"] for report in reports)
+    assert set(first) == {"background", "both", "missed"}
+    assert first == pytest.approx(second)
 
 
 def test_weights_of_background_images_are_capped_and_said() -> None:

@@ -84,6 +84,7 @@ def test_loss_based_false_positives_cost_cross_entropy_and_badly_placed_ones_les
         ([("a", "cat", 0.3, HERE)], 0.35, 0, -np.log(0.3) / LN_100 / 2),  # the right box, with a low score
         ([("a", "cat", 0.3, high(5))], 0.35, 1, -np.log(0.3) / LN_100 / 2),  # IoU .5 is at the threshold
         ([("a", "cat", 0.3, high(4.5))], 0.5, 0.5, -np.log(0.3) / LN_100 / 2),  # too loose for s*, not for .3
+        ([("a", "cat", 0.3, high(3))], 0.5, 0, -np.log(0.3) / LN_100 / 2),  # .3 itself will do
         ([("a", "cat", 0.3, high(2))], 0.5, 0, 0.5),  # IoU .2 speaks of nothing
         ([("a", "dog", 0.3, HERE)], 0.5, 0, 0.5),  # another class
         ([("b", "cat", 0.3, HERE)], 0.5, 0, 0.5),  # another image

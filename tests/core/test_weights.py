@@ -81,6 +81,13 @@ def test_repeat_factors_are_those_of_lvis() -> None:
 def test_weights_times_class_factors_over_the_smallest_product() -> None:
     done = weigh_images(with_zeros(0.9, images=4), free(), class_factors=np.array([2.0, 3.0, 2.0, 2.0]))
     assert done.weights.tolist() == [2.0, 1.5, 1.0, 1.0]  # 4, 3, 2, 2, each / 2
+    done = weigh_images(with_zeros(0.9, images=4), free(), class_factors=np.array([1.0, 3.0, 2.0, 2.0]))
+    assert done.weights.tolist() == [
+        1.0,
+        1.5,
+        1.0,
+        1.0,
+    ]  # 2, 3, 2, 2, each / 2: the smallest factor is not the smallest
     done = weigh_images(np.zeros(0), free(), class_factors=np.zeros(0))
     assert done.weights.tolist() == []
 
