@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -170,6 +170,15 @@ def socket_of(folder: Path) -> Path:
 def uri_of(folder: Path) -> str:
     """The address of the :func:`private_mongod` of this folder, known before it runs."""
     return f"mongodb://{quote(str(socket_of(folder)), safe='')}"
+
+
+def drop_database(uri: str, name: str) -> None:
+    """Remove a database of ours from somebody's server; a server that does not answer is left alone."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    with suppress(PyMongoError), MongoClient(uri, serverSelectionTimeoutMS=3000) as client:
+        client.drop_database(name)
 
 
 def main() -> int:

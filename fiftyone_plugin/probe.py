@@ -12,11 +12,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fiftyone_plugin.database import database_uri, private_mongod
+from fiftyone_plugin.database import database_uri, drop_database, private_mongod
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,20 +68,12 @@ def _throwaway_database() -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         uri = database_uri()
         if uri:
-            stack.callback(_drop, uri, name)
+            stack.callback(drop_database, uri, name)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hnm_doctor_", ignore_cleanup_errors=True))
             uri = stack.enter_context(private_mongod(Path(folder)))
         own = {"FIFTYONE_DATABASE_URI": uri, "FIFTYONE_DATABASE_NAME": name, "FIFTYONE_DO_NOT_TRACK": "true"}
         yield {**os.environ, **own}
-
-
-def _drop(uri: str, database: str) -> None:
-    from pymongo import MongoClient
-    from pymongo.errors import PyMongoError
-
-    with suppress(PyMongoError), MongoClient(uri, serverSelectionTimeoutMS=3000) as client:
-        client.drop_database(database)
 
 
 def _last_line(text: str) -> str:

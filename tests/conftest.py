@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fiftyone_plugin.database import database_uri, find_mongod, private_mongod, uri_of
+from fiftyone_plugin.database import database_uri, drop_database, find_mongod, private_mongod, uri_of
 
 ROOT = Path(__file__).parents[1]
 DATABASE = f"hnm_test_{os.getpid()}"
@@ -25,13 +25,6 @@ USERS_URI = database_uri()
 _server = ExitStack()
 atexit.register(shutil.rmtree, WORLD, ignore_errors=True)
 atexit.register(_server.close)
-
-
-def _drop_from(uri: str) -> None:
-    from pymongo import MongoClient
-
-    with MongoClient(uri, serverSelectionTimeoutMS=3000) as client:
-        client.drop_database(DATABASE)
 
 
 def _settle() -> None:
@@ -55,7 +48,7 @@ def _settle() -> None:
     }
     if USERS_URI:
         own["FIFTYONE_DATABASE_URI"] = USERS_URI
-        atexit.register(_drop_from, USERS_URI)
+        atexit.register(drop_database, USERS_URI, DATABASE)
     elif find_mongod():
         own["FIFTYONE_DATABASE_URI"] = uri_of(WORLD / "mongo")
     os.environ.update({name: str(value) for name, value in own.items()})

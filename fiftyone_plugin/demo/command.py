@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import shutil
@@ -12,12 +13,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from fiftyone_plugin.database import database_uri, private_mongod
+from fiftyone_plugin.database import database_uri, drop_database, private_mongod
 from hnm_core.commands import DONE, FOUND_WRONG, Command
 
 PLUGIN = "@hnm/hard-negative-mining"
@@ -48,18 +48,19 @@ def run(args: argparse.Namespace) -> int:
         print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
 
     folder = args.folder.resolve()
-    with own_fiftyone(folder):
-        dataset = _dataset(args, folder, say)
-        report = _operator("mine_hard_negatives")(
-            dataset, pred_field="predictions", gt_field="ground_truth", run_key=RUN_KEY
-        )
-        shutil.rmtree(folder / "export", ignore_errors=True)  # ours, of the time before
-        export = _operator("export_weighted_subset")(dataset, run_key=RUN_KEY, output_dir=str(folder / "export"))
-        _say_results(dataset, export, say)
-        answered, address = _show(dataset, args, say)
-        if args.json:
-            print(json.dumps({"report": report, "export": export, "app": address, "answered": answered}, default=str))
-        return DONE if answered else FOUND_WRONG
+    own_fiftyone()
+    dataset = _dataset(args, folder, say)
+    report = _operator("mine_hard_negatives")(
+        dataset, pred_field="predictions", gt_field="ground_truth", run_key=RUN_KEY
+    )
+    if (folder / "export" / "weights.csv").is_file():  # an export, so ours of the time before
+        shutil.rmtree(folder / "export")
+    export = _operator("export_weighted_subset")(dataset, run_key=RUN_KEY, output_dir=str(folder / "export"))
+    _say_results(dataset, export, say)
+    answered, address = _show(dataset, args, say)
+    if args.json:
+        print(json.dumps({"report": report, "export": export, "app": address, "answered": answered}, default=str))
+    return DONE if answered else FOUND_WRONG
 
 
 def _dataset(args: argparse.Namespace, folder: Path, say: Any) -> Any:
@@ -123,42 +124,36 @@ def _show(dataset: Any, args: argparse.Namespace, say: Any) -> tuple[bool, str]:
     return answered, address
 
 
-@contextmanager
-def own_fiftyone(folder: Path) -> Iterator[None]:
-    """A FiftyOne that knows this plugin and keeps its datasets apart from the user's; both gone at the end.
+def own_fiftyone() -> None:
+    """Give this process a FiftyOne that knows the plugin and keeps its datasets apart from the user's.
 
-    FiftyOne reads its environment when it is first imported, so this must come before that.
+    FiftyOne reads its environment when it is first imported, so this must come before that. Its last words to the
+    database come at exit; what is undone here is undone after that (``atexit`` runs backwards).
     """
     if not (ROOT / "fiftyone.yml").is_file():
         raise FileNotFoundError(
             f"no fiftyone.yml in {ROOT}: the demo runs from a checkout of the project, with `make demo`"
         )
     name = f"hnm_demo_{os.getpid()}"
-    with ExitStack() as stack:
-        aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hnm_demo_", ignore_cleanup_errors=True)))
-        (aside / "plugins").mkdir()
-        (aside / "plugins" / "hard-negative-mining").symlink_to(ROOT)
-        uri = database_uri()
-        if uri:
-            stack.callback(_drop_database, name)
-        else:
-            uri = stack.enter_context(private_mongod(aside / "mongo"))
-        os.environ.update(
-            FIFTYONE_DATABASE_URI=uri,
-            FIFTYONE_DATABASE_NAME=name,
-            FIFTYONE_PLUGINS_DIR=str(aside / "plugins"),
-            FIFTYONE_DATABASE_VALIDATION="false",  # what it would say of MongoDB's age, `hnm doctor` says better
-            FIFTYONE_DO_NOT_TRACK="true",
-            FIFTYONE_LOGGING_LEVEL="WARNING",
-            FIFTYONE_SHOW_PROGRESS_BARS="false",
-        )
-        yield
-
-
-def _drop_database(name: str) -> None:
-    import fiftyone.core.odm as foo
-
-    foo.get_db_conn().client.drop_database(name)
+    stack = ExitStack()
+    atexit.register(stack.close)
+    aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hnm_demo_", ignore_cleanup_errors=True)))
+    (aside / "plugins").mkdir()
+    (aside / "plugins" / "hard-negative-mining").symlink_to(ROOT)
+    uri = database_uri()
+    if uri:
+        stack.callback(drop_database, uri, name)
+    else:
+        uri = stack.enter_context(private_mongod(aside / "mongo"))
+    os.environ.update(
+        FIFTYONE_DATABASE_URI=uri,
+        FIFTYONE_DATABASE_NAME=name,
+        FIFTYONE_DATABASE_VALIDATION="false",  # what it would say of MongoDB's age, `hnm doctor` says better
+        FIFTYONE_DO_NOT_TRACK="true",
+        FIFTYONE_LOGGING_LEVEL="WARNING",
+        FIFTYONE_PLUGINS_DIR=str(aside / "plugins"),
+        FIFTYONE_SHOW_PROGRESS_BARS="false",
+    )
 
 
 def free_port(wanted: int) -> int:
