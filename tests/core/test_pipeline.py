@@ -140,8 +140,8 @@ def test_the_cap_is_a_share_of_confident_predictions_and_misses(ratio: float, ca
 
 
 def test_the_cap_is_not_rounded_up_by_a_float() -> None:
-    """.7 · 10 is 7.000000000000001."""
-    assert mine(*false_alarms(*np.linspace(0.6, 0.9, 9)), MiningSettings(hard_negative_ratio=0.7)).report.cap == 7
+    """.28 · 25 is 7.000000000000001."""
+    assert mine(*false_alarms(*np.linspace(0.6, 0.9, 24)), MiningSettings(hard_negative_ratio=0.28)).report.cap == 7
 
 
 def test_the_cap_counts_confident_predictions_of_all_kinds_and_misses_only() -> None:

@@ -34,7 +34,7 @@ def with_zeros(*scores: float, images: int = 10) -> np.ndarray:
         (with_zeros(0.5, 0.5, 0.5, 0.5), 0.3, [0, 1, 2]),  # of equal scores at the edge the earlier
         (with_zeros(0.5, 0.5), 0.0, []),
         (np.full(10, 0.5), 1.0, list(range(10))),
-        (np.full(10, 0.5), 0.7, list(range(7))),  # .7 · 10 is 7.000000000000001 in floats, and no eighth image
+        (np.full(25, 0.5), 0.28, list(range(7))),  # .28 · 25 is 7.000000000000001, and no eighth image
     ],
 )
 def test_hard_are_the_first_images_above_zero(scores: np.ndarray, share: float, hard: list[int]) -> None:
