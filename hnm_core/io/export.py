@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,12 +16,14 @@ import numpy as np
 
 from ..columns import Detections
 from ..weights import effective_sample_size
+from .aside import check_free, new_folder
 from .yolo import IMAGE_SUFFIXES
 
 __all__ = ["ExportImage", "ExportSummary", "export_yolo"]
 
 SPLITS = ("train", "val", "test")
 MEDIA = ("copy", "symlink")
+NEW_FOLDER = "export into a new folder"
 WEIGHT_COLUMNS = (
     *("filepath", "sample_id", "split", "weight", "repeats", "score", "hard_negatives", "errors", "run_key"),
 )
@@ -116,9 +117,7 @@ def export_yolo(
     _check(target, images, truth, media)
     names = _file_names(images)
     lines, warnings = _label_lines(images, truth)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with new_folder(target, NEW_FOLDER) as aside:
         _write_media(aside, images, names, lines, media, progress)
         warnings += _write_data_yaml(aside, images, truth.classes)
         _write_train_list(aside, images, names)
@@ -127,21 +126,13 @@ def export_yolo(
         content = {**report, "export": summary.as_dict()}
         (aside / "report.json").write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
         _verify(aside, summary)
-        aside.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        aside.rename(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     return summary
 
 
 def _check(target: Path, images: Sequence[ExportImage], truth: Detections, media: str) -> None:
     if media not in MEDIA:
         raise ValueError(f"media must be one of {', '.join(MEDIA)}, got {media!r}")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target} exists and is not empty; export into a new folder")
+    check_free(target, NEW_FOLDER)
     unknown = [i.split for i in images if i.split not in SPLITS]
     if unknown:
         raise ValueError(

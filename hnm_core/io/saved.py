@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from ..columns import Detections
 from ..pipeline import MiningResult, mine
 from ..settings import MiningSettings
+from .aside import new_folder
 
 __all__ = ["load_mining", "save_mining"]
 
@@ -44,11 +43,7 @@ def save_mining(folder: str | Path, result: MiningResult, source: Mapping[str, A
         FileExistsError: if the folder holds anything.
     """
     target = Path(folder).resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target} exists and is not empty; choose another --output")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with new_folder(target, "choose another --output") as aside:
         _write_tables(aside / TABLES, result)
         record = {"source": source, "settings": result.settings.as_dict(), "report": result.report.as_dict()}
         (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -56,13 +51,6 @@ def save_mining(folder: str | Path, result: MiningResult, source: Mapping[str, A
         _write_hard_negatives(aside / "hard_negatives.csv", result)
         for name, text in pages.items():
             (aside / name).write_text(text, encoding="utf-8")
-        aside.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        aside.rename(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     return target
 
 
