@@ -64,7 +64,7 @@ def headline(report: Mapping[str, Any]) -> list[Fact]:
     doubt = "a prior: nobody has looked yet" if mining["suspicion_used"] else "a prior that weights ignore"
     facts = [
         Fact("Hard negatives", f"{found['hard_negatives']:,}", f"{mining['cut']:,} cut by the cap"),
-        Fact("Label errors", f"about {mining['expected_label_errors']:,.0f}", doubt),
+        Fact("Label errors", f"≈ {mining['expected_label_errors']:,.0f}", doubt),
         Fact("False positives", f"{wrong:,}", f"{report['rates']['fppi']:.2f} per image"),
         Fact("False negatives", f"{missed:,}", f"of {right + missed:,} truths"),
         Fact("True positives", f"{right:,}"),

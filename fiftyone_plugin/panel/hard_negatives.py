@@ -78,8 +78,6 @@ class HardNegativesPanel(foo.Panel):
     def _look_for_runs(self, ctx: Any) -> None:
         """Show the newest run if there is a new one, or if the one shown is gone."""
         known, before = runs_of(ctx.dataset), ctx.panel.state.runs or []
-        if known == before:
-            return
         ctx.panel.state.set("runs", known)
         gone = ctx.panel.get_state("head.run") not in [run["key"] for run in known]
         if known and (gone or any(run not in before for run in known)):

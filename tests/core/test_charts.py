@@ -146,4 +146,4 @@ def test_the_headline_groups_thousands() -> None:
 
 def test_a_prior_that_is_not_used_is_told_so() -> None:
     facts = headline(MiningReport(expected_label_errors=12.4, suspicion_used=False).as_dict())
-    assert Fact("Label errors", "about 12", "a prior that weights ignore") in facts
+    assert Fact("Label errors", "≈ 12", "a prior that weights ignore") in facts

@@ -15,7 +15,7 @@ from fiftyone_plugin import runs
 from fiftyone_plugin.panel import figures, picks
 from fiftyone_plugin.settings import RunSettings
 from tests.datasets import DELETE, FIELDS, MINE, dataset_of
-from tests.scenes import everything_at_once, random_scene
+from tests.scenes import FAR, HERE, everything_at_once, high, random_scene, scene
 
 PANEL = "@hnm/hard-negative-mining/hard_negatives_panel"
 
@@ -118,7 +118,16 @@ def test_charts_show_every_confident_prediction_and_every_miss_once(dataset: fo.
     assert drawn == {"scatter": confident, "confidence": confident, "iou": confident, "errors": errors}
 
 
-@pytest.mark.parametrize("tables", [everything_at_once(), random_scene(3)], ids=["everything", "random"])
+ON_EDGES = scene(
+    [("a", "cat", 0.9, high(4)), ("b", "cat", 0.88, high(3.7)), ("c", "cat", 1.0, HERE), ("d", "cat", 0.5, FAR)],
+    [(image, "cat", HERE) for image in "abc"],
+)
+"""Confidences and IoUs on the edges of bins, and others of their name in the bins below."""
+
+
+@pytest.mark.parametrize(
+    "tables", [everything_at_once(), random_scene(3), ON_EDGES], ids=["everything", "random", "on edges"]
+)
 def test_every_mark_leads_to_as_many_objects_as_it_stands_for(tables: Any) -> None:
     made = mined(dataset=dataset_of(tables), key="crowded")
     settings = runs.settings_of(made, "crowded")
