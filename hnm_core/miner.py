@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Detections
+from .io.found import Found, Rows, found_dicts, rows_by_image
 from .io.records import Record, read_records
-from .io.samples import save_sample
+from .io.samples import SampleFolder, save_samples
 from .pipeline import MiningResult, mine
 from .pooling import pool_images
 from .report import MiningReport
 from .settings import MiningSettings
 from .strategies import Difficulty, Evidence
-from .taxonomy import ROW_NAMES, TRUE_POSITIVE
 from .weights import weigh_images
 
 __all__ = ["Found", "HardNegativeMiner", "calculate_sample_weights"]
-
-Found = dict[str, Any]
-"""One hard negative: ``type, prediction, ground_truth, iou, confidence, image_path`` and ``error, difficulty,
-suspicion``. ``prediction`` of a miss is the nearest one of its class, or None; likewise ``ground_truth``."""
 
 
 class HardNegativeMiner:
@@ -34,9 +30,10 @@ class HardNegativeMiner:
         confidence_threshold: predictions at or above it count as confident, in ``[0, 1]``.
         iou_threshold: overlap at which a prediction matches a truth, in ``(0, 1]``.
         hard_negative_ratio: at most this share of (confident predictions + misses) is mined, per call.
-        save_samples: keep a copy of every image with hard negatives, and a json of them beside it; needs an
-            ``image_path`` at every call.
-        output_dir: where they are kept.
+        save_samples: keep every image with hard negatives in ``output_dir``: a copy, a json and a picture of what is
+            wrong, and a page that shows all, hardest first; needs an ``image_path`` at every call. See
+            :class:`~hnm_core.io.samples.SampleFolder`.
+        output_dir: where they are kept; saving goes on where an earlier run of the same mining stopped.
         strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or one of your own.
         **settings: any other field of :class:`MiningSettings`.
 
@@ -74,6 +71,7 @@ class HardNegativeMiner:
         )
         self.save_samples = save_samples
         self.output_dir = output_dir
+        self._folder: SampleFolder | None = None
         self.report = MiningReport()
 
     def find_hard_negatives(
@@ -98,7 +96,9 @@ class HardNegativeMiner:
         """
         if isinstance(predictions, Detections) and isinstance(ground_truth, Detections):
             result = mine(predictions, ground_truth, self.settings)
-            found = found_dicts(result, _Rows(predictions), _Rows(ground_truth), result.truth.images)
+            found = found_dicts(result, Rows(predictions), Rows(ground_truth), result.truth.images)
+            if self.save_samples:
+                save_samples(result, self._samples())
         elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
         else:
@@ -108,8 +108,8 @@ class HardNegativeMiner:
             classes = (*self.settings.class_confidence, *self.settings.class_iou)
             result = mine(*read_records(predictions, ground_truth, image, classes), self.settings)
             found = found_dicts(result, predictions, ground_truth, [image_path])
-        if self.save_samples:
-            self._save(found)
+            if self.save_samples and found:
+                self._samples().save(str(image_path), found, predictions, ground_truth)
         self.report = self.report + result.report
         return found
 
@@ -129,24 +129,27 @@ class HardNegativeMiner:
 
         return strategy
 
-    def _save(self, found: list[Found]) -> None:
-        by_image: dict[str, list[Found]] = {}
-        for one in found:
-            by_image.setdefault(one["image_path"], []).append(one)
-        for image_path, of_image in by_image.items():
-            save_sample(self.output_dir, image_path, of_image)
+    def _samples(self) -> SampleFolder:
+        if self._folder is None or self._folder.path != Path(self.output_dir):
+            self._folder = SampleFolder(self.output_dir)
+        return self._folder
 
     def generate_report(self) -> dict[str, Any]:
-        """The account of all calls so far: the guide's ``statistics`` and ``metrics``, and more beside them."""
+        """The account of all calls so far: the guide's ``statistics`` and ``metrics``, and more beside them.
+
+        Where samples are saved, the page that shows them is brought up to date.
+        """
+        if self._folder is not None:
+            self._folder.write_index()
         return self.report.as_dict()
 
 
 def _ask_miner(miner: HardNegativeMiner, predictions: Detections, truth: Detections) -> Difficulty:
     """What a miner finds in every image, as a difficulty per row; 0 for what it does not name."""
     difficulty = Difficulty(np.zeros(len(predictions)), np.zeros(len(truth)))
-    for name, p_rows, t_rows in zip(truth.images, _rows_by_image(predictions), _rows_by_image(truth), strict=True):
-        predicted = [_Rows(predictions)[row] for row in p_rows]
-        true = [_Rows(truth)[row] for row in t_rows]
+    for name, p_rows, t_rows in zip(truth.images, rows_by_image(predictions), rows_by_image(truth), strict=True):
+        predicted = [Rows(predictions)[row] for row in p_rows]
+        true = [Rows(truth)[row] for row in t_rows]
         place = dict(zip(map(id, (*predicted, *true)), (*p_rows, *t_rows), strict=True))
         for found in miner.find_hard_negatives(predicted, true, image_path=name):
             missed = found["type"] == "false_negative"
@@ -159,86 +162,6 @@ def _ask_miner(miner: HardNegativeMiner, predictions: Detections, truth: Detecti
             column = difficulty.truth if missed else difficulty.prediction
             column[row] = found.get("difficulty", found.get("confidence", 1.0))
     return difficulty
-
-
-def _rows_by_image(table: Detections) -> list[list[int]]:
-    order = np.argsort(table.image, kind="stable")
-    ends = np.cumsum(np.bincount(table.image, minlength=len(table.images)))
-    return [rows.tolist() for rows in np.split(order, ends[:-1])] if len(ends) else []
-
-
-def found_dicts(
-    result: MiningResult,
-    predictions: Sequence[Record],
-    truth: Sequence[Record],
-    image_paths: Sequence[str | None],
-) -> list[Found]:
-    """The mined rows of a result as dicts, hardest first; false positives before misses of equal difficulty."""
-    p_rows, t_rows = np.flatnonzero(result.prediction_hard), np.flatnonzero(result.truth_hard)
-    found = [
-        *_found(result, p_rows, predictions, truth, image_paths, of_truth=False),
-        *_found(result, t_rows, predictions, truth, image_paths, of_truth=True),
-    ]
-    return sorted(found, key=lambda f: -f["difficulty"])
-
-
-def _found(
-    result: MiningResult,
-    rows: NDArray[np.int64],
-    predictions: Sequence[Record],
-    truth: Sequence[Record],
-    image_paths: Sequence[str | None],
-    *,
-    of_truth: bool,
-) -> list[Found]:
-    """One dict per row of one table."""
-    if of_truth:
-        table, codes = result.truth, result.errors.truth
-        columns = (result.truth_near, result.truth_iou, result.truth_difficulty, result.truth_suspicion)
-    else:
-        table, codes = result.predictions, result.errors.prediction
-        columns = (
-            *(result.prediction_near, result.prediction_iou),
-            *(result.prediction_difficulty, result.prediction_suspicion),
-        )
-    found = []
-    for row, image, code, near, iou, difficulty, suspicion in zip(
-        rows.tolist(), *(column[rows].tolist() for column in (table.image, codes, *columns)), strict=True
-    ):
-        p, t = (near, row) if of_truth else (row, near)
-        prediction, ground_truth = (predictions[p] if p >= 0 else None), (truth[t] if t >= 0 else None)
-        kind = "false_negative" if of_truth else "lucky_hit" if code == TRUE_POSITIVE else "false_positive"
-        found.append(
-            {
-                "type": kind,
-                "prediction": prediction,
-                "ground_truth": ground_truth,
-                "iou": iou,
-                "confidence": prediction["confidence"] if prediction is not None else 0.0,
-                "image_path": image_paths[image],
-                "error": ROW_NAMES[code],
-                "difficulty": difficulty,
-                "suspicion": 0.0 if math.isnan(suspicion) else suspicion,
-            }
-        )
-    return found
-
-
-class _Rows(Sequence[Record]):
-    """A table read as the guide's dicts, one at a time: only the rows found are ever made."""
-
-    def __init__(self, table: Detections) -> None:
-        self.table = table
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, row: Any) -> Any:
-        table = self.table
-        record = {"bbox": table.xyxy[row].tolist(), "class": table.classes[table.label[row]]}
-        if table.score is not None:
-            record["confidence"] = float(table.score[row])
-        return record
 
 
 def calculate_sample_weights(

@@ -13,6 +13,8 @@ import hnm_core
 from hnm_core import Detections, HardNegativeMiner, MiningSettings, calculate_sample_weights, mine
 from tests.scenes import Tables, everything_at_once, guides_example, random_scene, scene
 
+Image = pytest.importorskip("PIL.Image")
+
 Record = dict[str, Any]
 
 CAT = {"bbox": [0, 0, 10, 10], "confidence": 0.8, "class": "cat"}
@@ -222,25 +224,29 @@ def test_a_subclass_may_find_its_own() -> None:
 
 
 def test_hard_images_are_saved_with_what_was_found(tmp_path: Path) -> None:
-    for name in ("hard.jpg", "easy.jpg"):
-        (tmp_path / name).write_bytes(name.encode())
+    for name in ("hard.png", "easy.png"):
+        Image.new("RGB", (64, 64)).save(tmp_path / name)
     miner = HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"))
-    found = miner.find_hard_negatives([CAT], [THERE], str(tmp_path / "hard.jpg"))
-    miner.find_hard_negatives([CAT], [{"bbox": CAT["bbox"], "class": "cat"}], str(tmp_path / "easy.jpg"))
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["hard.jpg", "hard.jpg.json"]
-    saved = json.loads((tmp_path / "kept" / "hard.jpg.json").read_text())
-    assert saved == {"image_path": str(tmp_path / "hard.jpg"), "hard_negatives": found}
+    found = miner.find_hard_negatives([CAT], [THERE], str(tmp_path / "hard.png"))
+    miner.find_hard_negatives([CAT], [{"bbox": CAT["bbox"], "class": "cat"}], str(tmp_path / "easy.png"))
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        *("hard.png", "hard.png.hard.jpg", "hard.png.json", "index.html")
+    ]
+    assert json.loads((tmp_path / "kept" / "hard.png.json").read_text()) == {
+        **{"image_path": str(tmp_path / "hard.png"), "hard_negatives": found},
+        **{"ground_truth": [THERE], "predictions": [CAT]},
+    }
 
 
 def test_tables_are_saved_by_their_image_keys(tmp_path: Path) -> None:
-    names = [str(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    names = [str(tmp_path / name) for name in ("a.png", "b.png")]
     for name in names:
-        Path(name).write_bytes(b"pixels")
+        Image.new("RGB", (64, 64)).save(name)
     tables = scene([(name, "cat", 0.9, (0, 0, 1, 1)) for name in names])
     HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"), hard_negative_ratio=1).find_hard_negatives(
         *tables
     )
-    assert len(list((tmp_path / "kept").iterdir())) == 4
+    assert len(list((tmp_path / "kept").iterdir())) == 7
 
 
 def test_saving_needs_the_image_at_every_call(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""A picture of what is wrong in an image: a box and a word for every hard negative, in its error type's colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from .gallery import color_of, error_of, ink_on
+
+__all__ = ["draw_sample"]
+
+Box = tuple[float, float, float, float]
+Found = Mapping[str, Any]
+
+SMALLEST, LARGEST = 640, 1600
+"""Longest side of a picture in pixels: smaller images are enlarged so that words can be read, larger ones reduced."""
+
+FRACTION = 2.0
+"""Boxes of which no corner lies beyond this are fractions of the image: in pixels they would all be two pixels wide.
+The reader of YOLO files draws the same line."""
+
+QUIET = color_of("true_positive")
+FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc", "msyh.ttc", "PingFang.ttc", "Arial Unicode.ttf")
+"""Tried for words that Pillow's own font has no letters for, last one first."""
+
+
+def draw_sample(
+    image_path: Path, found: Sequence[Found], ground_truth: Sequence[Mapping[str, Any]] = ()
+) -> Image.Image:
+    """The image with its hard negatives drawn over it, the hardest on top.
+
+    Predictions are solid, missed truths dashed, each with a word such as ``background cat .92``; all other truths are
+    thin, dashed and grey.
+
+    Args:
+        image_path: any image that Pillow reads; its EXIF orientation is followed, as detectors do.
+        found: hard negatives, hardest first.
+        ground_truth: all truths of the image; boxes are in pixels, or all in fractions of the image side.
+
+    Raises:
+        OSError: if the file is not an image.
+    """
+    with Image.open(image_path) as file:
+        picture = ImageOps.exif_transpose(file).convert("RGB")
+    boxes = [_edges(_object(f)) for f in found]
+    quiet = [box for box in map(_edges, ground_truth) if box not in boxes]
+    unit = picture.size if in_fractions([*boxes, *quiet]) else (1, 1)
+    longest = max(picture.size)
+    scale = min(max(longest, SMALLEST), LARGEST) / longest
+    if scale != 1:
+        picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
+    pen = _Pen(picture, (unit[0] * scale, unit[1] * scale))
+    for box in quiet:
+        pen.box(box, QUIET, width=1, dashed=True)
+    for one, box in reversed(list(zip(found, boxes, strict=True))):
+        pen.box(box, color_of(error_of(one)), width=2, dashed=one["type"] == "false_negative")
+    for one, box in zip(found, boxes, strict=True):
+        pen.caption(box, color_of(error_of(one)), caption_of(one))
+    return picture
+
+
+def in_fractions(boxes: Sequence[Sequence[float]]) -> bool:
+    """Whether an image's boxes are fractions of its sides rather than pixels.
+
+    Example:
+        >>> in_fractions([[0, 0.1, 1, 1.01]]), in_fractions([[0, 0.1, 1, 1], [0, 0, 30, 20]]), in_fractions([])
+        (True, False, False)
+    """
+    return bool(boxes) and max(abs(edge) for box in boxes for edge in box) <= FRACTION
+
+
+def caption_of(found: Found) -> str:
+    """What is wrong, of which class, and how sure the detector was.
+
+    Example:
+        >>> caption_of({"type": "false_positive", "error": "background", "prediction": {"class": "cat"},
+        ...             "confidence": 0.92})
+        'background cat .92'
+        >>> caption_of({"type": "false_negative", "error": "missed", "ground_truth": {"class": "dog"}})
+        'missed dog'
+    """
+    error, name = error_of(found).replace("_", " "), str(_object(found)["class"])
+    if found["type"] == "false_negative":
+        return f"missed {name}" + ("" if error in ("missed", "false negative") else f" ({error})")
+    return f"{error} {name} " + f"{found['confidence']:.2f}".removeprefix("0")
+
+
+def _object(found: Found) -> Mapping[str, Any]:
+    """The box that is wrong: the truth of a miss, else the prediction."""
+    box: Mapping[str, Any] = found["ground_truth" if found["type"] == "false_negative" else "prediction"]
+    return box
+
+
+def _edges(record: Mapping[str, Any]) -> list[float]:
+    return [float(edge) for edge in record["bbox"]]
+
+
+class _Pen:
+    """Draws boxes and words on one picture, and remembers where words stand."""
+
+    def __init__(self, picture: Image.Image, scale: tuple[float, float]) -> None:
+        self.draw = ImageDraw.Draw(picture)
+        self.size = picture.size
+        self.scale = scale
+        self.line = max(1, round(max(picture.size) / 640))
+        self.letter = max(16, round(max(picture.size) / 60))
+        self.words: list[Box] = []
+
+    def box(self, bbox: Sequence[float], color: str, *, width: int, dashed: bool) -> None:
+        """One box; a white seam on both sides makes it stand out from any ground."""
+        x0, y0, x1, y1 = self._place(bbox)
+        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
+        line = width * self.line
+        for start, end in pairwise(corners):
+            for piece in _dashes(start, end, 6 * line) if dashed else [(start, end)]:
+                self.draw.line(piece, "white", line + 2 * self.line)
+                self.draw.line(piece, color, line)
+
+    def caption(self, bbox: Sequence[float], color: str, text: str) -> None:
+        """Words on a ground of the box's colour, at a place of the box where they hide the fewest other words."""
+        font = _font(self.letter, text.isascii())
+        pad = self.line * 2
+        width, height = self.draw.textlength(text, font) + 2 * pad, self.letter * 1.2 + 2 * pad
+        x0, y0, x1, y1 = self._place(bbox)
+        places = [(x, y) for y in (y0 - height, y1, y0, y1 - height) for x in (x0, x1 - width)]
+        places += [(x0, y0 + step * height) for step in (-2, -3, 1, 2, 3)]
+        inside = [(max(0, min(x, self.size[0] - width)), max(0, min(y, self.size[1] - height))) for x, y in places]
+        at = min(((x, y, x + width, y + height) for x, y in inside), key=self._hides)  # of equals the first
+        self.words.append(at)
+        self.draw.rectangle(at, color)
+        self.draw.text((at[0] + pad, at[1] + height / 2), text, ink_on(color), font, anchor="lm")
+
+    def _hides(self, place: Box) -> float:
+        return sum(_shared_area(place, word) for word in self.words)
+
+    def _place(self, bbox: Sequence[float]) -> Box:
+        """A box in the picture's own pixels, inside it, and never so small that nothing can be seen."""
+        x0, y0, x1, y1 = (edge * self.scale[i % 2] for i, edge in enumerate(bbox))
+        grow_x, grow_y = (max(0.0, 4 * self.line - side) / 2 for side in (x1 - x0, y1 - y0))
+        edge_x, edge_y = (side - 1 - self.line for side in self.size)
+        return (
+            *(max(self.line, min(x0 - grow_x, edge_x)), max(self.line, min(y0 - grow_y, edge_y))),
+            *(max(self.line, min(x1 + grow_x, edge_x)), max(self.line, min(y1 + grow_y, edge_y))),
+        )
+
+
+def _dashes(start: tuple[float, float], end: tuple[float, float], length: float) -> list[Any]:
+    """Pieces of a line, ``length`` long and as far apart."""
+    (x0, y0), (x1, y1) = start, end
+    whole = abs(x1 - x0) + abs(y1 - y0)  # lines of boxes run along an axis
+    pieces = []
+    for i in range(int(whole // (2 * length)) + 1):
+        a, b = (min(part * length / whole, 1.0) if whole else 0.0 for part in (2 * i, 2 * i + 1))
+        pieces.append(((x0 + (x1 - x0) * a, y0 + (y1 - y0) * a), (x0 + (x1 - x0) * b, y0 + (y1 - y0) * b)))
+    return pieces
+
+
+def _shared_area(a: Box, b: Box) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
+@lru_cache
+def _font(size: int, ascii: bool) -> Any:
+    """Pillow's own font, or for letters that it lacks one of the system's."""
+    for name in () if ascii else reversed(FONTS):
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size)
