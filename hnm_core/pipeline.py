@@ -37,8 +37,6 @@ class MiningResult:
         truth_difficulty: ``(m,)``, likewise.
         prediction_hard: ``(n,)`` bool, the mined rows: candidates of difficulty above 0, within the cap.
         truth_hard: ``(m,)``, likewise.
-        prediction_suspicion: ``(n,)`` float64, probability that the label is wrong; NaN where a row is no mistake.
-        truth_suspicion: ``(m,)``, likewise.
         image_scores: ``(images,)`` float64 in ``[0, 1]``, higher is harder.
         weights: ``(images,)`` float64 ≥ 1.
         repeats: ``(images,)`` int64 ≥ 1.
@@ -55,8 +53,6 @@ class MiningResult:
     truth_difficulty: NDArray[np.float64]
     prediction_hard: NDArray[np.bool_]
     truth_hard: NDArray[np.bool_]
-    prediction_suspicion: NDArray[np.float64]
-    truth_suspicion: NDArray[np.float64]
     image_scores: NDArray[np.float64]
     weights: NDArray[np.float64]
     repeats: NDArray[np.int64]
@@ -83,6 +79,16 @@ class MiningResult:
     def truth_type(self) -> NDArray[np.str_]:
         """``(m,)`` the mined rows' type, ``false_negative``; empty for all others."""
         return np.where(self.truth_hard, "false_negative", "")
+
+    @property
+    def prediction_suspicion(self) -> NDArray[np.float64]:
+        """``(n,)`` probability that the label is wrong rather than the model; NaN where a row is no mistake."""
+        return prior_suspicion(self.errors.prediction)
+
+    @property
+    def truth_suspicion(self) -> NDArray[np.float64]:
+        """``(m,)``, likewise."""
+        return prior_suspicion(self.errors.truth)
 
     @property
     def prediction_iou(self) -> NDArray[np.float64]:
@@ -146,7 +152,6 @@ def mine(
     matches = match_detections(predictions, truth, settings)
     errors = classify_errors(predictions, truth, matches, settings)
     difficulty = score_difficulty(Evidence(predictions, truth, matches, errors, settings))
-    suspicion = prior_suspicion(errors)
 
     by_key = np.argsort(np.array(truth.images, dtype=str), kind="stable")
     candidates = Candidates.of(predictions, truth, errors, difficulty)
@@ -155,7 +160,7 @@ def mine(
     mined, notes = select_hardest(candidates, cap, settings, _inverse(by_key), group)
     mined = mined.take(np.argsort(mined.code, kind="stable"))  # so that chance has no say in whose share is larger
 
-    suspected = np.nan_to_num(_of_both(mined, *suspicion))  # lucky hits: 0
+    suspected = np.nan_to_num(prior_suspicion(mined.code))  # lucky hits: 0
     shares = object_shares(mined.image, mined.difficulty * (1.0 - suspected * settings.use_suspicion))
     scores = add_shares(mined.image, shares, len(truth.images))
     weighed = _weigh(scores, truth, by_key, settings)
@@ -171,8 +176,6 @@ def mine(
         truth_difficulty=difficulty.truth,
         prediction_hard=hard[0],
         truth_hard=hard[1],
-        prediction_suspicion=suspicion[0],
-        truth_suspicion=suspicion[1],
         image_scores=scores,
         weights=weighed.weights,
         repeats=weighed.repeats,
@@ -190,14 +193,6 @@ def mine(
             notes=notes + weighed.notes,
         ),
     )
-
-
-def _of_both(mined: Candidates, prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A column of both tables at the mined rows."""
-    out = np.empty(len(mined))
-    for side, column in ((~mined.of_truth, prediction), (mined.of_truth, truth)):
-        out[side] = column[mined.row[side]]
-    return out
 
 
 def _weigh(

@@ -155,14 +155,22 @@ def score_difficulty(evidence: Evidence) -> Difficulty:
         lucky = (errors.prediction == TRUE_POSITIVE) & (prediction > 0)
     wanted = (errors.false_positive | lucky) & ("false_positive" in settings.candidates)
     missed = errors.false_negative & ("false_negative" in settings.candidates)
-    return Difficulty(np.where(wanted, prediction, np.nan), np.where(missed, truth, np.nan))
+    return Difficulty(_only(prediction, wanted), _only(truth, missed))
 
 
 def _column(values: object, n: int, strategy: str, side: str) -> NDArray[np.float64]:
     column = np.asarray(values, dtype=np.float64)
     if column.shape != (n,):
         raise ValueError(f"strategy {strategy!r} returned {column.shape} values for {n} {side}, expected one each")
-    return np.clip(column, 0.0, 1.0)
+    return column
+
+
+def _only(values: NDArray[np.float64], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The values of some rows, NaN for all others."""
+    rows = np.flatnonzero(wanted)
+    out = np.full(len(values), np.nan)
+    out[rows] = np.clip(values[rows], 0.0, 1.0)
+    return out
 
 
 def confidence_difficulty(score: NDArray[np.float64], same_iou: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -231,8 +239,9 @@ def loss_difficulty(
 @register_strategy("confidence_based")
 def _confidence_based(evidence: Evidence) -> Difficulty:
     """The guide's "high confidence, low IoU"; a miss is the harder the less the detector saw of it."""
-    prediction = confidence_difficulty(_scores(evidence), evidence.matches.same_iou)
-    prediction[evidence.errors.prediction == TRUE_POSITIVE] = 0.0
+    wrong = np.flatnonzero(evidence.errors.false_positive)
+    prediction = np.zeros(len(evidence.predictions))
+    prediction[wrong] = confidence_difficulty(_scores(evidence)[wrong], evidence.matches.same_iou[wrong])
     return Difficulty(prediction, MISS_SHARE * (1.0 - evidence.matches.best_score))
 
 
@@ -241,25 +250,28 @@ def _iou_based(evidence: Evidence) -> Difficulty:
     """The guide's "IoU near the threshold", on both sides of it."""
     settings, matches = evidence.settings, evidence.matches
     tau = per_class(settings.iou_threshold, settings.class_iou, evidence.truth.classes)
-    return Difficulty(
-        boundary_difficulty(matches.same_iou, tau[evidence.predictions.label], settings.iou_band),
-        boundary_difficulty(matches.best_iou, tau[evidence.truth.label], settings.iou_band),
+    sure = np.flatnonzero(evidence.errors.confident)
+    prediction = np.zeros(len(evidence.predictions))
+    prediction[sure] = boundary_difficulty(
+        matches.same_iou[sure], tau[evidence.predictions.label[sure]], settings.iou_band
     )
+    return Difficulty(prediction, boundary_difficulty(matches.best_iou, tau[evidence.truth.label], settings.iou_band))
 
 
 @register_strategy("loss_based")
 def _loss_based(evidence: Evidence) -> Difficulty:
     """Cross entropy and IoU loss of the stored predictions."""
-    settings, matches, code = evidence.settings, evidence.matches, evidence.errors.prediction
-    prediction = loss_difficulty(1.0 - _scores(evidence))
+    settings, matches, errors = evidence.settings, evidence.matches, evidence.errors
     tau = per_class(settings.iou_threshold, settings.class_iou, evidence.truth.classes)
-    badly_placed = np.flatnonzero(code == LOCALIZATION)
-    prediction[badly_placed] = loss_difficulty(
-        1.0 - _scores(evidence)[badly_placed],
-        matches.same_iou[badly_placed],
-        tau[evidence.predictions.label[badly_placed]],
+    wrong = np.flatnonzero(errors.false_positive)
+    prediction = np.zeros(len(evidence.predictions))
+    prediction[wrong] = loss_difficulty(1.0 - _scores(evidence)[wrong])
+    misplaced = np.flatnonzero(errors.prediction == LOCALIZATION)
+    prediction[misplaced] = loss_difficulty(
+        1.0 - _scores(evidence)[misplaced],
+        matches.same_iou[misplaced],
+        tau[evidence.predictions.label[misplaced]],
     )
-    prediction[code == TRUE_POSITIVE] = 0.0
     return Difficulty(prediction, MISS_SHARE * loss_difficulty(matches.loose_score))
 
 

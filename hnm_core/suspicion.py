@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from .taxonomy import ROW_NAMES, Errors
+from .taxonomy import ROW_NAMES
 
 __all__ = ["PRIOR", "prior_suspicion"]
 
@@ -32,11 +32,16 @@ Chosen from public sets on which it was checked: of confident background errors 
 """
 
 
-def prior_suspicion(errors: Errors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Suspicion of every row before anyone looked, from its error type alone.
+def prior_suspicion(code: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Suspicion of rows before anyone looked, from their error type alone.
+
+    Args:
+        code: ``(n,)`` what the rows are called, as places in :data:`~hnm_core.taxonomy.ROW_NAMES`.
 
     Returns:
-        ``(n,)`` for the predictions and ``(m,)`` for the truths, float64 in ``[0, 1]``; NaN where a row is no mistake.
+        ``(n,)`` float64 in ``[0, 1]``; NaN where a row is no mistake.
     """
-    table = np.array([PRIOR.get(name, np.nan) for name in ROW_NAMES])
-    return table[errors.prediction], table[errors.truth]
+    return _BY_CODE[code]
+
+
+_BY_CODE = np.array([PRIOR.get(name, np.nan) for name in ROW_NAMES])
