@@ -1,0 +1,76 @@
+"""How ``mine`` grows from 500 to 118,000 images: CPU time, and memory beyond its input."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.scenes import coco_like
+from hnm_core import mine
+
+SIZES = (500, 5_000, 50_000, 118_000)
+ROUNDS = 3
+MEGABYTE = 2**20
+
+
+def table(sizes: tuple[int, ...] = SIZES) -> list[str]:
+    """A Markdown table, a row per size; exponents are of CPU time from one size to the next."""
+    lines = ["| images | boxes | `mine()`, CPU s | exponent | memory beyond the input, MB per million boxes |"]
+    lines.append("|---|---|---|---|---|")
+    before: tuple[int, float] | None = None
+    for images in sizes:
+        boxes, seconds, extra = measure(images)
+        grown = "" if before is None else f"{math.log(seconds / before[1]) / math.log(boxes / before[0]):.2f}"
+        lines.append(f"| {images:,} | {boxes:,} | {seconds:.3f} | {grown} | {extra / MEGABYTE / (boxes / 1e6):.0f} |")
+        before = boxes, seconds
+    return [*lines, "", f"`import hnm_core` takes {import_time():.2f} times as long as `import numpy`."]
+
+
+def measure(images: int) -> tuple[int, float, int]:
+    """Boxes, the median CPU time of some runs in seconds, and the peak of memory above the tables in bytes."""
+    predictions, truth = coco_like(images)
+    mine(*coco_like(50))  # warm
+    gc.collect()
+    held = _reset_peak()
+    mine(predictions, truth)
+    extra = _peak() - held
+    times = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        mine(predictions, truth)
+        times.append(time.process_time() - start)
+    return len(predictions) + len(truth), statistics.median(times), extra
+
+
+def import_time() -> float:
+    """``import hnm_core`` over ``import numpy``, each in fresh processes, medians."""
+
+    def seconds(what: str) -> float:
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", f"import {what}"], check=True)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    return seconds("hnm_core") / seconds("numpy")
+
+
+def _reset_peak() -> int:
+    """Ask the kernel to forget the peak of this process's memory; what it holds now, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
