@@ -101,6 +101,17 @@ def engine(ctx: Any, inputs: types.Object) -> None:
     if texts:
         what = "Field that names each sample's split, instead of the tags train, val and test"
         choose(inputs, "split_field", texts, None, "Split field", what)
+    groups = [*texts, *ctx.dataset.get_field_schema(ftype=fo.IntField)]
+    if groups:
+        what = "Field that names each sample's scene or video, for the most mined per group"
+        choose(inputs, "group_field", groups, None, "Group field", what)
+    what = "Choose the confidence threshold of every class on the val split"
+    inputs.bool("choose_thresholds", label="Choose thresholds", default=False, required=False, description=what)
+    if ctx.params.get("choose_thresholds"):
+        what = "Choose them for this precision; 0 asks for the highest F1"
+        inputs.float(
+            "target_precision", label="Target precision", default=0.0, min=0, max=1, required=False, description=what
+        )
     inputs.str("classes", label="Classes", required=False, description="Mine these classes alone, such as car, truck")
     hint = 'Prediction class to truth class, JSON such as {"person": "pedestrian"}'
     inputs.str("class_map", label="Class map", required=False, description=hint)
@@ -169,7 +180,11 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
     facts = knob.metadata
     texts = {"label": facts["label"], "description": facts["help"], "required": False}
     if knob.name == "strategy":
-        choose(inputs, knob.name, strategy_names(), default, facts["label"], facts["help"])
+        choices = types.AutocompleteView(allow_user_input=True)
+        for value in strategy_names():
+            choices.add_choice(value, label=value)
+        texts["description"] += "; module:attribute takes one of your own"
+        inputs.str(knob.name, default=default, view=choices, **texts)
     elif "choices" in facts:
         choices = types.AutocompleteView(multiple=True, allow_user_input=False, allow_duplicates=False)
         for value in facts["choices"]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hnm_core import mine
+from hnm_core.strategies import find_strategy
 
-from . import bridge, runs
+from . import bridge, runs, tuning
 from .settings import RunSettings
 
 
@@ -29,10 +30,14 @@ def mine_samples(
     """
     settings, overwrite = RunSettings.from_params(params), bool(params.get("overwrite"))
     runs.check_new(samples._root_dataset, settings, overwrite=overwrite)
+    find_strategy(settings.engine.strategy)
     progress(0.0, "Reading boxes")
+    settings, notes = tuning.with_chosen_thresholds(samples._root_dataset, settings)
     tables = bridge.read_tables(samples, settings)
+    tables.warnings.extend(notes)
+    groups = tuning.groups_of(samples, settings, tables.sample_ids)
     progress(0.4, f"Mining {len(tables.predictions)} predictions")
-    result = mine(tables.predictions, tables.truth, settings.engine)
+    result = mine(tables.predictions, tables.truth, settings.engine, groups=groups)
     progress(0.5, "Writing fields")
     runs.record(samples, tables, result, settings, overwrite=overwrite)
     progress(1.0, "Done")

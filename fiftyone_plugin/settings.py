@@ -31,6 +31,9 @@ class RunSettings:
         split_field: sample field that names the split; None takes the sample tags ``train``, ``val``, ``test``.
         class_map: prediction class → ground truth class, for detectors that name things otherwise.
         classes: mine these classes alone; empty for all.
+        choose_thresholds: choose the confidence threshold of every class on the dataset's val split.
+        target_precision: choose them for this precision, in (0, 1]; 0 asks for the highest F1.
+        group_field: sample field that names each sample's scene or video, for ``max_per_group``.
         engine: every knob of mining itself.
     """
 
@@ -41,6 +44,9 @@ class RunSettings:
     split_field: str | None = None
     class_map: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    choose_thresholds: bool = False
+    target_precision: float = 0.0
+    group_field: str | None = None
     engine: MiningSettings = field(default_factory=MiningSettings)
 
     def __post_init__(self) -> None:
@@ -48,11 +54,20 @@ class RunSettings:
         check_key(self.run_key)
         if self.pred_field == self.gt_field:
             raise ValueError(
-                f"pred_field and gt_field are both {self.pred_field!r}: mining compares predictions with ground truth, "
+                f"pred_field and gt_field are both {self.pred_field!r}: mining compares predictions with truth, "
                 f"so name two fields"
             )
         if self.mine_split not in SPLITS:
             raise ValueError(f"mine_split must be one of {', '.join(SPLITS)}, got {self.mine_split!r}")
+        if not 0 <= self.target_precision <= 1:
+            raise ValueError(f"target_precision must lie in [0, 1], got {self.target_precision:g}")
+        if self.choose_thresholds and not self.weighs:
+            raise ValueError(
+                f"thresholds are chosen on val, so that mine_split={self.mine_split!r} would be judged by itself or "
+                f"say nothing of training: mine train, or give class_confidence"
+            )
+        if self.engine.max_per_group and not self.group_field:
+            raise ValueError("max_per_group needs group_field, the sample field that names each sample's scene")
         wrong = [name for pair in self.class_map.items() for name in pair if not isinstance(name, str)]
         if wrong:
             raise ValueError(f"class_map must map prediction class names to truth class names, got {wrong[0]!r}")

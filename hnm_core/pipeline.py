@@ -15,7 +15,7 @@ from .pooling import add_shares, object_shares
 from .report import Counts, MiningReport
 from .selection import Candidates, cap_of, number_groups, select_hardest
 from .settings import MiningSettings
-from .strategies import Evidence, score_difficulty
+from .strategies import Evidence, find_strategy, score_difficulty
 from .suspicion import prior_suspicion
 from .taxonomy import ROW_NAMES, Errors, classify_errors
 from .weights import SampleWeights, class_repeat_factors, weigh_images
@@ -149,6 +149,7 @@ def mine(
         (['true_positive', 'background'], [nan, 0.9])
     """
     settings = settings or MiningSettings()
+    find_strategy(settings.strategy)  # before the work, not after it
     matches = match_detections(predictions, truth, settings)
     errors = classify_errors(predictions, truth, matches, settings)
     difficulty = score_difficulty(Evidence(predictions, truth, matches, errors, settings))

@@ -82,7 +82,7 @@ def test_strategies_of_the_users_own_are_offered(dataset: fo.Dataset) -> None:
         raise NotImplementedError
 
     try:
-        assert form(dataset)["strategy"]["type"]["values"][-1] == "my_own"
+        assert form(dataset)["strategy"]["view"]["choices"][-1]["value"] == "my_own"
     finally:
         forget_strategy("my_own")
 

@@ -1,0 +1,103 @@
+"""Thresholds chosen on val, groups of samples, strategies of one's own: through the operator, on a real dataset."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import fiftyone.operators as foo
+import pytest
+
+from tests.datasets import FIELDS, MINE, dataset_of
+from tests.scenes import FAR, HERE, scene
+
+SPLITS = {"a": ["train"], "b": ["train"], "v": ["val"]}
+
+
+def tables():
+    """Train: four false alarms of falling confidence; val: a hit at .45, false alarms at .4."""
+    found = [
+        *(
+            ("a", "cat", 0.9, FAR),
+            ("a", "cat", 0.6, (200, 0, 210, 10)),
+            ("b", "cat", 0.8, FAR),
+            ("b", "cat", 0.42, HERE),
+        ),
+        *(("v", "cat", 0.45, HERE), ("v", "cat", 0.4, FAR)),
+    ]
+    return scene(found, [("a", "cat", HERE), ("v", "cat", HERE)])
+
+
+def run(dataset, **settings):
+    return foo.get_operator(MINE)(dataset, **FIELDS, run_key="one", hard_negative_ratio=1.0, **settings)
+
+
+def test_thresholds_are_chosen_on_val_and_said() -> None:
+    dataset = dataset_of(tables(), tags=SPLITS)
+    outcome = run(dataset, choose_thresholds=True)
+    assert "confidence thresholds chosen on 1 val samples for the highest F1: cat 0.45" in outcome["warnings"]
+    assert outcome["report"]["statistics"]["false_positives"] == 3  # not the one at .42
+    from fiftyone_plugin import runs
+
+    assert runs.settings_of(dataset, "one").engine.class_confidence == {"cat": 0.45}
+
+
+def test_a_threshold_given_is_kept() -> None:
+    outcome = run(dataset_of(tables(), tags=SPLITS), choose_thresholds=True, class_confidence={"cat": 0.85})
+    assert outcome["report"]["statistics"]["false_positives"] == 1
+
+
+def test_without_val_nothing_is_chosen_and_nothing_written() -> None:
+    dataset = dataset_of(tables(), tags={"a": ["train"]})
+    with pytest.raises(
+        ValueError, match="thresholds cannot be chosen on the val split: none of the 3 samples belongs to"
+    ):
+        run(dataset, choose_thresholds=True)
+    assert dataset.list_runs() == []
+
+
+def test_thresholds_chosen_on_val_do_not_judge_val() -> None:
+    with pytest.raises(
+        ValueError, match="thresholds are chosen on val, so that mine_split='val' would be judged by itself"
+    ):
+        run(dataset_of(tables(), tags=SPLITS), choose_thresholds=True, mine_split="val")
+
+
+def test_a_group_does_not_fill_the_quota() -> None:
+    dataset = dataset_of(tables())
+    dataset.set_values("scene", ["night", "night", None])
+    outcome = run(dataset, max_per_group=1, group_field="scene", candidates=["false_positive"])
+    assert outcome["report"]["statistics"]["hard_negatives"] == 1  # of three confident ones at night
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_per_group": 1}, "max_per_group needs group_field, the sample field that names each sample's scene"),
+        ({"max_per_group": 1, "group_field": "scene"}, "group_field 'scene' does not exist"),
+        (
+            {"max_per_group": 1, "group_field": "tags"},
+            "group_field 'tags' must hold a text or number per sample, found list",
+        ),
+        ({"target_precision": 2.0}, r"target_precision must lie in \[0, 1\], got 2"),
+        ({"strategy": "harsh"}, "strategy must be one of confidence_based, .* got 'harsh'"),
+    ],
+)
+def test_what_cannot_be_is_said(settings, message) -> None:
+    dataset = dataset_of(tables())
+    with pytest.raises(ValueError, match=message):
+        run(dataset, **settings)
+    assert dataset.list_runs() == []
+
+
+def test_a_strategy_of_ones_own_works_in_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import numpy as np\nfrom hnm_core.strategies import Difficulty\n\n\ndef flat(evidence):\n"
+    code += "    return Difficulty(np.full(len(evidence.predictions), 0.25), np.zeros(len(evidence.truth)))\n"
+    (tmp_path / "flat_mining.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    dataset = dataset_of(tables())
+    params = {**FIELDS, "run_key": "one", "strategy": "flat_mining:flat"}
+    foo.execute_operator(MINE, {"dataset": dataset, "params": params})
+    sys.modules.pop("flat_mining", None)
+    found = [d for d in dataset.values("predictions.detections.one_difficulty", unwind=True) if d is not None]
+    assert set(found) == {0.25}
