@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from benchmarks.scenes import coco_like
 from hnm_core import HardNegativeMiner, MiningResult, MiningSettings, calculate_sample_weights, mine, register_strategy
 from hnm_core.strategies import Difficulty, Evidence, forget_strategy, strategy_names
 from tests.scenes import CROWD, FAR, HERE, Tables, apart, everything_at_once, high, random_scene, scene
@@ -150,3 +151,21 @@ def awake() -> set[str]:
 def test_nothing_but_numpy_and_the_standard_library_is_awake(awake: set[str]) -> None:
     numpys = loaded_by("import numpy.random")
     assert awake - numpys - set(sys.stdlib_module_names) == {"hnm_core"}
+
+
+@pytest.fixture(scope="module")
+def million() -> Tables:
+    return coco_like(15_500)
+
+
+def test_a_million_boxes_keep_the_contract(million: Tables, strategy: str) -> None:
+    assert sum(map(len, million)) > 1_000_000
+    result = mine(*million, MiningSettings(strategy=strategy))
+    for check in (
+        test_every_column_has_the_length_of_its_table,
+        test_difficulty_is_a_share_and_only_of_candidates,
+        test_what_is_mined_is_hard_and_within_the_cap,
+        test_scores_and_weights_stay_in_their_ranges,
+        test_the_report_can_be_told_and_kept,
+    ):
+        check(result)
