@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from ..columns import Detections
 from ..io import read_coco, read_yolo
-from ..io.saved import save_mining
+from ..io.progress import Progress, silent
+from ..io.samples import SampleFolder, save_samples
+from ..io.saved import load_mining, save_mining
 from ..pages import as_html, as_markdown
-from ..pipeline import mine
+from ..pipeline import MiningResult, mine
 from ..settings import MiningSettings
 from ..strategies import strategy_names
 from . import DONE, Command
+from .progress import add_progress_flag, progress_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,35 +32,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, required=True, help="folder of YOLO txt files with confidence, or COCO results json"
     )
     parser.add_argument("--output", type=Path, required=True, help="new folder for report, weights and hard negatives")
+    parser.add_argument(
+        "--save-samples",
+        "--save-hard-negatives",
+        action="store_true",
+        help="keep the hard images in OUTPUT/samples, with pictures of what is wrong and a page that shows them; "
+        "goes on where an interrupted run stopped",
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="of COCO data: where its file names start (default: beside the json)"
+    )
+    add_progress_flag(parser)
     for knob in fields(MiningSettings):
         _add_flag(parser, knob)
 
 
 def run(args: argparse.Namespace) -> int:
     """Mine, write, print."""
-    predictions, truth = read_tables(args.data, args.split, args.predictions)
+    progress = progress_of(args)
+    predictions, truth = read_tables(args.data, args.split, args.predictions, progress)
     settings = MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)})
     result = mine(predictions, truth, settings)
-    pages = {"report.md": as_markdown(result.report), "report.txt": f"{result.report}\n"}
-    title = f"{args.data.parent.name or args.data.stem} {args.split}"
-    try:
-        pages["report.html"] = as_html(result, title=title)
-        left_out = ""
-    except ImportError:
-        left_out = "report.html is left out: its charts need matplotlib (pip install matplotlib)"
+    locate = _locator(args, result) if args.save_samples else Path
     source = {name: str(getattr(args, name)) for name in ("data", "split", "predictions")}
-    folder = save_mining(args.output, result, source, pages)
+    notes: list[str] = []
+    if args.save_samples and _holds(args.output, result, source):
+        folder = args.output.resolve()
+    else:
+        pages, notes = _pages(result, f"{args.data.parent.name or args.data.stem} {args.split}")
+        folder = save_mining(args.output, result, source, pages)
+    if args.save_samples:
+        save_samples(result, SampleFolder(folder / "samples"), locate, progress)
     if args.json:
         print(json.dumps({"output": str(folder), **result.report.as_dict()}))
         return DONE
     print(result.report)
     print(f"\n{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    if left_out:
-        print(left_out)
+    print(*notes, sep="\n", end="\n" if notes else "")
     return DONE
 
 
-def read_tables(data: Path, split: str, predictions: Path) -> tuple[Detections, Detections]:
+def _pages(result: MiningResult, title: str) -> tuple[dict[str, str], list[str]]:
+    """The report in every format, by file name; and what to say about one that is left out."""
+    pages = {"report.md": as_markdown(result.report), "report.txt": f"{result.report}\n"}
+    try:
+        return {**pages, "report.html": as_html(result, title=title)}, []
+    except ImportError:
+        return pages, ["report.html is left out: its charts need matplotlib (pip install matplotlib)"]
+
+
+def _locator(args: argparse.Namespace, result: MiningResult) -> Callable[[str], Path]:
+    """From an image's key to its file; all that will be asked for are there."""
+    coco = args.data.suffix.lower() == ".json"
+    if args.images is not None and not coco:
+        raise ValueError(f"--images is for COCO json; the YOLO data set {args.data} knows where its images are")
+    root = Path() if not coco else args.images or args.data.parent
+    hard = [root / name for name, count in zip(result.truth.images, result.hard_counts, strict=True) if count]
+    gone = [path for path in hard if not path.is_file()]
+    if gone:
+        where = "; where do the file names start? --images DIR" if coco else ""
+        raise FileNotFoundError(f"{len(gone)} of {len(hard)} hard images are not there, first {gone[0]}{where}")
+    return lambda name: root / name
+
+
+def _holds(folder: Path, result: MiningResult, source: Mapping[str, str]) -> bool:
+    """Whether a folder holds this very mining already, so that saving its samples can go on."""
+    try:
+        before, of = load_mining(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    return of == source and before.settings == result.settings and before.report == result.report
+
+
+def read_tables(
+    data: Path, split: str, predictions: Path, progress: Progress = silent
+) -> tuple[Detections, Detections]:
     """Both tables, by what kind of file they are in.
 
     Raises:
@@ -77,7 +126,7 @@ def read_tables(data: Path, split: str, predictions: Path) -> tuple[Detections, 
         raise ValueError(
             f"{data} is a YOLO data set, so the predictions must be a folder of txt files, not {predictions}"
         )
-    return read_yolo(data, split, predictions=predictions)
+    return read_yolo(data, split, predictions=predictions, progress=progress)
 
 
 def _add_flag(parser: argparse.ArgumentParser, knob: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from .gallery import color_of, error_of, ink_on
+from .yolo import FRACTION
 
 __all__ = ["draw_sample"]
 
@@ -19,10 +20,6 @@ Found = Mapping[str, Any]
 
 SMALLEST, LARGEST = 640, 1600
 """Longest side of a picture in pixels: smaller images are enlarged so that words can be read, larger ones reduced."""
-
-FRACTION = 2.0
-"""Boxes of which no corner lies beyond this are fractions of the image: in pixels they would all be two pixels wide.
-The reader of YOLO files draws the same line."""
 
 QUIET = color_of("true_positive")
 FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "wqy-zenhei.ttc", "msyh.ttc", "PingFang.ttc", "Arial Unicode.ttf")
@@ -65,7 +62,7 @@ def draw_sample(
 
 
 def in_fractions(boxes: Sequence[Sequence[float]]) -> bool:
-    """Whether an image's boxes are fractions of its sides rather than pixels.
+    """Whether an image's boxes are fractions of its sides: in pixels all of them would lie in its first corner.
 
     Example:
         >>> in_fractions([[0, 0.1, 1, 1.01]]), in_fractions([[0, 0.1, 1, 1], [0, 0, 30, 20]]), in_fractions([])

@@ -18,6 +18,7 @@ from typing import Any
 from ..pipeline import MiningResult
 from .found import Found, Rows, found_dicts, rows_by_image
 from .gallery import Entry, as_page, error_of
+from .progress import Progress, silent
 from .records import Record
 
 __all__ = ["SampleFolder", "save_samples"]
@@ -140,13 +141,13 @@ class SampleFolder:
             return
         try:
             from .drawing import draw_sample
-
-            drawn = draw_sample(image, found, truth)
         except ImportError:
             self._can_draw = False
             warnings.warn("hard samples are saved, but not drawn: Pillow is missing (pip install pillow)", stacklevel=3)
             return
-        except OSError as error:
+        try:
+            drawn = draw_sample(image, found, truth)
+        except (OSError, ImportError) as error:  # Ultralytics patches Pillow to ask for further packages
             warnings.warn(f"{image} is saved, but not drawn: {error}", stacklevel=3)
             return
         _put(picture, lambda part: drawn.save(part, "JPEG", quality=90))
@@ -160,7 +161,7 @@ def save_samples(
     result: MiningResult,
     folder: SampleFolder,
     locate: Callable[[str], str | Path] = Path,
-    progress: Callable[[Sequence[Any], str], Iterable[Any]] = lambda items, what: items,
+    progress: Progress = silent,
 ) -> None:
     """Keep every image of a result that has hard negatives, the hardest first.
 
@@ -168,7 +169,7 @@ def save_samples(
         result: what was mined.
         folder: where to.
         locate: from an image's key to its file.
-        progress: wraps what is gone through, and is told what it is.
+        progress: told how far it has come.
     """
     sides = Rows(result.predictions), Rows(result.truth)
     names = result.truth.images

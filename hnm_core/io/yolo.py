@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
+from .progress import Progress, silent
 
 __all__ = ["IMAGE_SUFFIXES", "label_file", "read_yolo", "split_images"]
 
@@ -21,7 +24,15 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 
-def read_yolo(data: str | Path, split: str = "train", *, predictions: str | Path) -> tuple[Detections, Detections]:
+FRACTION = 2
+"""Coordinates beyond this are no fractions of an image: they are pixels."""
+
+FILES_AT_ONCE = 500
+
+
+def read_yolo(
+    data: str | Path, split: str = "train", *, predictions: str | Path, progress: Progress = silent
+) -> tuple[Detections, Detections]:
     """Predictions and ground truth of one split of a YOLO data set.
 
     Boxes stay fractions of the image side, as YOLO writes them; images are named by their path. Polygons count as
@@ -32,6 +43,7 @@ def read_yolo(data: str | Path, split: str = "train", *, predictions: str | Path
         split: ``train``, ``val`` or ``test``.
         predictions: folder of ``<image>.txt`` with lines ``class x y w h confidence``, as Ultralytics writes with
             ``save_txt=True, save_conf=True``; an image without a file has no predictions.
+        progress: told how far reading has come.
 
     Returns:
         ``(predictions, truth)``, both tables over the same images and classes.
@@ -62,8 +74,8 @@ def read_yolo(data: str | Path, split: str = "train", *, predictions: str | Path
             stacklevel=2,
         )
     names = tuple(map(str, images))
-    found = _read_boxes(files, classes, scored=True)
-    truth = _read_boxes(labels, classes, scored=False)
+    found = _read_boxes(files, classes, scored=True, progress=progress)
+    truth = _read_boxes(labels, classes, scored=False, progress=progress)
     return (
         Detections(found.image, found.xyxy, found.label, found.score, names, classes),
         Detections(truth.image, truth.xyxy, truth.label, None, names, classes),
@@ -115,7 +127,7 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
     if not images:
         where = ", ".join(str(root / entry) for entry in _listed(entries))
         raise FileNotFoundError(f"{data}: split {split!r} holds no images at {where}")
-    return sorted(images)
+    return sorted(images, key=lambda image: image.parts)
 
 
 def label_file(image: Path) -> Path:
@@ -125,12 +137,11 @@ def label_file(image: Path) -> Path:
         >>> label_file(Path("set/images/train/a.jpg")).as_posix()
         'set/labels/train/a.txt'
     """
-    parts = list(image.parts)
-    for i in range(len(parts) - 2, -1, -1):
-        if parts[i] == "images":
-            parts[i] = "labels"
-            break
-    return Path(*parts).with_suffix(".txt")
+    place, name = os.path.split(image)
+    before, found, after = f"/{place}/".rpartition("/images/")
+    if found:
+        place = f"{before}/labels/{after}"[1:]
+    return Path(place, name).with_suffix(".txt")
 
 
 def _listed(entries: str | list[str]) -> list[str]:
@@ -168,23 +179,30 @@ class _Boxes:
     score: NDArray[np.float64]
 
 
-def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool) -> _Boxes:
-    rows: list[tuple[float, ...]] = []
-    broken: list[str] = []
-    for i, file in enumerate(files):
-        if not file.exists():
-            continue
-        for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            if not line.strip():
-                continue
-            row, why = _read_line(line, len(classes), scored)
-            if row is None:
-                broken.append(f"{file}:{number}: {why}")
-            else:
-                rows.append((i, *row))
+def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool, progress: Progress) -> _Boxes:
+    """All boxes of all files; file ``i`` is that of image ``i``.
+
+    Raises:
+        ValueError: if lines cannot be read, with their number and the first one's place.
+    """
+    runs, broken = [np.zeros((0, 7))], []
+    texts: list[tuple[int, bytes]] = []
+    for i, file in enumerate(progress(files, "reading predictions" if scored else "reading labels")):
+        try:
+            with open(file, "rb") as stream:
+                texts.append((i, stream.read()))
+        except FileNotFoundError:
+            pass
+        if len(texts) == FILES_AT_ONCE or (texts and i + 1 == len(files)):
+            table = _read_regular(texts, len(classes), scored)
+            if table is None:
+                table, why = _read_line_by_line(texts, files, len(classes), scored)
+                broken += why
+            runs.append(table)
+            texts = []
     if broken:
         raise ValueError(f"{len(broken)} lines cannot be read, first {broken[0]}")
-    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+    table = np.concatenate(runs)
     centre, size = table[:, 2:4], table[:, 4:6]
     return _Boxes(
         table[:, 0].astype(np.int64),
@@ -192,6 +210,46 @@ def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool) ->
         table[:, 1].astype(np.int64),
         table[:, 6],
     )
+
+
+def _read_regular(texts: list[tuple[int, bytes]], n_classes: int, scored: bool) -> NDArray[np.float64] | None:
+    """``(n, 7)`` image, class, x, y, w, h, score of files of nothing but sound boxes; None if there is anything else.
+
+    Many times faster than line by line, which is left to say what is wrong.
+    """
+    width = 5 + scored
+    lines = [text.count(b"\n") + (text != b"" and not text.endswith(b"\n")) for _, text in texts]
+    whole = b"\n".join(text.removesuffix(b"\n") for _, text in texts if text)
+    rows = np.zeros((0, width))
+    try:
+        if whole.strip():
+            rows = np.loadtxt(io.StringIO(whole.decode("ascii")), comments=None, ndmin=2)
+    except ValueError:
+        return None
+    if rows.shape != (sum(lines), width):
+        return None
+    label, box, score = rows[:, 0], rows[:, 1:5], rows[:, 5] if scored else np.ones(len(rows))
+    sound = (label >= 0) & (label < n_classes) & (label == np.floor(label)) & (score >= 0) & (score <= 1)
+    sound &= (np.abs(box) <= FRACTION).all(axis=1) & (box[:, 2:] >= 0).all(axis=1)  # False for NaN
+    return np.column_stack([np.repeat([i for i, _ in texts], lines), label, box, score]) if sound.all() else None
+
+
+def _read_line_by_line(
+    texts: list[tuple[int, bytes]], files: list[Path], n_classes: int, scored: bool
+) -> tuple[NDArray[np.float64], list[str]]:
+    """The same of any files: blank lines are passed over, polygons boxed; and what is wrong with which line."""
+    rows: list[tuple[float, ...]] = []
+    broken: list[str] = []
+    for i, text in texts:
+        for number, line in enumerate(text.decode("utf-8", errors="replace").splitlines(), 1):
+            if not line.strip():
+                continue
+            row, why = _read_line(line, n_classes, scored)
+            if row is None:
+                broken.append(f"{files[i]}:{number}: {why}")
+            else:
+                rows.append((i, *row))
+    return np.array(rows, dtype=np.float64).reshape(-1, 7), broken
 
 
 def _read_line(line: str, n_classes: int, scored: bool) -> tuple[tuple[float, ...] | None, str]:
@@ -222,6 +280,6 @@ def _read_line(line: str, n_classes: int, scored: bool) -> tuple[tuple[float, ..
         return None, shape
     if box[2] < 0 or box[3] < 0:
         return None, f"negative width or height: {line.strip()[:60]!r}"
-    if max(map(abs, box)) > 2:
+    if max(map(abs, box)) > FRACTION:
         return None, f"not fractions of the image: {line.strip()[:60]!r}; are they pixels?"
     return (label, *box, score), ""

@@ -175,7 +175,7 @@ def test_an_image_that_is_not_there_is_refused_and_leaves_nothing(tmp_path: Path
 def test_what_is_no_image_is_saved_but_not_drawn(tmp_path: Path) -> None:
     image = tmp_path / "a.jpg"
     image.write_bytes(b"pixels")
-    with pytest.warns(UserWarning, match=r"a\.jpg is saved, but not drawn: cannot identify image file"):
+    with pytest.warns(UserWarning, match=r"a\.jpg is saved, but not drawn: "):
         SampleFolder(tmp_path / "kept").save(image, FOUND)
     assert names(tmp_path / "kept") == ["a.jpg", "a.jpg.json", "index.html"]
     assert linked(tmp_path / "kept" / "index.html") == ["a.jpg"]

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hnm_core import Detections, mine
 from hnm_core.io import read_coco, read_yolo
-from hnm_core.io.yolo import label_file, split_images
+from hnm_core.io.yolo import FILES_AT_ONCE, _read_line_by_line, _read_regular, label_file, split_images
+from tests.scenes import patient
 
 yaml = pytest.importorskip("yaml")
 
@@ -330,3 +333,59 @@ def test_labels_of_real_sets_are_what_their_files_hold(
     assert read == pytest.approx(np.array([[float(word) for word in words[1:]] for _, words in lines]))
     files = Counter(Path(predictions.images[i]).stem for i in predictions.image)
     assert files == {path.stem: len(path.read_text().splitlines()) for path in found.iterdir()}
+
+
+# Reading many files at once
+
+
+NUMBER = st.floats(0, 1).map(lambda value: f"{value:.6g}")
+LINE = st.tuples(st.sampled_from(["0", "1", "1.0"]), *[NUMBER] * 4).map(" ".join)
+ODD = st.sampled_from(["", "  ", "0 .5 .5 1 1", "1  5e-1 0.5\t0.25 0.125 ", "0 0.1 0.1 0.3 0.1 0.3 0.4 0.1 0.4", "0 1"])
+TEXT = st.lists(LINE | ODD, max_size=4).flatmap(
+    lambda lines: st.sampled_from(["\n", "\r\n"]).flatmap(
+        lambda end: st.sampled_from([end.join(lines), "".join(line + end for line in lines)])
+    )
+)
+
+
+@patient
+@given(st.lists(LINE, max_size=4).map("\n".join) | TEXT, st.lists(TEXT, min_size=1, max_size=4), st.booleans())
+def test_files_read_at_once_are_what_they_are_line_by_line(regular: str, odd: list[str], mixed: bool) -> None:
+    texts = [(3 * i, text.encode()) for i, text in enumerate([regular, *(odd if mixed else [regular])])]
+    files = [Path(f"{i}.txt") for i in range(3 * len(texts))]
+    at_once = _read_regular(texts, 2, False)
+    table, broken = _read_line_by_line(texts, files, 2, False)
+    if at_once is not None:
+        assert broken == []
+        assert at_once.tolist() == table.tolist()
+    elif not mixed:
+        assert "\r" in regular or any(len(line.split()) != 5 for line in regular.split("\n")) or broken
+
+
+def test_what_yolo_writes_is_read_at_once() -> None:
+    """Else the way round it would be taken always, and nobody would notice but for the time."""
+    text = "0 0.5 0.25 0.125 1 0.9\n79 0.1 0.2 0.3 0.4 1e-05\n"
+    assert _read_regular([(0, b""), (4, text.encode()), (5, text.rstrip().encode())], 80, True) is not None
+
+
+def test_one_odd_file_among_many_is_found_where_it_is(folder: Folder) -> None:
+    count = 2 * FILES_AT_ONCE + 3
+    for i in range(count):
+        folder.add(
+            f"{i:05d}", "0 0.5 0.5 1 1\n", "\n0 0.5 0.5 1 1 0.5" if i == FILES_AT_ONCE else "1 0.5 0.5 1 1 0.25\n"
+        )
+    told = []
+
+    def progress(items: Any, what: str) -> Any:
+        told.append((what, len(items)))
+        return items
+
+    predictions, truth = read_yolo(folder.root / "data.yaml", predictions=folder.root / "found", progress=progress)
+    assert told == [("reading predictions", count), ("reading labels", count)]
+    assert predictions.image.tolist() == truth.image.tolist() == list(range(count))
+    assert np.flatnonzero(predictions.label == 0).tolist() == [FILES_AT_ONCE]
+    folder.write(f"found/{count - 1:05d}.txt", "0 0.5 0.5 1 1 0.5\n0 0.5 0.5 1 1 5\n")
+    with pytest.raises(
+        ValueError, match=rf"^1 lines cannot be read, first .*{count - 1:05d}\.txt:2: confidence 5 outside"
+    ):
+        folder.read()

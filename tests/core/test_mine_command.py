@@ -1,5 +1,6 @@
 """`hnm mine`, `hnm report`, `hnm compare` on files a person would have."""
 
+import argparse
 import csv
 import json
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from hnm_core.cli import main
+from hnm_core.commands.progress import progress_of
 from hnm_core.io.saved import load_mining
 
 PIXELS = 100
@@ -181,3 +183,98 @@ def test_yolo_folders_give_the_same_mining(coco, tmp_path, capsys):
     one, other = (load_mining(tmp_path / kind)[0] for kind in ("yolo", "coco"))
     assert one.report.as_dict() == other.report.as_dict()
     assert one.weights.tolist() == other.weights.tolist()
+
+
+# Saving samples, telling how far
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Files for the three images, in a folder of their own."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow draws")
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name in "abc":
+        image.new("RGB", (PIXELS, PIXELS)).save(folder / f"{name}.jpg")
+    return folder
+
+
+def test_hard_samples_are_saved_with_a_page(coco, photographs, tmp_path, capsys):
+    flags = ["--save-samples", "--images", str(photographs), "--hard-negative-ratio", "1"]
+    assert mine(coco, tmp_path / "run", *flags) == 0
+    assert "samples" in capsys.readouterr().out
+    kept = {path.name for path in (tmp_path / "run" / "samples").iterdir()}
+    assert kept == {"index.html", *(f"{name}.jpg{end}" for name in "bc" for end in ("", ".json", ".hard.jpg"))}
+
+
+def test_an_interrupted_saving_goes_on(coco, photographs, tmp_path, capsys):
+    flags = ["--save_hard_negatives", "--images", str(photographs), "--hard-negative-ratio", "1"]
+    mine(coco, tmp_path / "run", *flags)
+    samples = tmp_path / "run" / "samples"
+    whole = {path.name: path.read_bytes() for path in samples.iterdir()}
+    kept_time = (samples / "b.jpg.json").stat().st_mtime_ns
+    for name in ("c.jpg", "c.jpg.json", "c.jpg.hard.jpg", "index.html"):
+        (samples / name).unlink()
+    assert mine(coco, tmp_path / "run", *flags) == 0
+    assert {path.name: path.read_bytes() for path in samples.iterdir()} == whole
+    assert (samples / "b.jpg.json").stat().st_mtime_ns == kept_time
+    assert mine(coco, tmp_path / "run", *flags, "--confidence-threshold", "0.1") == 2  # another mining
+    assert "exists and is not empty; choose another --output" in capsys.readouterr().err
+
+
+def test_images_that_are_not_there_are_said_before_anything_is_written(coco, tmp_path, capsys):
+    assert mine(coco, tmp_path / "run", "--save-samples", "--hard-negative-ratio", "1") == 2
+    said = capsys.readouterr().err
+    assert (
+        f"2 of 2 hard images are not there, first {tmp_path / 'b.jpg'}; where do the file names start? --images" in said
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_of_a_yolo_set_are_known(digits, tmp_path, capsys):
+    data, found = digits
+    assert mine((data, found), tmp_path / "run", "--save-samples", "--images", str(tmp_path)) == 2
+    assert "--images is for COCO json; the YOLO data set" in capsys.readouterr().err
+    assert mine((data, found), tmp_path / "run", "--save-samples") == 0
+    assert (tmp_path / "run" / "samples" / "a.png.hard.jpg").is_file()
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """A YOLO set of one image with a false alarm."""
+    pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
+    image = pytest.importorskip("PIL.Image", reason="Pillow draws")
+    for folder in ("set/images/train", "set/labels/train", "found"):
+        (tmp_path / folder).mkdir(parents=True)
+    image.new("RGB", (PIXELS, PIXELS)).save(tmp_path / "set/images/train/a.png")
+    (tmp_path / "set/labels/train/a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "found/a.txt").write_text("0 0.1 0.1 0.1 0.1 0.9\n")
+    (tmp_path / "set/data.yaml").write_text("train: images/train\nval: images/train\nnames: [cat]\n")
+    return tmp_path / "set/data.yaml", tmp_path / "found"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--progress"], "".join(f"reading {what}: {i} of 1\n" for what in ("predictions", "labels") for i in (0, 1))),
+        (["--no-progress"], ""),
+        ([], ""),  # nobody watches
+    ],
+)
+def test_progress_is_told_where_it_is_asked_for(digits, tmp_path, capsys, monkeypatch, flags, expected):
+    monkeypatch.setattr("hnm_core.commands.progress.PATIENCE", 0)
+    assert mine(digits, tmp_path / "run", *flags) == 0
+    assert capsys.readouterr().err == expected
+
+
+def test_progress_on_a_terminal_stays_on_one_line(capsys, monkeypatch):
+    monkeypatch.setattr("hnm_core.commands.progress.PATIENCE", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    progress = progress_of(argparse.Namespace(progress=None))
+    assert list(progress(["a", "b"], "counting")) == ["a", "b"]
+    assert capsys.readouterr().err == "\rcounting: 0 of 2\rcounting: 1 of 2\rcounting: 2 of 2\n"
+
+
+def test_short_work_says_nothing(capsys):
+    assert list(progress_of(argparse.Namespace(progress=True))([1], "counting")) == [1]
+    assert capsys.readouterr().err == ""
