@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 from ..boxes import area, xywh_to_xyxy, xyxy_to_xywh
 from ..columns import Detections
 from .categories import read_labels
+from .classes import in_classes
 
 __all__ = ["read_coco", "write_coco"]
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, Detections]:
+def read_coco(
+    truth: str | Path,
+    predictions: str | Path,
+    *,
+    class_map: Mapping[str, str] | None = None,
+    classes: Sequence[str] | None = None,
+) -> tuple[Detections, Detections]:
     """Predictions and ground truth from a COCO annotation file and a COCO results list.
 
     Images are named by ``file_name``, or by id where file names repeat; classes are the categories in the file's
@@ -31,6 +38,8 @@ def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, D
     Args:
         truth: json with ``images``, ``annotations``, ``categories``.
         predictions: json list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
+        class_map: prediction class → truth class, see :func:`~hnm_core.io.classes.in_classes`.
+        classes: keep the boxes of these classes alone; None for all.
 
     Returns:
         ``(predictions, truth)``, both tables over the same images and classes.
@@ -66,7 +75,7 @@ def read_coco(truth: str | Path, predictions: str | Path) -> tuple[Detections, D
     )
     ids = [r["category_id"] for r in results]
     label = read_labels(predictions, truth, ids, world["categories"], boxes, true)
-    return replace(boxes, label=label, classes=true.classes), true
+    return in_classes(replace(boxes, label=label, classes=true.classes), true, class_map, classes)
 
 
 def write_coco(
