@@ -11,6 +11,7 @@ from typing import Any
 
 from ..columns import Detections
 from ..io import read_coco, read_yolo
+from ..io.classes import in_classes
 from ..io.progress import Progress, silent
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
@@ -42,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="of COCO data: where its file names start (default: beside the json)"
     )
+    parser.add_argument(
+        "--class-map", type=_class_names, default={}, metavar="CLASS=CLASS,...", help="prediction class to truth class"
+    )
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="mine these classes alone")
     add_progress_flag(parser)
     for knob in fields(MiningSettings):
         _add_flag(parser, knob)
@@ -50,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Mine, write, print."""
     progress = progress_of(args)
-    predictions, truth = read_tables(args.data, args.split, args.predictions, progress)
+    tables = read_tables(args.data, args.split, args.predictions, progress)
+    predictions, truth = in_classes(*tables, args.class_map, args.classes)
     settings = MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)})
     result = mine(predictions, truth, settings)
     locate = _locator(args, result) if args.save_samples else Path
@@ -136,7 +142,8 @@ def _add_flag(parser: argparse.ArgumentParser, knob: Any) -> None:
     text = facts["help"] + (f", {facts['low']:g} to {facts['high']:g}" if "low" in facts else "")
     flag = f"--{knob.name.replace('_', '-')}"
     if knob.name == "strategy":
-        parser.add_argument(flag, "--mining-strategy", choices=strategy_names(), default=default, help=text)
+        text += f": {', '.join(strategy_names())}, or module:attribute of your own"
+        parser.add_argument(flag, "--mining-strategy", default=default, metavar="NAME", help=text)
     elif "choices" in facts:
         parser.add_argument(flag, nargs="+", choices=facts["choices"], default=list(default), help=text)
     elif isinstance(default, Mapping):
@@ -145,6 +152,15 @@ def _add_flag(parser: argparse.ArgumentParser, knob: Any) -> None:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=text)
     else:
         parser.add_argument(flag, type=type(default), default=default, help=text)
+
+
+def _class_names(text: str) -> dict[str, str]:
+    """``person=pedestrian,van=car`` as a mapping."""
+    pairs = [part.partition("=") for part in filter(None, text.split(","))]
+    wrong = next(("".join(pair) for pair in pairs if not all(pair)), None)
+    if wrong is not None:
+        raise argparse.ArgumentTypeError(f"expected CLASS=CLASS,... such as van=car, got {wrong!r}")
+    return {name.strip(): other.strip() for name, _, other in pairs}
 
 
 def _class_values(text: str) -> dict[str, float]:

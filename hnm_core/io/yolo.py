@@ -6,7 +6,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
+from .classes import in_classes
 from .progress import Progress, silent
 
 __all__ = ["IMAGE_SUFFIXES", "label_file", "read_yolo", "split_images"]
@@ -31,7 +32,13 @@ FILES_AT_ONCE = 500
 
 
 def read_yolo(
-    data: str | Path, split: str = "train", *, predictions: str | Path, progress: Progress = silent
+    data: str | Path,
+    split: str = "train",
+    *,
+    predictions: str | Path,
+    class_map: Mapping[str, str] | None = None,
+    classes: Sequence[str] | None = None,
+    progress: Progress = silent,
 ) -> tuple[Detections, Detections]:
     """Predictions and ground truth of one split of a YOLO data set.
 
@@ -43,6 +50,8 @@ def read_yolo(
         split: ``train``, ``val`` or ``test``.
         predictions: folder of ``<image>.txt`` with lines ``class x y w h confidence``, as Ultralytics writes with
             ``save_txt=True, save_conf=True``; an image without a file has no predictions.
+        class_map: prediction class → truth class, see :func:`~hnm_core.io.classes.in_classes`.
+        classes: keep the boxes of these classes alone; None for all.
         progress: told how far reading has come.
 
     Returns:
@@ -56,7 +65,7 @@ def read_yolo(
     data, folder = Path(data), Path(predictions)
     config = read_data_yaml(data)
     images = split_images(data, split, config)
-    classes = class_names(data, config)
+    known = class_names(data, config)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of predictions at {folder}")
     files = [folder / f"{image.stem}.txt" for image in images]
@@ -74,11 +83,12 @@ def read_yolo(
             stacklevel=2,
         )
     names = tuple(map(str, images))
-    found = _read_boxes(files, classes, scored=True, progress=progress)
-    truth = _read_boxes(labels, classes, scored=False, progress=progress)
-    return (
-        Detections(found.image, found.xyxy, found.label, found.score, names, classes),
-        Detections(truth.image, truth.xyxy, truth.label, None, names, classes),
+    found = _read_boxes(files, known, scored=True, progress=progress)
+    truth = _read_boxes(labels, known, scored=False, progress=progress)
+    return in_classes(
+        Detections(found.image, found.xyxy, found.label, found.score, names, known),
+        Detections(truth.image, truth.xyxy, truth.label, None, names, known),
+        *(class_map, classes),
     )
 
 

@@ -278,3 +278,22 @@ def test_progress_on_a_terminal_stays_on_one_line(capsys, monkeypatch):
 def test_short_work_says_nothing(capsys):
     assert list(progress_of(argparse.Namespace(progress=True))([1], "counting")) == [1]
     assert capsys.readouterr().err == ""
+
+
+def test_a_strategy_of_ones_own_and_classes_by_other_names(coco, tmp_path, capsys):
+    content = json.loads(coco[0].read_text())
+    content["categories"].append({"id": 8, "name": "kitten"})
+    coco[0].write_text(json.dumps(content))
+    results = json.loads(coco[1].read_text())
+    results[0]["category_id"] = 8
+    coco[1].write_text(json.dumps(results))
+    own = ["--strategy", "hnm_core.miner:HardNegativeMiner"]
+    assert mine(coco, tmp_path / "run", *own, "--class-map", "kitten=cat", "--classes", "cat", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["statistics"]["true_positives"] == 1
+    assert list(said["classes"]) == ["cat"]
+    assert mine(coco, tmp_path / "other", "--strategy", "harsh") == 2
+    assert "or module:attribute of your own, got 'harsh'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        mine(coco, tmp_path / "other", "--class-map", "kitten")
+    assert "expected CLASS=CLASS,... such as van=car, got 'kitten'" in capsys.readouterr().err
