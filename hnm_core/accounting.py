@@ -5,35 +5,64 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import area
 from .columns import Detections
 from .report import Counts, Weighting, ratio
 from .selection import Candidates
 from .taxonomy import ERROR_TYPES, IGNORED, ROW_NAMES, TRUE_POSITIVE, Errors
 from .weights import SampleWeights, effective_sample_size
 
-__all__ = ["count_classes", "count_errors", "weighting"]
+__all__ = ["SIZES", "count_classes", "count_errors", "count_sizes", "weighting"]
+
+
+SIZES = ("small", "medium", "large")
+"""COCO's sizes: areas up to 32² and 96² pixels, and above."""
+
+SIZE_EDGES = np.array([32.0**2, 96.0**2])
+FRACTIONS_OF = 640.0**2
+"""Where boxes are fractions of the image, its area is taken for this many pixels (chosen: a detector's usual input)."""
 
 
 def count_classes(predictions: Detections, truth: Detections, errors: Errors, mined: Candidates) -> dict[str, Counts]:
     """Everything that can be counted, by class."""
-    k = len(truth.classes)
+    labels = predictions.label, truth.label, mined.label
+    return _count(labels, truth.classes, errors, mined)
 
-    def per_class(label: NDArray[np.int64]) -> list[int]:
-        counts: list[int] = np.bincount(label, minlength=k).tolist()
+
+def count_sizes(predictions: Detections, truth: Detections, errors: Errors, mined: Candidates) -> dict[str, Counts]:
+    """The same by the size of the box, in COCO's three sizes."""
+    scale = FRACTIONS_OF if _are_fractions(predictions, truth) else 1.0
+    sizes = (np.searchsorted(SIZE_EDGES, area(boxes) * scale) for boxes in (predictions.xyxy, truth.xyxy, mined.xyxy))
+    return _count(tuple(sizes), SIZES, errors, mined)
+
+
+def _are_fractions(*tables: Detections) -> bool:
+    """Whether all boxes lie within twice the unit square, as no boxes in pixels do."""
+    return all(np.abs(table.xyxy).max(initial=0.0) <= 2.0 for table in tables)
+
+
+def _count(
+    groups: tuple[NDArray[np.int64], ...], names: tuple[str, ...], errors: Errors, mined: Candidates
+) -> dict[str, Counts]:
+    """Counts per group; ``groups`` are the group numbers of predictions, truths and mined objects."""
+    of_prediction, of_truth, of_mined = groups
+
+    def per_group(group: NDArray[np.int64]) -> list[int]:
+        counts: list[int] = np.bincount(group, minlength=len(names)).tolist()
         return counts
 
     lucky = mined.code == TRUE_POSITIVE
     columns = (
-        per_class(predictions.label),
-        per_class(predictions.label[errors.confident]),
-        per_class(predictions.label[errors.prediction == TRUE_POSITIVE]),
-        per_class(predictions.label[errors.false_positive]),
-        per_class(truth.label[errors.false_negative]),
-        per_class(predictions.label[errors.prediction == IGNORED]),
-        per_class(mined.label[~lucky]),
-        per_class(mined.label[lucky]),
+        per_group(of_prediction),
+        per_group(of_prediction[errors.confident]),
+        per_group(of_prediction[errors.prediction == TRUE_POSITIVE]),
+        per_group(of_prediction[errors.false_positive]),
+        per_group(of_truth[errors.false_negative]),
+        per_group(of_prediction[errors.prediction == IGNORED]),
+        per_group(of_mined[~lucky]),
+        per_group(of_mined[lucky]),
     )
-    return {name: Counts(*row) for name, row in zip(truth.classes, zip(*columns, strict=True), strict=True)}
+    return {name: Counts(*row) for name, row in zip(names, zip(*columns, strict=True), strict=True)}
 
 
 def count_errors(errors: Errors, mined: Candidates) -> dict[str, dict[str, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .charts import headline
 from .pipeline import MiningResult
-from .report import MiningReport, percent
+from .report import Counts, MiningReport, percent
 from .rounds import compare_rounds
 
 __all__ = ["as_html", "as_markdown"]
@@ -97,17 +97,25 @@ def _tables(report: MiningReport) -> list[tuple[str, list[Cells]]]:
     """Title and rows, the first of them the heads."""
     errors: list[Cells] = [("error", "false positives", "false negatives", "mined")]
     errors += [(name, *count.values()) for name, count in report.errors.items()]
-    classes: list[Cells] = [("class", "right", "false positives", "false negatives", "mined", "precision", "recall")]
-    for name, c in report.classes.items():
-        right, wrong, missed = c.true_positives, c.false_positives, c.false_negatives
-        rates = percent(right, right + wrong), percent(right, right + missed)
-        classes.append((name, right, wrong, missed, c.hard_negatives, *rates))
-    tables = [("Errors by type", errors), ("Classes", classes)]
+    tables = [
+        ("Errors by type", errors),
+        ("Classes", _counts("class", report.classes)),
+        ("Sizes", _counts("size", report.sizes)),
+    ]
     if report.weighting:
         shares = report.weighting.extra_by_error
         extra: list[Cells] = [("error", "share of the extra weight"), *((n, percent(s, 1)) for n, s in shares.items())]
         tables.append(("What the extra weight is owed to", extra))
     return tables
+
+
+def _counts(what: str, groups: Mapping[str, Counts]) -> list[Cells]:
+    rows: list[Cells] = [(what, "right", "false positives", "false negatives", "mined", "precision", "recall")]
+    for name, c in groups.items():
+        right, wrong, missed = c.true_positives, c.false_positives, c.false_negatives
+        rates = percent(right, right + wrong), percent(right, right + missed)
+        rows.append((name, right, wrong, missed, c.hard_negatives, *rates))
+    return rows
 
 
 def _changes(before: MiningResult, after: MiningResult) -> list[tuple[str, list[Cells]]]:

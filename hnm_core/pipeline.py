@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .accounting import count_classes, count_errors, weighting
+from .accounting import count_classes, count_errors, count_sizes, weighting
 from .columns import Detections
 from .matching import Matches, match_detections
 from .pooling import add_shares, object_shares
@@ -186,6 +186,7 @@ def mine(
             counts=sum(classes.values(), Counts()),
             errors=count_errors(errors, mined),
             classes=classes,
+            sizes=count_sizes(predictions, truth, errors, mined),
             candidates=len(candidates),
             cap=cap,
             expected_label_errors=float(suspected.sum()),

@@ -81,6 +81,7 @@ class MiningReport:
         counts: over all images.
         errors: per error type, ``{"false_positives", "false_negatives", "hard_negatives"}``.
         classes: counts per class name.
+        sizes: counts per size of the box, ``small``, ``medium`` and ``large`` as COCO has them.
         candidates: mistakes with a difficulty above 0.
         cap: how many of them ``hard_negative_ratio`` allows.
         expected_label_errors: sum of the suspicion over the mined objects.
@@ -93,6 +94,7 @@ class MiningReport:
     counts: Counts = Counts()
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     classes: Mapping[str, Counts] = field(default_factory=dict)
+    sizes: Mapping[str, Counts] = field(default_factory=dict)
     candidates: int = 0
     cap: int = 0
     expected_label_errors: float = 0.0
@@ -112,10 +114,8 @@ class MiningReport:
                 }
                 for name in {**self.errors, **other.errors}
             },
-            classes={
-                name: self.classes.get(name, Counts()) + other.classes.get(name, Counts())
-                for name in {**self.classes, **other.classes}
-            },
+            classes=_added(self.classes, other.classes),
+            sizes=_added(self.sizes, other.sizes),
             candidates=self.candidates + other.candidates,
             cap=self.cap + other.cap,
             expected_label_errors=self.expected_label_errors + other.expected_label_errors,
@@ -163,6 +163,7 @@ class MiningReport:
             },
             "errors": {name: dict(count) for name, count in self.errors.items()},
             "classes": {name: asdict(count) for name, count in self.classes.items()},
+            "sizes": {name: asdict(count) for name, count in self.sizes.items()},
             "weights": asdict(self.weighting) if self.weighting else None,
             "notes": list(self.notes),
         }
@@ -170,6 +171,10 @@ class MiningReport:
     def __str__(self) -> str:
         """The report as a table for people."""
         return "\n".join(_lines(self))
+
+
+def _added(first: Mapping[str, Counts], second: Mapping[str, Counts]) -> dict[str, Counts]:
+    return {name: first.get(name, Counts()) + second.get(name, Counts()) for name in {**first, **second}}
 
 
 def ratio(part: float, whole: float) -> float:

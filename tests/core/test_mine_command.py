@@ -181,7 +181,10 @@ def test_yolo_folders_give_the_same_mining(coco, tmp_path, capsys):
     assert mine((data, tmp_path / "set" / "found"), tmp_path / "yolo") == 0
     assert mine(coco, tmp_path / "coco") == 0
     one, other = (load_mining(tmp_path / kind)[0] for kind in ("yolo", "coco"))
-    assert one.report.as_dict() == other.report.as_dict()
+    reports = [result.report.as_dict() for result in (one, other)]
+    for report in reports:
+        del report["sizes"]  # what is small depends on what an image measures, and YOLO does not tell
+    assert reports[0] == reports[1]
     assert one.weights.tolist() == other.weights.tolist()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hnm_core import Detections, MiningResult, MiningSettings, mine
 from hnm_core.io import read_coco
+from hnm_core.report import Counts
 from tests.scenes import FAR, HERE, Tables, apart, everything_at_once, guides_example, high, random_scene, scene
 
 
@@ -368,3 +369,18 @@ def test_tables_that_do_not_belong_together() -> None:
         mine(truth, truth)
     with pytest.raises(ValueError, match=r"^the ground truth has a score column; are predictions and ground truth"):
         mine(predictions, predictions)
+
+
+def test_sizes_are_cocos_in_pixels_and_those_of_a_640_pixel_image_in_fractions() -> None:
+    sides = [31, 33, 95, 97]  # small up to 32² pixels, medium up to 96²
+    found = [("a", "cat", 0.9, (0, 0, side, side)) for side in sides]
+    pixels = scene(found, [("a", "cat", (0, 1000, 20, 1020))])
+    fractions = tuple(dataclasses.replace(table, xyxy=table.xyxy / 640) for table in pixels)
+    for tables in (pixels, fractions):
+        sizes = mine(*tables).report.sizes
+        assert [(name, c.false_positives, c.false_negatives) for name, c in sizes.items()] == [
+            ("small", 1, 1),
+            ("medium", 2, 0),
+            ("large", 1, 0),
+        ]
+        assert sum(sizes.values(), Counts()) == mine(*tables).report.counts

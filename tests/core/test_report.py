@@ -83,7 +83,7 @@ def test_the_dict_has_the_guides_keys_and_ours_beside_them() -> None:
     values = mine(*everything_at_once(), HALF).report.as_dict()
     assert list(values) == [
         *("statistics", "metrics"),  # the guide's
-        *("rates", "mining", "errors", "classes", "weights", "notes"),
+        *("rates", "mining", "errors", "classes", "sizes", "weights", "notes"),
     ]
     assert values["statistics"] == {
         "total_predictions": 9,
