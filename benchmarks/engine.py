@@ -31,9 +31,8 @@ def table() -> list[str]:
         times = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
         our_time, their_time = (statistics.median(column) for column in zip(*times, strict=True))
         ratio = statistics.median(b / a for a, b in times)
-        lines.append(
-            f"| {work} | {against} | {our_time:.3f} | {their_time:.3f} | {ratio:.1f} | {must or '–'} | {stretch or '–'} |"
-        )
+        cells = (work, against, f"{our_time:.3f}", f"{their_time:.3f}", f"{ratio:.1f}", must or "–", stretch or "–")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
 
 

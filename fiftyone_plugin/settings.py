@@ -13,7 +13,12 @@ from hnm_core import MiningSettings
 SPLITS = ("train", "val", "test")
 """The splits a run can mine. Only ``train`` is ever weighted."""
 
-NOT_SETTINGS = frozenset({"overwrite", "show_advanced", "view_target", "custom_view_target", "delegate"})
+NOT_SETTINGS = frozenset(
+    {
+        *("overwrite", "show_advanced", "view_target", "custom_view_target", "delegate"),
+        *("panel_id", "panel_state", "path"),  # what the App adds to a prompt opened from a panel
+    }
+)
 """What operator calls carry beside the settings: actions, and the state of the form."""
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

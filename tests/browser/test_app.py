@@ -146,7 +146,6 @@ def samples_with(dataset: fo.Dataset, error: str, side: str) -> set[str]:
     return {sample for sample, *what in columns if what == [error, side]}
 
 
-@pytest.mark.xfail(reason="RunSettings refuses panel_id, panel_state and path, which the App adds to a panel's prompt")
 def test_the_panel_of_an_unmined_dataset_leads_to_the_form(
     page: Page, address: str, shoot: Shoot, digits: fo.Dataset
 ) -> None:

@@ -1,0 +1,45 @@
+"""The benchmarks measure what they say; how fast it is, is not a test's business."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import TABLES, replaced
+from benchmarks.scenes import CLASSES, coco_like, write_coco
+from hnm_core import mine
+from hnm_core.io import read_coco
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_scenes_are_shaped_like_coco_and_seeded() -> None:
+    predictions, truth = coco_like(300)
+    assert len(truth) / 300 == pytest.approx(7.4, rel=0.2)
+    assert len(predictions) / 300 == pytest.approx(58, rel=0.05)
+    assert len(np.unique(predictions.score)) < len(predictions)  # ties
+    assert len(truth.classes) == CLASSES
+    again = coco_like(300)[0]
+    assert np.array_equal(predictions.xyxy, again.xyxy)
+
+
+def test_peers_read_the_boxes_that_we_mine(tmp_path: Path) -> None:
+    predictions, truth = coco_like(20)
+    found, real = read_coco(*write_coco(predictions, truth, tmp_path))
+    assert mine(found, real).report.counts == mine(predictions, truth).report.counts
+
+
+def test_a_table_replaces_only_its_own_place() -> None:
+    text = "a\n<!-- benchmark: engine -->\nold\n<!-- end: engine -->\nb\n"
+    assert replaced(text, "engine", ["x", "y"]) == "a\n<!-- benchmark: engine -->\nx\ny\n<!-- end: engine -->\nb\n"
+    with pytest.raises(ValueError, match="no place for table 'scaling'"):
+        replaced(text, "scaling", [])
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_every_table_has_its_place_in_the_readme(name: str) -> None:
+    places = re.findall(r"<!-- benchmark: (\w+) -->", (ROOT / name).read_text(encoding="utf-8"))
+    assert places == list(TABLES)
