@@ -14,7 +14,7 @@ STAIR = """
     columns boxes settings matching thresholds taxonomy strategies selection suspicion pooling weights
     report accounting charts pipeline rounds
 """.split()
-DOORS = "miner io plots pages training distributed cli commands".split()
+DOORS = "miner io plots pages realtime training distributed cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}
 BEHIND_A_DOOR = {
     "argparse": {"cli", "commands"},

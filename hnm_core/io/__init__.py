@@ -2,7 +2,17 @@
 
 from .coco import read_coco, write_coco
 from .export import ExportImage, ExportSummary, export_yolo
+from .found import to_records
 from .records import read_records
 from .yolo import read_yolo
 
-__all__ = ["ExportImage", "ExportSummary", "export_yolo", "read_coco", "read_records", "read_yolo", "write_coco"]
+__all__ = [
+    "ExportImage",
+    "ExportSummary",
+    "export_yolo",
+    "read_coco",
+    "read_records",
+    "read_yolo",
+    "to_records",
+    "write_coco",
+]

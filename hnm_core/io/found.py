@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..pipeline import MiningResult
 from ..taxonomy import ROW_NAMES, TRUE_POSITIVE
 from .records import Record
 
-__all__ = ["Found", "Rows", "found_dicts", "rows_by_image"]
+__all__ = ["Found", "Rows", "found_dicts", "rows_by_image", "to_records"]
 
 Found = dict[str, Any]
 """One hard negative: ``type, prediction, ground_truth, iou, confidence, image_path`` and ``error, difficulty,
@@ -26,6 +27,22 @@ def rows_by_image(table: Detections) -> list[list[int]]:
     order = np.argsort(table.image, kind="stable")
     ends = np.cumsum(np.bincount(table.image, minlength=len(table.images)))
     return [rows.tolist() for rows in np.split(order, ends[:-1])] if len(ends) else []
+
+
+def to_records(table: Detections, size: tuple[float, float] = (1.0, 1.0)) -> dict[str, list[Record]]:
+    """Every image's boxes as the guide's dicts; an image without boxes has an empty list.
+
+    Args:
+        table: predictions or truths.
+        size: what the x and y of boxes are multiplied by: width and height of the images, to make pixels of fractions.
+
+    Example:
+        >>> table = Detections([0], [[0.1, 0.2, 0.3, 0.4]], [0], None, images=["a", "b"], classes=["cat"])
+        >>> to_records(table, size=(100, 50))
+        {'a': [{'bbox': [10.0, 10.0, 30.0, 20.0], 'class': 'cat'}], 'b': []}
+    """
+    rows = Rows(replace(table, xyxy=table.xyxy * np.array([*size, *size])))
+    return {name: [rows[i] for i in of] for name, of in zip(table.images, rows_by_image(table), strict=True)}
 
 
 def found_dicts(
