@@ -69,7 +69,7 @@ def read_yolo(
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of predictions at {folder}")
     files = [folder / f"{image.stem}.txt" for image in images]
-    _check_stems(images)
+    check_stems(images)
     if not any(file.exists() for file in files):
         raise FileNotFoundError(
             f"{folder} holds no prediction file for any of the {len(images)} images of {split!r}, expected names like "
@@ -170,7 +170,8 @@ def _images_at(place: Path, root: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"no folder or list of images at {place}")
 
 
-def _check_stems(images: list[Path]) -> None:
+def check_stems(images: list[Path]) -> None:
+    """Refuse images of which two share a name, but for folder and suffix: their text files would be one."""
     seen: dict[str, Path] = {}
     for image in images:
         if image.stem in seen:

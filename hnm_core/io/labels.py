@@ -1,0 +1,61 @@
+"""A table as YOLO text files, one for each image, so that :func:`~hnm_core.io.yolo.read_yolo` gives it back."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..columns import Detections
+from .found import rows_by_image
+from .yolo import FRACTION, check_stems
+
+__all__ = ["write_yolo"]
+
+
+def write_yolo(table: Detections, folder: str | Path, size: ArrayLike = (1.0, 1.0)) -> Path:
+    """Write ``<image>.txt`` for every image, ``class x y w h`` and for predictions the confidence.
+
+    An image without boxes gets an empty file: it is background, not forgotten.
+
+    Args:
+        table: truths or predictions.
+        folder: where to; made if it is not there.
+        size: width and height of all images, or ``(images, 2)`` of each, that boxes are divided by; by default they
+            are fractions already.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if two images share a name, or boxes are no fractions of the image.
+        FileExistsError: if a file is there already; nothing is written then.
+    """
+    folder = Path(folder)
+    check_stems([Path(name) for name in table.images])
+    files = [folder / f"{Path(name).stem}.txt" for name in table.images]
+    taken = [file for file in files if file.exists()]
+    if taken:
+        raise FileExistsError(f"{len(taken)} of {len(files)} files are there already, first {taken[0]}")
+    sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), (len(files), 2))
+    boxes = table.xyxy / np.tile(sizes[table.image], 2)
+    centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    boxes = np.concatenate([centre, side], axis=1)
+    beyond = np.flatnonzero((np.abs(boxes) > FRACTION).any(axis=1))
+    if beyond.size:
+        raise ValueError(
+            f"{beyond.size} of {len(table)} boxes are no fractions of the image, first at row {beyond[0]}: "
+            f"{table.xyxy[beyond[0]].tolist()}; are they pixels? Then give size=(width, height)"
+        )
+    if table.is_crowd().any():
+        warnings.warn(f"{table.is_crowd().sum()} crowd regions are left out: YOLO has none", stacklevel=2)
+        boxes = boxes[~table.is_crowd()]
+        table = table.take(~table.is_crowd())
+    score = [] if table.score is None else [table.score.tolist()]
+    lines = [" ".join(map(repr, row)) for row in zip(table.label.tolist(), *boxes.T.tolist(), *score, strict=True)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, rows in zip(files, rows_by_image(table), strict=True):
+        file.write_text("".join(f"{lines[row]}\n" for row in rows), encoding="utf-8")
+    return folder
