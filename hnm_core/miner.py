@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class HardNegativeMiner:
         iou_threshold: overlap at which a prediction matches a truth, in ``(0, 1]``.
         hard_negative_ratio: at most this share of (confident predictions + misses) is mined, per call.
         save_samples: keep every image with hard negatives in ``output_dir``: a copy, a json and a picture of what is
-            wrong, and a page that shows all, hardest first; needs an ``image_path`` at every call. See
-            :class:`~hnm_core.io.samples.SampleFolder`.
+            wrong, and a page that shows all, hardest first; what comes without
+            an ``image_path`` is not. See :class:`~hnm_core.io.samples.SampleFolder`.
         output_dir: where they are kept; saving goes on where an earlier run of the same mining stopped.
         strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or one of your own.
         **settings: any other field of :class:`MiningSettings`.
@@ -102,14 +103,17 @@ class HardNegativeMiner:
         elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
         else:
-            if self.save_samples and image_path is None:
-                raise ValueError("save_samples needs the image: give find_hard_negatives(..., image_path=...)")
             image = "image" if image_path is None else str(image_path)
             classes = (*self.settings.class_confidence, *self.settings.class_iou)
             result = mine(*read_records(predictions, ground_truth, image, classes), self.settings)
             found = found_dicts(result, predictions, ground_truth, [image_path])
-            if self.save_samples and found:
+            if self.save_samples and found and image_path is not None:
                 self._samples().save(str(image_path), found, predictions, ground_truth)
+            elif self.save_samples and found:
+                warnings.warn(
+                    "a hard sample is not saved: which image is it? Give find_hard_negatives(..., image_path=...)",
+                    stacklevel=2,
+                )
         self.report = self.report + result.report
         return found
 

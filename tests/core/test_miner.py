@@ -249,12 +249,18 @@ def test_tables_are_saved_by_their_image_keys(tmp_path: Path) -> None:
     assert len(list((tmp_path / "kept").iterdir())) == 7
 
 
-def test_saving_needs_the_image_at_every_call(tmp_path: Path) -> None:
+def test_what_cannot_be_saved_is_found_and_counted_all_the_same(tmp_path: Path) -> None:
     miner = HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"))
-    with pytest.raises(
-        ValueError, match=r"^save_samples needs the image: give find_hard_negatives\(\.\.\., image_path="
-    ):
-        miner.find_hard_negatives([], [])
+    assert miner.find_hard_negatives([], []) == []
+    message = r"^a hard sample is not saved: which image is it\? Give find_hard_negatives\(\.\.\., image_path=\.\.\.\)$"
+    with pytest.warns(UserWarning, match=message):
+        assert len(miner.find_hard_negatives([CAT], [])) == 1
+    assert miner.generate_report()["mining"]["images"] == 2
+    assert not (tmp_path / "kept").exists()
+
+
+def test_an_image_that_is_not_there_is_an_error_and_not_counted(tmp_path: Path) -> None:
+    miner = HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"))
     with pytest.raises(FileNotFoundError, match=r"^cannot save the hard sample gone\.jpg: no such file$"):
         miner.find_hard_negatives([CAT], [], "gone.jpg")
     assert miner.generate_report()["mining"]["images"] == 0
