@@ -105,7 +105,7 @@ class HardNegativeMiner:
         else:
             image = "image" if image_path is None else str(image_path)
             classes = (*self.settings.class_confidence, *self.settings.class_iou)
-            result = mine(*read_records(predictions, ground_truth, image, classes), self.settings)
+            result = mine(*read_records(predictions, ground_truth, image, classes), self.settings, weigh=False)
             found = found_dicts(result, predictions, ground_truth, [image_path])
             if self.save_samples and found and image_path is not None:
                 self._samples().save(str(image_path), found, predictions, ground_truth)

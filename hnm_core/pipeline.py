@@ -125,6 +125,7 @@ def mine(
     settings: MiningSettings | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
+    weigh: bool = True,
 ) -> MiningResult:
     """Find where a detector is confidently wrong, and weigh the images by it.
 
@@ -136,6 +137,8 @@ def mine(
         truth: ground truth over the same images and classes.
         settings: every knob; None for the defaults.
         groups: a key per image, such as its scene or video, for ``max_per_group``.
+        weigh: False where images are mined one by one as they come: a weight says how an image stands among the
+            others. Then all weights are 1, and the report has none.
 
     Raises:
         ValueError: if the tables do not fit each other or the settings.
@@ -164,7 +167,7 @@ def mine(
     suspected = np.nan_to_num(prior_suspicion(mined.code))  # lucky hits: 0
     shares = object_shares(mined.image, mined.difficulty * (1.0 - suspected * settings.use_suspicion))
     scores = add_shares(mined.image, shares, len(truth.images))
-    weighed = _weigh(scores, truth, by_key, settings)
+    weighed = _weigh(scores, truth, by_key, settings) if weigh else SampleWeights.none(len(scores))
     classes = count_classes(predictions, truth, errors, mined)
     hard = mined.masks(len(predictions), len(truth))
     return MiningResult(
@@ -191,7 +194,7 @@ def mine(
             cap=cap,
             expected_label_errors=float(suspected.sum()),
             suspicion_used=settings.use_suspicion,
-            weighting=weighting(truth, mined, shares, weighed),
+            weighting=weighting(truth, mined, shares, weighed) if weigh else None,
             notes=notes + weighed.notes,
         ),
     )

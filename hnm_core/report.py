@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from operator import add
 from typing import Any
 
 __all__ = ["Counts", "MiningReport", "Weighting"]
@@ -31,7 +32,7 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """The counts of both."""
-        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Counts(*map(add, vars(self).values(), vars(other).values()))
 
     @property
     def precision(self) -> float:

@@ -384,3 +384,15 @@ def test_sizes_are_cocos_in_pixels_and_those_of_a_640_pixel_image_in_fractions()
             ("large", 1, 0),
         ]
         assert sum(sizes.values(), Counts()) == mine(*tables).report.counts
+
+
+def test_without_weighing_all_else_is_the_same() -> None:
+    tables = random_scene(3, images=12)
+    weighed, plain = mine(*tables), mine(*tables, weigh=False)
+    assert plain.weights.tolist() == [1.0] * 12
+    assert plain.repeats.tolist() == [1] * 12
+    assert not plain.hard_images.any()
+    assert plain.report.weighting is None
+    assert plain.image_scores.tolist() == weighed.image_scores.tolist()
+    assert plain.report.as_dict() | {"weights": 0, "notes": 0} == weighed.report.as_dict() | {"weights": 0, "notes": 0}
+    assert plain.report.weighting != weighed.report.weighting
