@@ -11,6 +11,7 @@ import numpy as np
 
 import hnm_core
 from hnm_core import MiningResult
+from hnm_core.taxonomy import ROW_NAMES
 
 from . import writeback
 from .bridge import Tables, ids_of
@@ -221,7 +222,8 @@ def _results(
     dataset = samples._root_dataset
     wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
     held = _tagged(dataset, [key for key in keys(dataset) if key != settings.run_key])
-    ours = [[i for i in a if i not in set(b) - set(c)] for a, b, c in zip(wanted, before, held, strict=True)]
+    theirs = [set(there) - set(of_runs) for there, of_runs in zip(before, held, strict=True)]
+    ours = [[i for i in tagged if i not in user] for tagged, user in zip(wanted, theirs, strict=True)]
     return MiningRunResults(
         samples,
         config,
@@ -247,9 +249,9 @@ def _images(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
 
 def _objects(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
     """The columns that the panel draws, of every object that counts in the report."""
-    predictions = _columns("prediction", tables.predictions, result, result.prediction_error != "below_threshold")
-    missed = ~np.isin(result.truth_error, ("true_positive", "ignored"))
-    truths = _columns("truth", tables.truth, result, missed)
+    below, found = ROW_NAMES.index("below_threshold"), [ROW_NAMES.index(n) for n in ("true_positive", "ignored")]
+    predictions = _columns("prediction", tables.predictions, result, result.errors.prediction != below)
+    truths = _columns("truth", tables.truth, result, ~np.isin(result.errors.truth, found))
     return {name: predictions[name] + truths[name] for name in predictions}
 
 
@@ -261,10 +263,10 @@ def _columns(side: str, table: hnm_core.Detections, result: MiningResult, rows: 
     difficulty = of("difficulty").astype(object)
     difficulty[of("difficulty") != of("difficulty")] = None  # NaN is no JSON
     return {
-        "label_id": list(map(str, ids_of(table)[rows])),
+        "label_id": ids_of(table, rows),
         "sample_id": np.array(table.images, dtype=object)[table.image[rows]].tolist(),
         "side": [side] * n,
-        "error": of("error").tolist(),
+        "error": np.array(ROW_NAMES, dtype=object)[getattr(result.errors, side)[rows]].tolist(),
         "type": of("type").tolist(),
         "confidence": [None] * n if table.score is None else table.score[rows].tolist(),
         "iou": of("iou").tolist(),

@@ -1,0 +1,204 @@
+"""Boxes out of raw BSON batches, all of a batch at once: columns without a Python object per value.
+
+BSON is walked by its own lengths and never searched, so no label text and no extra attribute can be mistaken for
+structure. What is not laid out as nearly all boxes are is refused with :class:`Unusual`; the caller then decodes that
+batch the plain way.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DOUBLE, STRING, DOCUMENT, ARRAY, OBJECT_ID, BOOL, NULL, INT32, INT64 = 1, 2, 3, 4, 7, 8, 10, 16, 18
+ID = np.dtype("V12")
+"""The twelve bytes of an ObjectId."""
+
+_int32 = struct.Struct("<i").unpack_from
+_SIZES = {DOUBLE: 8, OBJECT_ID: 12, BOOL: 1, NULL: 0, INT32: 4, INT64: 8}
+_SIZE = np.array([_SIZES.get(kind, -1) for kind in range(256)])
+_LONGEST = 24
+"""Bytes that may be read past the end of a value: the buffer is padded by them."""
+
+
+class Unusual(Exception):
+    """This batch must be decoded the plain way."""
+
+
+class Batch:
+    """A batch of documents as a cursor of raw batches gives it.
+
+    Args:
+        data: documents of BSON, one after the other.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        padded = data + bytes(_LONGEST)
+        self.bytes = np.frombuffer(padded, np.uint8)
+        self._at = {t: np.ndarray(len(data) + 1, t, padded, strides=(1,)) for t in ("<i4", "<i8", "<u8", "<f8", ID)}
+
+    def read(self, kind: Any, at: NDArray[np.int64]) -> NDArray[Any]:
+        """The values of this type that begin at these bytes, aligned or not."""
+        return self._at[kind][at]
+
+    def documents(self) -> list[int]:
+        """Where each document begins."""
+        starts, at = [], 0
+        while at < len(self.data):
+            starts.append(at)
+            at += _int32(self.data, at)[0]
+        return starts
+
+    def id_at(self, at: int) -> bytes:
+        """The id of the document that begins here."""
+        kind, value = self.elements(at).get(b"_id", (NULL, 0))
+        _demand(kind == OBJECT_ID)
+        return self.data[value : value + 12]
+
+    def elements(self, at: int) -> dict[bytes, tuple[int, int]]:
+        """The elements of the one document that begins here; of the few kinds there are around boxes."""
+        data = self.data
+        found: dict[bytes, tuple[int, int]] = {}
+        at += 4
+        while data[at]:
+            value = data.index(0, at) + 1
+            found[data[at + 1 : value - 1]] = data[at], value
+            size = _int32(data, value)[0] if data[at] in (DOCUMENT, ARRAY) else _SIZES.get(data[at], -1)
+            if size < 0:
+                raise Unusual
+            at = value + size
+        return found
+
+    def list_at(self, at: int, path: Sequence[bytes]) -> int:
+        """Where the list at this path of a document begins; 0 if there is none, which is no place for a list."""
+        for name in path[:-1]:
+            kind, at = self.elements(at).get(name, (NULL, 0))
+            if kind == NULL:
+                return 0
+            if kind != DOCUMENT:
+                raise Unusual
+        kind, at = self.elements(at).get(path[-1], (NULL, 0))
+        if kind not in (ARRAY, NULL):
+            raise Unusual
+        return at if kind == ARRAY else 0
+
+    def items(self, lists: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the documents in all these lists begin, list by list, and how many each list has (0 for none).
+
+        The lists are walked side by side: one step for all first items, one for all second ones, and so on.
+        """
+        row = np.flatnonzero(lists)
+        stop = lists + self.read("<i4", lists) - 1
+        at = lists[row] + 4
+        found, owner, number = [], [], 0
+        while row.size:
+            there = at < stop[row]
+            if (at[~there] != stop[row[~there]]).any():
+                raise Unusual
+            row, at = row[there], at[there] + len(str(number)) + 2  # type, "0" .. "99", NUL
+            _demand((self.bytes[at - len(str(number)) - 2] == DOCUMENT).all())
+            found.append(at)
+            owner.append(row)
+            at, number = at + self.read("<i4", at), number + 1
+        owners = np.concatenate([np.zeros(0, dtype=np.int64), *owner])
+        order = np.argsort(owners, kind="stable")
+        starts = np.concatenate([np.zeros(0, dtype=np.int64), *found])[order]
+        return starts, np.bincount(owners, minlength=len(lists))
+
+    def attributes(self, items: NDArray[np.int64], names: Sequence[str]) -> dict[str, Values]:
+        """Type and place of these attributes of every item, in whatever order an item has them."""
+        found = {name: Values(len(items)) for name in names}
+        keys = {name: name.encode().ljust(16, b"\0") for name in names}  # so that the NUL after a name is compared too
+        row, at, stop = np.arange(len(items)), items + 4, items + self.read("<i4", items) - 1
+        while row.size:
+            kind = self.bytes[at]
+            first, second = self.read("<u8", at + 1), self.read("<u8", at + 9)
+            value = np.zeros_like(at)
+            for name, key in keys.items():
+                n = len(name) + 1
+                masks = [(1 << 8 * min(max(n - skip, 0), 8)) - 1 for skip in (0, 8)]
+                words = [int.from_bytes(key[skip : skip + 8], "little") for skip in (0, 8)]
+                here = (first & np.uint64(masks[0])) == np.uint64(words[0])
+                if masks[1]:
+                    here &= (second & np.uint64(masks[1])) == np.uint64(words[1])
+                value[here] = at[here] + 1 + n
+                found[name].kind[row[here]] = kind[here]
+                found[name].at[row[here]] = value[here]
+            _demand(value.all())  # every attribute is one that was asked for
+            size = self._sizes(kind, value)
+            at = value + size
+            _demand((at <= stop[row]).all())
+            there = at < stop[row]
+            row, at = row[there], at[there]
+        return found
+
+    def _sizes(self, kind: NDArray[np.uint8], value: NDArray[np.int64]) -> NDArray[np.int64]:
+        size = _SIZE[kind]
+        lengths = self.read("<i4", value)
+        size = np.where((kind == ARRAY) | (kind == DOCUMENT), lengths, np.where(kind == STRING, lengths + 4, size))
+        _demand((size >= 0).all())
+        return size
+
+    def ids(self, values: Values) -> NDArray[Any]:
+        """``(n,)`` ObjectIds as their twelve bytes."""
+        _demand((values.kind == OBJECT_ID).all())
+        return self.read(ID, values.at)
+
+    def numbers(self, values: Values) -> NDArray[np.float64]:
+        """``(n,)`` numbers, whole or not."""
+        out = self.read("<f8", values.at)
+        for kind, stored in ((INT32, "<i4"), (INT64, "<i8")):
+            whole = values.kind == kind
+            if whole.any():
+                out[whole] = self.read(stored, values.at[whole])
+        _demand(np.isin(values.kind, (DOUBLE, INT32, INT64)).all())
+        return out
+
+    def boxes(self, values: Values) -> NDArray[np.float64]:
+        """``(n, 4)`` lists of four numbers."""
+        _demand((values.kind == ARRAY).all())
+        at, out = values.at + 4, np.empty((len(values.at), 4))
+        for i in range(4):
+            number = Values(0)
+            number.kind, number.at = self.bytes[at], at + 3  # type, one digit, NUL
+            out[:, i] = self.numbers(number)
+            at = number.at + _SIZE[number.kind]
+        _demand((at == values.at + self.read("<i4", values.at) - 1).all())
+        return out
+
+    def texts(self, values: Values, number: dict[bytes, int]) -> NDArray[np.int32]:
+        """``(n,)`` numbers of the texts; those not seen before are given the next."""
+        _demand((values.kind == STRING).all())
+        stops = (values.at + 3 + self.read("<i4", values.at)).tolist()
+        data = self.data
+        texts = [data[start:stop] for start, stop in zip((values.at + 4).tolist(), stops, strict=True)]
+        return np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int32)
+
+    def flags(self, values: Values) -> NDArray[np.bool_]:
+        """``(n,)`` truth of flags and numbers; False where there is none."""
+        out = np.zeros(len(values.at), dtype=bool)
+        for kinds, stored in (((BOOL,), None), ((INT32, INT64, DOUBLE), "number")):
+            rows = np.flatnonzero(np.isin(values.kind, kinds))
+            some = Values(0)
+            some.kind, some.at = values.kind[rows], values.at[rows]
+            out[rows] = self.numbers(some) != 0 if stored else self.bytes[some.at] != 0
+        _demand(np.isin(values.kind, (0, NULL, BOOL, INT32, INT64, DOUBLE)).all())
+        return out
+
+
+class Values:
+    """Type (0 for none) and place of one attribute of ``n`` items."""
+
+    def __init__(self, n: int) -> None:
+        self.kind = np.zeros(n, dtype=np.uint8)
+        self.at = np.zeros(n, dtype=np.int64)
+
+
+def _demand(usual: Any) -> None:
+    if not usual:
+        raise Unusual
