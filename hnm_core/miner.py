@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from .columns import Detections
 from .io.found import Found, Rows, found_dicts, rows_by_image
 from .io.records import Record, read_records
-from .io.samples import SampleFolder, save_samples
 from .pipeline import MiningResult, mine
 from .pooling import pool_images
 from .report import MiningReport
 from .settings import MiningSettings
 from .strategies import Difficulty, Evidence
 from .weights import weigh_images
+
+if TYPE_CHECKING:
+    from .io.samples import SampleFolder
 
 __all__ = ["Found", "HardNegativeMiner", "calculate_sample_weights"]
 
@@ -99,6 +101,8 @@ class HardNegativeMiner:
             result = mine(predictions, ground_truth, self.settings)
             found = found_dicts(result, Rows(predictions), Rows(ground_truth), result.truth.images)
             if self.save_samples:
+                from .io.samples import save_samples  # only who saves waits for it
+
                 save_samples(result, self._samples())
         elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
@@ -134,6 +138,8 @@ class HardNegativeMiner:
         return strategy
 
     def _samples(self) -> SampleFolder:
+        from .io.samples import SampleFolder
+
         if self._folder is None or self._folder.path != Path(self.output_dir):
             self._folder = SampleFolder(self.output_dir)
         return self._folder
