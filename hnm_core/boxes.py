@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["area", "overlapping", "xywh_to_xyxy", "xyxy_to_xywh"]
 
 
+Column = NDArray[np.float64]
+
+
 def xywh_to_xyxy(boxes: ArrayLike) -> NDArray[np.float64]:
     """Corner boxes from ``x, y, width, height`` boxes (COCO, FiftyOne).
 
@@ -76,9 +79,14 @@ def overlapping(
     """
     left, top, right, bottom = np.ascontiguousarray(first.T)
     left_2, top_2, right_2, bottom_2 = np.ascontiguousarray(second.T)
-    width = np.minimum(right[rows], right_2[others]) - np.maximum(left[rows], left_2[others])
+
+    def shared_side(low: Column, high: Column, low_2: Column, high_2: Column) -> Column:
+        ends = np.minimum(high.take(rows, mode="clip"), high_2.take(others, mode="clip"))  # clip: unchecked, quicker
+        return ends - np.maximum(low.take(rows, mode="clip"), low_2.take(others, mode="clip"))
+
+    width = shared_side(left, right, left_2, right_2)
     rows, others, width = _where(width > 0, rows, others, width)
-    height = np.minimum(bottom[rows], bottom_2[others]) - np.maximum(top[rows], top_2[others])
+    height = shared_side(top, bottom, top_2, bottom_2)
     rows, others, width, height = _where(height > 0, rows, others, width, height)
     shared = width * height
     own = area(first)[rows]
@@ -90,4 +98,4 @@ def overlapping(
 
 def _where(condition: NDArray[np.bool_], *columns: NDArray[Any]) -> list[NDArray[Any]]:
     rows = np.flatnonzero(condition)
-    return [column[rows] for column in columns]
+    return [column.take(rows) for column in columns]

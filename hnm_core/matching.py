@@ -109,8 +109,17 @@ def match_detections(predictions: Detections, truth: Detections, settings: Minin
         per_class(settings.iou_threshold, settings.class_iou, truth.classes), 1 - 1e-10
     )  # pycocotools' guard: an exact match passes at 1.0
     matches = Matches.none(len(predictions), len(truth))
-    for chunk in _chunks(predictions, truth):
-        _match_chunk(predictions, truth, chunk, threshold, settings.class_agnostic, matches)
+    may_match = [
+        _meet(predictions, truth, chunk, threshold, settings.class_agnostic, matches)
+        for chunk in _chunks(predictions, truth)
+    ]
+    if may_match:
+        p, t, iou = map(np.concatenate, zip(*may_match, strict=True))
+        may_match.clear()  # as large as what was made of it
+        taker, taken = _greedy(p, t, iou, predictions.score, len(truth))  # type: ignore[arg-type]
+        matches.matched[taker] = taken
+        matches.found_by[taken] = taker
+        matches.on_crowd[taker] = False
     return matches
 
 
@@ -177,15 +186,20 @@ def _chunks(predictions: Detections, truth: Detections) -> Iterator[_Chunk]:
         first, start, truth_start = image + 1, int(end[image]), int(truth_end[image])
 
 
-def _match_chunk(
+def _meet(
     predictions: Detections,
     truth: Detections,
     chunk: _Chunk,
     threshold: NDArray[np.float64],
     class_agnostic: bool,
     matches: Matches,
-) -> None:
-    """Match one run of images and write the outcome into ``matches``, at the tables' own rows."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """Who meets whom in one run of images: all of ``matches`` but who takes whom, at the tables' own rows.
+
+    Returns:
+        The pairs that may match, as rows of predictions, rows of truths and IoU, ordered by prediction, then truth; no
+        crowds.
+    """
     rows, others = chunk.rows, chunk.others
     n, m = len(rows), len(others)
     score, label, truth_label = predictions.score[rows], predictions.label[rows], truth.label[others]  # type: ignore[index]
@@ -206,12 +220,9 @@ def _match_chunk(
         best[others] = _highest(t[pairs], score[p[pairs]], m)
 
     may_match = close if class_agnostic else close & same
-    free = np.flatnonzero(may_match & normal)
-    taker, taken = _greedy(p[free], t[free], iou[free], score, m)
-    matches.matched[rows[taker]] = others[taken]
-    matches.found_by[others[taken]] = rows[taker]
     matches.on_crowd[rows[p[may_match & ~normal]]] = True
-    matches.on_crowd[rows[taker]] = False
+    free = np.flatnonzero(may_match & normal)
+    return rows[p[free]].astype(np.int32), others[t[free]].astype(np.int32), iou[free]
 
 
 def _highest(row: NDArray[np.int64], value: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -238,7 +249,7 @@ def _best(
 
 
 def _greedy(
-    p: NDArray[np.int64], t: NDArray[np.int64], iou: NDArray[np.float64], score: NDArray[np.float64], m: int
+    p: NDArray[np.int32], t: NDArray[np.int32], iou: NDArray[np.float64], score: NDArray[np.float64], m: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each prediction in the order of scores takes the best truth left, in a few rounds over all images at once.
 
@@ -247,7 +258,7 @@ def _greedy(
     has not turned them down; each truth keeps the first in rank that ever asked.
 
     Args:
-        p: ``(k,)`` prediction of each pair that may match, ascending.
+        p: ``(k,)`` prediction of each pair that may match; the pairs of one stand together.
         t: ``(k,)`` truth of each pair.
         iou: ``(k,)`` its overlap.
         score: confidence of every prediction; of equals the earlier one comes first.
@@ -258,16 +269,18 @@ def _greedy(
     """
     start = np.flatnonzero(np.diff(p, prepend=-1))
     asker, wishes = p[start], np.diff(start, append=len(p))
-    by_rank = np.argsort(-score[asker], kind="stable")
-    rank = np.empty(len(asker), dtype=np.int64)
-    rank[by_rank] = np.arange(len(asker))
-    t = t[np.lexsort((-t, -iou, np.repeat(rank, wishes)))]  # of equal IoUs the later truth first, as pycocotools
-    end = np.cumsum(wishes[by_rank])
-    wish = end - wishes[by_rank]
+    several = np.flatnonzero(np.repeat(wishes > 1, wishes))
+    group = np.repeat(np.arange(len(asker)), wishes)[several]
+    t = t.copy()
+    t[several] = t[several][
+        np.lexsort((-t[several], -iou[several], group))
+    ]  # of equals the later truth, as pycocotools
 
     nobody = len(asker)
     held = np.full(m, nobody)  # the rank each truth keeps
-    asking = np.arange(len(asker))
+    by_rank = np.argsort(-score[asker], kind="stable")
+    wish, end = start[by_rank], (start + wishes)[by_rank]
+    asking = np.arange(nobody)  # by rank
     while len(asking):
         asked = t[wish[asking]]
         before = held[asked]
