@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -126,9 +127,12 @@ class Batch:
                 here = (first & np.uint64(masks[0])) == np.uint64(words[0])
                 if masks[1]:
                     here &= (second & np.uint64(masks[1])) == np.uint64(words[1])
+                if here.all():  # as nearly always: all items have their attributes in one order
+                    value = at + 1 + n
+                    found[name].kind[row], found[name].at[row] = kind, value
+                    break
                 value[here] = at[here] + 1 + n
-                found[name].kind[row[here]] = kind[here]
-                found[name].at[row[here]] = value[here]
+                found[name].kind[row[here]], found[name].at[row[here]] = kind[here], value[here]
             _demand(value.all())  # every attribute is one that was asked for
             size = self._sizes(kind, value)
             at = value + size
@@ -139,8 +143,8 @@ class Batch:
 
     def _sizes(self, kind: NDArray[np.uint8], value: NDArray[np.int64]) -> NDArray[np.int64]:
         size = _SIZE[kind]
-        lengths = self.read("<i4", value)
-        size = np.where((kind == ARRAY) | (kind == DOCUMENT), lengths, np.where(kind == STRING, lengths + 4, size))
+        long = np.flatnonzero((kind == ARRAY) | (kind == DOCUMENT) | (kind == STRING))
+        size[long] = self.read("<i4", value[long]) + 4 * (kind[long] == STRING)
         _demand((size >= 0).all())
         return size
 
@@ -177,7 +181,8 @@ class Batch:
         stops = (values.at + 3 + self.read("<i4", values.at)).tolist()
         data = self.data
         texts = [data[start:stop] for start, stop in zip((values.at + 4).tolist(), stops, strict=True)]
-        return np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int32)
+        number.update(zip(set(texts) - number.keys(), count(len(number)), strict=False))
+        return np.fromiter(map(number.__getitem__, texts), dtype=np.int32, count=len(texts))
 
     def flags(self, values: Values) -> NDArray[np.bool_]:
         """``(n,)`` truth of flags and numbers; False where there is none."""

@@ -63,13 +63,9 @@ class Job:
     def _update(self, image: int, boxes: Sequence[_Boxes], lists: Sequence[Ids]) -> UpdateOne:
         change = {f"{self.key}_{name}": column[image] for name, column in self._columns.items()} | now()
         tags = {"tags": TAG} if self.tagged[image] else {}
-        guards = []
-        for of_side, ids in zip(boxes, lists, strict=True):
-            if ids:
-                guards.append({"$eq": [f"${of_side.side.path}._id", list(map(ObjectId, ids))]})
-            of_side.add(image, ids, change, tags)
+        guards = [of_side.add(image, ids, change, tags) for of_side, ids in zip(boxes, lists, strict=True)]
         update: dict[str, Any] = {"$set": change, "$addToSet": tags} if tags else {"$set": change}
-        return UpdateOne({"_id": self.sample_ids[image], "$expr": {"$and": guards}}, update)
+        return UpdateOne({"$and": [{"_id": self.sample_ids[image]}, *filter(None, guards)]}, update)
 
 
 class Side:
@@ -126,8 +122,13 @@ class _Boxes:
         self._paths = {name: [f"{side.path}.{n}.{key}_{name}" for n in places] for name in self._columns}
         self._tags = [f"{side.path}.{n}.tags" for n in places]
 
-    def add(self, image: int, ids: Ids, change: dict[str, Any], tags: dict[str, str]) -> None:
-        """Add what the boxes of this image get, where the list of these ids holds them."""
+    def add(self, image: int, ids: Ids, change: dict[str, Any], tags: dict[str, str]) -> dict[str, Any]:
+        """Add what the boxes of this image get, where the list of these ids holds them.
+
+        Returns:
+            The condition under which it is right: the same list, or where few of many boxes are written, these boxes
+            at their places.
+        """
         rows = slice(self.side.start[image] - self._first, self.side.start[image + 1] - self._first)
         own = self._ids[rows]
         place = None if ids == own else {box: n for n, box in enumerate(ids)}
@@ -135,6 +136,11 @@ class _Boxes:
         for name, column in self._columns.items():
             change.update(_pairs(self._paths[name], column[rows], at))
         tags.update((path, TAG) for path, _ in _pairs(self._tags, self._columns["state"][rows], at))
+        path = self.side.path
+        if at is not None and 4 * len(own) < len(ids):
+            placed = zip(at, own, strict=True)
+            return {f"{path}.{n}._id": ObjectId(box) for n, box in placed if n is not None}
+        return {"$expr": {"$eq": [f"${path}._id", list(map(ObjectId, ids))]}} if own and ids else {}
 
 
 def _pairs(paths: list[str], values: list[Any], at: list[int | None] | None) -> list[tuple[str, Any]]:

@@ -152,6 +152,25 @@ def test_edits_made_between_reading_and_writing_stand() -> None:
     ]
 
 
+@pytest.mark.parametrize("edited", [True, False])
+def test_few_of_many_boxes_are_guarded_each_at_its_place(edited: bool) -> None:
+    rows = [("a", "dog", 0.9, apart(i)) for i in range(9)]
+    dataset = dataset_of(scene([*rows, ("a", "cat", 0.9, FAR)], [("a", "cat", HERE)]))
+    tables, result = mined(dataset, settings(classes=["cat"]))
+    job = writeback.Job(tables, result, settings())
+    (update,) = job.of(range(1), job.read(range(1)))
+    assert "predictions.detections.9._id" in str(update._filter)
+    if edited:
+        sample = dataset.first()
+        sample.predictions.detections = [fo.Detection(label="cow", bounding_box=[0, 0, 1, 1], confidence=0.1)] + [
+            box for box in sample.predictions.detections if box.label == "cat"
+        ]
+        sample.save()
+    runs.record(dataset, tables, result, settings(classes=["cat"]))
+    check_objects(dataset, tables, result)
+    assert dataset.count("predictions.detections.run_error") == 1
+
+
 def test_samples_that_never_rest_end_in_a_sentence_and_a_clean_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writeback, "ATTEMPTS", 0)
     dataset = dataset_of()
