@@ -41,7 +41,10 @@ class Batch:
         self.data = data
         padded = data + bytes(_LONGEST)
         self.bytes = np.frombuffer(padded, np.uint8)
-        self._at = {t: np.ndarray(len(data) + 1, t, padded, strides=(1,)) for t in ("<i4", "<i8", "<u8", "<f8", ID)}
+        self._at = {
+            kind: np.ndarray(len(padded) - np.dtype(kind).itemsize + 1, kind, padded, strides=(1,))
+            for kind in ("<i4", "<i8", "<u8", "<f8", ID)
+        }
 
     def read(self, kind: Any, at: NDArray[np.int64]) -> NDArray[Any]:
         """The values of this type that begin at these bytes, aligned or not."""
@@ -115,7 +118,9 @@ class Batch:
         """Type and place of these attributes of every item, in whatever order an item has them."""
         found = {name: Values(len(items)) for name in names}
         keys = {name: name.encode().ljust(16, b"\0") for name in names}  # so that the NUL after a name is compared too
-        row, at, stop = np.arange(len(items)), items + 4, items + self.read("<i4", items) - 1
+        stop = items + self.read("<i4", items) - 1
+        row = np.flatnonzero(items + 4 < stop)  # an item may be empty
+        at = items[row] + 4
         while row.size:
             kind = self.bytes[at]
             first, second = self.read("<u8", at + 1), self.read("<u8", at + 9)

@@ -71,7 +71,7 @@ def read_columns(samples: Any, wanted: Mapping[str, str]) -> tuple[list[Any], di
     for data in _batches(samples, wanted):
         try:
             ids, columns = walk(data, wanted, names)
-        except Unusual:
+        except (Unusual, IndexError):  # a walk that leaves its batch is as unusual as they come
             ids, columns = decode(data, wanted, names)
         sample_ids += ids
         for field in wanted:

@@ -16,6 +16,7 @@ from fiftyone_plugin import reading
 from fiftyone_plugin.rawbson import Unusual
 from fiftyone_plugin.reading import Columns
 from tests.datasets import dataset_of
+from tests.scenes import patient
 
 WANTED = {"predictions": "score", "nested.truth": "crowd"}
 
@@ -93,11 +94,13 @@ def check_same(data: bytes) -> None:
             assert not theirs.lacks[name].any()
 
 
+@patient
 @given(documents(odd=False))
 def test_what_fiftyone_stores_is_walked_and_means_the_same_as_decoded(found: list[dict[str, Any]]) -> None:
     check_same(sent(found))
 
 
+@patient
 @given(documents(odd=True))
 def test_what_nobody_expects_is_never_misread(found: list[dict[str, Any]]) -> None:
     data = sent(found)
