@@ -5,10 +5,8 @@ What one sample gets, and how it is kept from overwriting an edit made meanwhile
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import fiftyone as fo
@@ -141,25 +139,13 @@ def _declare(dataset: Any, fields: dict[str, tuple[type, str]]) -> None:
 
 def _write_all(collection: Any, job: Job, images: int) -> None:
     chunks = [range(start, min(start + CHUNK, images)) for start in range(0, images, CHUNK)]
-    with _without_collector(), ThreadPoolExecutor(WRITERS) as pool:
+    with ThreadPoolExecutor(WRITERS) as pool:
         try:
             for done in [pool.submit(_write, collection, job, chunk) for chunk in chunks]:
                 done.result()
         except BaseException:  # nothing may be written any more while what was written is undone
             pool.shutdown(cancel_futures=True)
             raise
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Updates are many small objects and no cycles: looking for cycles among them takes as long as making them."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _write(collection: Any, job: Job, images: range) -> None:
