@@ -47,18 +47,15 @@ def measure(images: int) -> tuple[int, float, int]:
     return len(predictions) + len(truth), statistics.median(times), extra
 
 
-def import_time() -> float:
-    """``import hnm_core`` over ``import numpy``, each in fresh processes, medians."""
+def import_time(rounds: int = 9) -> float:
+    """``import hnm_core`` over ``import numpy``, in fresh processes by turns: the median of their ratios."""
 
     def seconds(what: str) -> float:
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", f"import {what}"], check=True)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", f"import {what}"], check=True)
+        return time.perf_counter() - start
 
-    return seconds("hnm_core") / seconds("numpy")
+    return statistics.median(seconds("hnm_core") / seconds("numpy") for _ in range(rounds))
 
 
 def _reset_peak() -> int:

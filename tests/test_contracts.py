@@ -145,7 +145,7 @@ def loaded_by(script: str) -> set[str]:
 def awake() -> set[str]:
     """What is loaded after the engine was imported and used."""
     use = "hnm_core.HardNegativeMiner().find_hard_negatives([{'bbox': [0, 0, 1, 1], 'confidence': 1, 'class': 1}], [])"
-    return loaded_by(f"import hnm_core, hnm_core.io\n{use}")
+    return loaded_by(f"import hnm_core\nfrom hnm_core.io import *\n{use}")
 
 
 def test_nothing_but_numpy_and_the_standard_library_is_awake(awake: set[str]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnm_core import Detections, mine
+from hnm_core import Detections, io, mine
 from hnm_core.io import read_coco, read_parquet, read_yolo, write_parquet, write_yolo
 from tests.scenes import Tables, everything_at_once, patient, scene, scenes
 
@@ -94,6 +94,25 @@ def test_ids_of_two_kinds_are_refused(tmp_path: Path) -> None:
     table = Detections([0, 0], [[0, 0, 1, 1]] * 2, [0, 0], None, ["a"], ["cat"], ids)
     with pytest.raises(ValueError, match=r"^ids must all be text or all be numbers to be written: "):
         write_parquet(table, tmp_path / "a.parquet")
+
+
+def test_readers_and_writers_are_loaded_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, hnm_core\n"
+        "readers = {f'hnm_core.io.{room}' for room in ('coco', 'export', 'labels', 'parquet', 'yolo')}\n"
+        "assert not readers & set(sys.modules)\n"
+        "from hnm_core.io import *\n"
+        "assert all(name in globals() for name in hnm_core.io.__all__)\n"
+        "assert export_yolo is hnm_core.io.export.export_yolo and read_coco is hnm_core.io.coco.read_coco\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_can_be_read_and_written_is_listed_and_nothing_else_is_there() -> None:
+    assert {*io.__all__, "coco", "yolo"} <= set(dir(io))
+    with pytest.raises(AttributeError, match=r"^module 'hnm_core.io' has no attribute 'read_voc'$"):
+        io.read_voc  # noqa: B018
 
 
 def test_pyarrow_sleeps_until_it_is_needed() -> None:
