@@ -47,11 +47,11 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
     """
     check_fields(samples, settings.pred_field, settings.gt_field)
     chosen = views.of_split(samples, settings.mine_split, settings.split_field)
-    if _any(chosen, *map(_has_boxes, (settings.pred_field, settings.gt_field))):
+    if any_sample(chosen, *map(_has_boxes, (settings.pred_field, settings.gt_field))):
         return chosen  # as nearly always, after one query
-    if not _any(samples):
+    if not any_sample(samples):
         raise ValueError("the view holds no samples: clear its filters, or choose another target view")
-    if not _any(chosen):
+    if not any_sample(chosen):
         raise ValueError(
             f"none of the {samples.count()} samples belongs to split {settings.mine_split!r} by {_splitter(settings)}: "
             f"choose another mine_split (val and test are mined to monitor, never weighted) or split_field"
@@ -60,12 +60,12 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
         (settings.pred_field, "predictions", "run a model on them first, or choose another pred_field"),
         (settings.gt_field, "ground truth", "mining needs labelled samples; choose another gt_field or view"),
     ):
-        if not _any(chosen, _has_boxes(field)):
+        if not any_sample(chosen, _has_boxes(field)):
             raise ValueError(f"field {field!r} holds no {what} in the {chosen.count()} samples to mine: {cure}")
     return chosen
 
 
-def _any(samples: Any, *conditions: dict[str, Any]) -> bool:
+def any_sample(samples: Any, *conditions: dict[str, Any]) -> bool:
     """Whether any sample fulfils all conditions on what is stored; stops at the first."""
     first = [*({"$match": condition} for condition in conditions), {"$limit": 1}, {"$project": {"_id": 1}}]
     return any(True for _ in samples._aggregate(post_pipeline=first))

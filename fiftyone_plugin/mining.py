@@ -8,7 +8,7 @@ from typing import Any
 from hnm_core import mine
 from hnm_core.strategies import find_strategy
 
-from . import bridge, runs, tuning
+from . import bridge, predicting, runs, tuning
 from .settings import RunSettings
 
 
@@ -34,7 +34,7 @@ def mine_samples(
     progress(0.0, "Reading boxes")
     settings, notes = tuning.with_chosen_thresholds(samples._root_dataset, settings)
     tables = bridge.read_tables(samples, settings)
-    tables.warnings.extend(notes)
+    tables.warnings.extend([*notes, *predicting.model_notes(samples._root_dataset, settings.pred_field)])
     groups = tuning.groups_of(samples, settings, tables.sample_ids)
     progress(0.4, f"Mining {len(tables.predictions)} predictions")
     result = mine(tables.predictions, tables.truth, settings.engine, groups=groups)

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from fiftyone_plugin.demo.digits import make_digits
+from fiftyone_plugin.predicting import LEAST_CONFIDENCE, detect, load
 from hnm_core import Detections
 from hnm_core.boxes import xyxy_to_xywh
-from hnm_core.io import read_yolo
+from hnm_core.io import read_yolo, write_yolo
+from hnm_core.io.yolo import split_images
 
 WEIGHTS = Path(__file__).with_name("digits.pt")
 SPLITS = ("train", "val", "test")
-LEAST_CONFIDENCE = 0.01
 SIZE = 192
 STAMP = "made.json"
 
@@ -57,18 +58,17 @@ def prepare_digits(folder: Path, images: int, seed: int, say: Say = print) -> Pa
 
 def predict(data: Path, into: Path) -> None:
     """Run the bundled detector over all splits and keep what it says as YOLO text files."""
-    from ultralytics import YOLO
-
     logging.getLogger("ultralytics").setLevel(logging.WARNING)
     shutil.rmtree(into, ignore_errors=True)
     for split in SPLITS:
-        results = YOLO(str(WEIGHTS)).predict(
-            str(data.parent / "images" / split),
-            **{"stream": True, "conf": LEAST_CONFIDENCE, "imgsz": SIZE, "batch": 32, "device": "cpu"},
-            **{"save_txt": True, "save_conf": True, "project": str(into.resolve()), "name": split, "verbose": False},
-        )
-        for _ in results:  # writing is what we are after
-            pass
+        model, images = load(WEIGHTS), split_images(data, split)
+        found = [*detect(model, images, batch=32, conf=LEAST_CONFIDENCE, imgsz=SIZE, device="cpu")]
+        seen = [np.zeros((0, 6)) if boxes is None else boxes.astype(np.float64) for boxes in found]
+        rows = np.concatenate([np.zeros((0, 6)), *seen])
+        image = np.repeat(np.arange(len(images)), list(map(len, seen)))
+        classes = tuple(model.names.values())
+        table = Detections(image, rows[:, :4], rows[:, 5].astype(int), rows[:, 4], tuple(map(str, images)), classes)
+        write_yolo(table, into / split / "labels")
 
 
 def load_digits(data: Path, predictions: Path, name: str) -> Any:

@@ -3,6 +3,13 @@
 from .delete import DeleteMiningRun
 from .export import ExportWeightedSubset
 from .mine import MineHardNegatives
+from .predict import PredictWithYolo
 from .view import ViewHardNegatives
 
-OPERATORS = [MineHardNegatives, ViewHardNegatives, ExportWeightedSubset, DeleteMiningRun]
+OPERATORS = [
+    PredictWithYolo,
+    MineHardNegatives,
+    ViewHardNegatives,
+    ExportWeightedSubset,
+    DeleteMiningRun,
+]
