@@ -1,4 +1,8 @@
-"""The panel beside the grid: a run's numbers and charts, and a click on them filters the grid."""
+"""The panel beside the grid: the steps of a round, a run's numbers and charts, and a click on them filters the grid.
+
+A section is a function ``(panel, handler, ctx)`` that lays out a part of the panel below the tabs; ``SECTIONS`` names
+them in order, and a step of a section's name opens it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,17 @@ import fiftyone.operators.types as types
 
 from .. import runs, views
 from ..settings import RunSettings
-from . import figures, layout, picks
+from . import figures, layout, picks, steps
+
+Section = Callable[[types.Object, "HardNegativesPanel", Any], None]
 
 
 class HardNegativesPanel(foo.Panel):
     """Shows what a run stored, never what the grid happens to show.
 
     State goes to and fro with every event, so it holds little: ``head.run`` the chosen run, ``runs`` those there are,
-    ``facts`` and ``remarks`` to read, ``trouble`` why the run can't be shown. Charts are data, which is sent once.
+    ``section`` what is open below, ``next`` the step to take, ``asked`` the one whose prompt was opened, ``facts`` and
+    ``remarks`` to read, ``trouble`` why the run can't be shown. Charts are data, which is sent once.
     """
 
     @property
@@ -44,6 +51,28 @@ class HardNegativesPanel(foo.Panel):
         """Mining ends with a new view: there may be a new run."""
         self._look_for_runs(ctx)
 
+    def take_step(self, ctx: Any) -> None:
+        """Open what does a step of the round, for the run that is shown."""
+        step = next(step for step in steps.STEPS if step.name == ctx.params["step"])
+        run = self._run(ctx)
+        if step.name in SECTIONS and run:
+            self._open(ctx, step.name)
+            self._note(ctx, step.name)
+        else:
+            params = {"run_key": run["key"]} if run and step.name != "mine" else {}
+            ctx.panel.state.set("asked", step.name)
+            ctx.prompt(steps.uri(step.operator), params=params, on_success=self.step_taken)
+
+    def step_taken(self, ctx: Any) -> None:
+        """A prompt that the panel opened was sent and answered: note the step, and see what changed."""
+        if "run_state" not in (ctx.params.get("result") or {}):  # else it waits in a queue
+            self._note(ctx, ctx.panel.state.asked)
+        self._look_for_runs(ctx)
+
+    def show_section(self, ctx: Any) -> None:
+        """Open the section chosen in the tabs."""
+        self._open(ctx, ctx.params["section"])
+
     def choose_run(self, ctx: Any) -> None:
         """Show the run chosen in the list."""
         self._show(ctx, ctx.params["value"])
@@ -62,8 +91,8 @@ class HardNegativesPanel(foo.Panel):
 
     def render(self, ctx: Any) -> types.Property:
         """Lay out what the state holds."""
-        state = ctx.panel.state
-        panel = types.Object()
+        state, panel = ctx.panel.state, types.Object()
+        layout.steps(panel, self, steps.available(SECTIONS if state.runs else ()), state.next or "mine")
         if not state.runs:
             layout.invitation(panel)
         else:
@@ -71,9 +100,29 @@ class HardNegativesPanel(foo.Panel):
             if state.trouble:
                 layout.problem(panel, state.trouble)
             else:
-                layout.numbers(panel, state.facts or [], state.remarks or [])
-                layout.charts(panel, self)
+                section = state.section if state.section in SECTIONS else next(iter(SECTIONS))
+                layout.tabs(panel, self, list(SECTIONS), section)
+                SECTIONS[section](panel, self, ctx)
         return types.Property(panel, view=types.GridView(orientation="vertical", gap=1, pad=2))
+
+    def _run(self, ctx: Any) -> dict[str, Any] | None:
+        """The run that is shown: its key and when it was made."""
+        key = ctx.panel.get_state("head.run")
+        return next((run for run in ctx.panel.state.runs or [] if run["key"] == key), None)
+
+    def _open(self, ctx: Any, section: str) -> None:
+        ctx.panel.state.set("section", section)
+
+    def _note(self, ctx: Any, step: str) -> None:
+        """Remember a step taken with the run that is shown, and what comes next."""
+        if run := self._run(ctx):
+            steps.note(ctx, run, step)
+            self._look_ahead(ctx)
+
+    def _look_ahead(self, ctx: Any) -> None:
+        run = self._run(ctx)
+        done = steps.done(ctx, run) if run else []
+        ctx.panel.state.set("next", steps.following(steps.available(SECTIONS), done, mined=run is not None))
 
     def _look_for_runs(self, ctx: Any) -> None:
         """Show the newest run if there is a new one, or if the one shown is gone."""
@@ -82,6 +131,8 @@ class HardNegativesPanel(foo.Panel):
         gone = ctx.panel.get_state("head.run") not in [run["key"] for run in known]
         if known and (gone or any(run not in before for run in known)):
             self._show(ctx, known[0]["key"])
+        elif not known:
+            self._look_ahead(ctx)
 
     def _show(self, ctx: Any, key: str) -> None:
         """Put a run's numbers into the state and its charts into the data."""
@@ -97,11 +148,13 @@ class HardNegativesPanel(foo.Panel):
         else:
             ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": notes})
             ctx.panel.data.set(layout.CHARTS, drawn)
+        self._look_ahead(ctx)
 
     def _set_view(self, ctx: Any, make: Callable[[RunSettings], Any]) -> None:
         """Set the view that is made of the shown run's settings; the run may be gone by now."""
         try:
             ctx.ops.set_view(view=make(runs.settings_of(ctx.dataset, ctx.panel.get_state("head.run"))))
+            self._note(ctx, "look")
         except ValueError as error:
             ctx.ops.notify(str(error), variant="error")
             self._look_for_runs(ctx)
@@ -112,3 +165,13 @@ def runs_of(dataset: Any) -> list[dict[str, Any]]:
     infos = [dataset.get_run_info(key) for key in runs.keys(dataset)]
     infos.sort(key=lambda info: info.timestamp, reverse=True)
     return [{"key": info.key, "time": str(info.timestamp), "finished": info.config.finished} for info in infos]
+
+
+def charts(panel: types.Object, handler: HardNegativesPanel, ctx: Any) -> None:
+    """The section of numbers and charts."""
+    state = ctx.panel.state
+    layout.numbers(panel, state.facts or [], state.remarks or [])
+    layout.charts(panel, handler)
+
+
+SECTIONS: dict[str, Section] = {"charts": charts}

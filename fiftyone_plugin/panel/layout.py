@@ -7,7 +7,8 @@ from typing import Any
 
 import fiftyone.operators.types as types
 
-MINE = "@hnm/hard-negative-mining/mine_hard_negatives"
+from .steps import Step
+
 CHARTS = "charts"
 QUIET = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
@@ -27,12 +28,26 @@ NOTES = {
 }
 
 
+def steps(panel: types.Object, handler: Any, offered: Sequence[Step], following: str) -> None:
+    """The steps of a round in their order, the next one highlighted."""
+    row = panel.grid("steps", orientation="horizontal", componentsProps=_columns(96))
+    for number, step in enumerate(offered, start=1):
+        row.btn(
+            step.name,
+            label=f"{number} {step.name.capitalize()}",
+            title=f"{step.what} (comes next)" if step.name == following else step.what,
+            on_click=handler.take_step,
+            params={"step": step.name},
+            variant="contained" if step.name == following else "outlined",
+            componentsProps={"button": {"sx": {"width": "100%", "whiteSpace": "nowrap"}}},
+        )
+
+
 def invitation(panel: types.Object) -> None:
     """What stands here before anything was mined."""
     panel.md(
         "This dataset has no mining run yet: mine it to see what the detector is most wrong about.", name="none_yet"
     )
-    panel.btn("mine", label="Mine hard negatives", on_click=MINE, prompt=True, variant="contained")
 
 
 def head(panel: types.Object, handler: Any, keys: Sequence[str]) -> None:
@@ -44,6 +59,25 @@ def head(panel: types.Object, handler: Any, keys: Sequence[str]) -> None:
     bar.enum("run", choices.values(), view=choices, on_change=handler.choose_run)
     bar.btn("hardest", label="Hardest first", on_click=handler.show_hardest, variant="outlined")
     bar.btn("all", label="Show all", on_click=handler.show_all, variant="outlined")
+
+
+def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -> None:
+    """The sections of the panel; the one shown is underlined."""
+    bar = panel.h_stack("tabs", gap=2)
+    for name in names:
+        line = {"borderBottom": "2px solid", "borderColor": "primary.main" if name == chosen else "transparent"}
+        bar.btn(
+            f"show_{name}",
+            label=name.capitalize(),
+            on_click=handler.show_section,
+            params={"section": name},
+            componentsProps={
+                "button": {
+                    "variant": "text",
+                    "sx": {**line, "borderRadius": 0, "px": 0.5, "py": 0.25, "minWidth": 0, "color": "text.primary"},
+                }
+            },
+        )
 
 
 def problem(panel: types.Object, sentence: str) -> None:
@@ -66,6 +100,12 @@ def charts(panel: types.Object, handler: Any) -> None:
     for name, how in LAYOUTS.items():
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="280px")
     panel.md("Click a bar or a point to see in the grid what it stands for.", name="hint", componentsProps=NOTES)
+
+
+def _columns(least: int) -> dict[str, Any]:
+    """Of a grid: as many columns as fit at this width in pixels, all of one width."""
+    columns = f"repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
+    return {"grid": {"sx": {"gridTemplateColumns": columns, "gridAutoFlow": "row"}}}
 
 
 def _layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:

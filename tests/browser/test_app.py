@@ -157,7 +157,7 @@ def test_the_panel_of_an_unmined_dataset_leads_to_the_form(
     app.locator('[data-cy="new-panel-option-hard_negatives_panel"]').click()
     expect(app.locator(PANEL)).to_contain_text("This dataset has no mining run yet", timeout=PATIENCE)
     shoot("empty")
-    app.locator(PANEL).get_by_role("button", name="Mine hard negatives").click()
+    app.locator(PANEL).get_by_role("button", name="1 Mine").click()
     form = app.locator(FORM)
     expect(field(form, "Run key")).to_have_value("hard_negatives", timeout=PATIENCE)
     app.wait_for_timeout(THOUGHT)

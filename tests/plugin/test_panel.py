@@ -10,11 +10,12 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
+from fiftyone.operators.store import ExecutionStore
 
 from fiftyone_plugin import runs
-from fiftyone_plugin.panel import figures, picks
+from fiftyone_plugin.panel import figures, hard_negatives, picks, steps
 from fiftyone_plugin.settings import RunSettings
-from tests.datasets import DELETE, FIELDS, MINE, dataset_of
+from tests.datasets import DELETE, EXPORT, FIELDS, MINE, dataset_of
 from tests.scenes import FAR, HERE, everything_at_once, high, random_scene, scene
 
 PANEL = "@hnm/hard-negative-mining/hard_negatives_panel"
@@ -32,6 +33,18 @@ class Shown(NamedTuple):
     def text(self) -> str:
         """Everything that is laid out, with its words."""
         return json.dumps(self.output)
+
+    @property
+    def steps(self) -> dict[str, str]:
+        """The buttons of the steps, in order, and how they look."""
+        buttons = self.output["type"]["properties"]["steps"]["type"]["properties"].values()
+        return {button["view"]["label"]: button["view"]["variant"] for button in buttons}
+
+    @property
+    def next_step(self) -> str:
+        """The highlighted one."""
+        (name,) = (label for label, variant in self.steps.items() if variant == "contained")
+        return name
 
     @property
     def marks(self) -> list[tuple[str, dict[str, Any], int]]:
@@ -68,6 +81,16 @@ def event(
     return Shown(json.loads(json.dumps(context.panel_state)), data, output, requests)
 
 
+class Store:
+    """Where the panel keeps which steps were taken."""
+
+    def __init__(self, dataset: fo.Dataset) -> None:
+        self.dataset = dataset
+
+    def store(self, name: str) -> Any:
+        return ExecutionStore.create(name, dataset_id=self.dataset._doc.id)
+
+
 def mined(key: str = "run", dataset: fo.Dataset | None = None, **settings: Any) -> fo.Dataset:
     dataset = dataset or dataset_of()
     foo.get_operator(MINE)(dataset, **FIELDS, run_key=key, **settings)
@@ -88,9 +111,10 @@ def dataset() -> Iterator[fo.Dataset]:
 def test_without_a_run_it_invites_to_mine() -> None:
     shown = event(dataset_of(), "on_load")
     assert "This dataset has no mining run yet" in shown.text
-    button = shown.output["type"]["properties"]["mine"]["view"]
-    assert (button["operator"], button["prompt"]) == (MINE, True)
     assert shown.data == {}
+    assert shown.next_step == "1 Mine"
+    prompt = event(dataset_of(), "take_step", shown.state, step="mine").requests["prompt_user_for_operation"]
+    assert (prompt["operator_uri"], prompt["params"]) == (MINE, {})
 
 
 def test_it_says_what_the_report_says(dataset: fo.Dataset) -> None:
@@ -160,6 +184,27 @@ def test_the_ways_back(dataset: fo.Dataset) -> None:
     assert "clear_view" in event(dataset, "show_all", state).requests
     hardest = fo.DatasetView._build(dataset, event(dataset, "show_hardest", state).requests["set_view"]["view"])
     assert set(hardest.distinct("predictions.detections.run_state")) == {"unreviewed"}
+
+
+def test_the_steps_lead_from_one_to_the_next() -> None:
+    made = mined()
+    shown = event(made, "on_load")
+    offered = [label.split()[1].lower() for label in shown.steps]
+    assert offered == [step.name for step in steps.available(hard_negatives.SECTIONS)]
+    assert offered[:2] == ["mine", "look"]
+    assert shown.next_step == "2 Look"
+    shown = event(made, "show_hardest", shown.state)
+    assert shown.next_step == f"3 {offered[2].capitalize()}"
+    assert event(made, "on_load").next_step == shown.next_step, "remembered with the dataset"
+    prompt = event(made, "take_step", shown.state, step="export")
+    asked = prompt.requests["prompt_user_for_operation"]
+    assert (asked["operator_uri"], asked["params"]) == (EXPORT, {"run_key": "run"})
+    waiting = event(made, "step_taken", prompt.state, result={"run_state": "queued"})
+    assert waiting.next_step == prompt.next_step, "not done yet"
+    taken = event(made, "step_taken", prompt.state, result={"images": 3})
+    assert "export" in steps.done(Store(made), taken.state["runs"][0])
+    mined(dataset=made, overwrite=True)
+    assert event(made, "on_change_view", taken.state).next_step == "2 Look", "a new run begins anew"
 
 
 def test_what_the_grid_shows_changes_nothing(dataset: fo.Dataset) -> None:
