@@ -14,15 +14,15 @@ STAIR = """
     columns boxes settings matching thresholds taxonomy strategies selection suspicion pooling weights
     report accounting charts pipeline rounds
 """.split()
-DOORS = "miner io plots pages realtime training distributed cli commands".split()
+DOORS = "miner io plots pages realtime training distributed verify export cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}
 BEHIND_A_DOOR = {
     "argparse": {"cli", "commands"},
     "matplotlib": {"plots"},
-    "pyarrow": {"io"},
+    "pyarrow": {"export", "io"},
     "ray": {"distributed"},
     "torch": {"training"},
-    "ultralytics": {"training"},
+    "ultralytics": {"training", "verify"},
 }
 PURE = STAIR[: STAIR.index("pipeline")]  # arrays in, new arrays out
 NOT_FOR_PURE_ROOMS = {"datetime", "os", "pathlib", "random", "subprocess", "sys", "time", "open", "print"}

@@ -1,0 +1,184 @@
+"""COCO json as mmdetection, detectron2 and torch read it: through pycocotools where it is installed, then their rules.
+
+Both mmdetection and detectron2 leave out images without boxes unless told otherwise. Both draw every entry of
+``images``, so an image that stands there twice under two ids is drawn twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .pixels import Checked
+from .reading import Drawn, Reading
+
+__all__ = ["listed_in_json", "read_json_export"]
+
+SPLITS = ("train", "val", "test")
+MMDET_MIN_SIZE = 32
+"""Pixels a side below which mmdetection's usual ``filter_cfg`` leaves an image out."""
+
+Row = dict[str, Any]
+
+
+def listed_in_json(directory: Path) -> dict[str, list[Path]]:
+    """The images of every split, as often as they stand there.
+
+    Raises:
+        ValueError: if a file is no COCO json.
+    """
+    listed = {}
+    for split, path in _files(directory).items():
+        try:
+            images = json.loads(path.read_text(encoding="utf-8"))["images"]
+            listed[split] = [directory / image["file_name"] for image in images]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no COCO json: {type(error).__name__} {error}") from None
+    return listed
+
+
+def _files(directory: Path) -> dict[str, Path]:
+    paths = {split: directory / "annotations" / f"{split}.json" for split in SPLITS}
+    return {split: path for split, path in paths.items() if path.is_file()}
+
+
+def read_json_export(directory: Path, home: Path, trainer: str, checked: Checked) -> Reading:
+    """What a trainer of COCO json takes."""
+    reading = Reading("its documented rules", listed=listed_in_json(directory))
+    for split, path in _files(directory).items():
+        images, annotations, categories = _load(path, reading)
+        where = f"annotations/{split}.json"
+        reading.problems += _faults(where, images, annotations, categories, directory, checked)
+        boxes = _boxes(annotations, trainer)
+        entries = []
+        for image in images:
+            times = float(image.get("weight", 1)) if trainer == "torch" and split == "train" else 1
+            entry = Drawn(directory / image["file_name"], boxes[image["id"]], times)
+            if entry.image not in checked.broken:
+                entries.append(entry)
+        reading.splits[split] = entries
+        if split == "train":
+            _defaults(reading, trainer, home, images, annotations, [c["name"] for c in categories])
+    if trainer not in ("torch", "coco"):
+        reading.read_with = f"{reading.read_with}, then {trainer}'s documented rules"
+    return reading
+
+
+def _load(path: Path, reading: Reading) -> tuple[list[Row], list[Row], list[Row]]:
+    if find_spec("pycocotools"):
+        from pycocotools.coco import COCO
+
+        reading.read_with = "pycocotools"
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO(str(path))
+        parts = coco.dataset
+    else:
+        parts = json.loads(path.read_text(encoding="utf-8"))
+    return parts["images"], parts.get("annotations", []), parts.get("categories", [])
+
+
+def _faults(
+    where: str, images: list[Row], annotations: list[Row], categories: list[Row], directory: Path, checked: Checked
+) -> list[str]:
+    problems = []
+    for what, rows in (("images", images), ("annotations", annotations), ("categories", categories)):
+        count = len(rows) - len({row["id"] for row in rows})
+        if count:
+            problems.append(f"{where}: {count} of {len(rows)} {what} have the id of another")
+    sizes = {image["id"]: (image.get("width"), image.get("height")) for image in images}
+    known = {category["id"] for category in categories}
+    lost = [a for a in annotations if a["image_id"] not in sizes or a["category_id"] not in known]
+    if lost:
+        problems.append(
+            f"{where}: {len(lost)} boxes name an image or category that is not there, first id {lost[0]['id']}"
+        )
+    wrong = [i for i in images if sizes[i["id"]] != checked.sizes.get(directory / i["file_name"], sizes[i["id"]])]
+    if wrong:
+        first = wrong[0]
+        width, height = checked.sizes[directory / first["file_name"]]
+        problems.append(
+            f"{where}: {len(wrong)} images have another size than their file, first {first['file_name']}: "
+            f"{first.get('width')} × {first.get('height')} instead of {width} × {height}; detectron2 stops at that"
+        )
+    outside = [a for a in annotations if a["image_id"] in sizes and not _inside(a["bbox"], *sizes[a["image_id"]])]
+    if outside:
+        problems.append(f"{where}: {len(outside)} boxes reach outside their image, first id {outside[0]['id']}")
+    return problems
+
+
+def _inside(bbox: list[float], width: float | None, height: float | None) -> bool:
+    x, y, w, h = bbox
+    if w < 0 or h < 0 or x < 0 or y < 0:
+        return False
+    return width is None or height is None or (x + w <= width + 1e-3 and y + h <= height + 1e-3)
+
+
+def _too_thin(annotation: Row) -> bool:
+    """Boxes that mmdetection passes over."""
+    return bool(min(annotation["bbox"][2:]) < 1 or annotation.get("area", 1) <= 0)
+
+
+def _boxes(annotations: list[Row], trainer: str) -> dict[Any, int]:
+    """Boxes to learn from, per image id; crowds are none."""
+    counts: dict[Any, int] = defaultdict(int)
+    for annotation in annotations:
+        if not annotation.get("iscrowd") and not (trainer == "mmdet" and _too_thin(annotation)):
+            counts[annotation["image_id"]] += 1
+    return counts
+
+
+def _defaults(
+    reading: Reading, trainer: str, home: Path, images: list[Row], annotations: list[Row], classes: list[str]
+) -> None:
+    """What the trainer's defaults leave out, and the settings that keep it."""
+    with_any = {a["image_id"] for a in annotations}
+    with_box = {a["image_id"] for a in annotations if not a.get("iscrowd")}
+    small = {
+        i["id"] for i in images if min(i.get("width", MMDET_MIN_SIZE), i.get("height", MMDET_MIN_SIZE)) < MMDET_MIN_SIZE
+    }
+    thin = sum(map(_too_thin, annotations))
+    if trainer == "mmdet":
+        dropped = {i["id"] for i in images} - with_any | small
+        reading.overrides = (
+            f"train_dataloader = dict(dataset=dict(\n"
+            f"    type='CocoDataset', data_root='{home}', ann_file='annotations/train.json',\n"
+            f"    data_prefix=dict(img=''), metainfo=dict(classes={tuple(classes)!r}),\n"
+            f"    filter_cfg=dict(filter_empty_gt=False, min_size=0)))"
+        )
+        reading.warnings.append(
+            "mmdetection keeps boxes of the classes in metainfo alone, by default COCO's 80: name yours"
+        )
+        if thin:
+            reading.warnings.append(f"{thin} boxes are less than one pixel wide or high: mmdetection passes them over")
+    elif trainer == "detectron2":
+        dropped = {i["id"] for i in images} - with_box
+        reading.overrides = (
+            f"register_coco_instances('hnm_train', {{}}, '{home / 'annotations/train.json'}', '{home}')\n"
+            f"cfg.DATASETS.TRAIN = ('hnm_train',)\n"
+            f"cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False\n"
+            f"cfg.MODEL.ROI_HEADS.NUM_CLASSES = {len(classes)}"
+        )
+    elif trainer == "torch":
+        dropped = set()
+        reading.overrides = (
+            f"images = json.load(open('{home / 'annotations/train.json'}'))['images']\n"
+            f"weights = {{image['id']: image['weight'] for image in images}}\n"
+            f"dataset = CocoDetection('{home}', '{home / 'annotations/train.json'}')\n"
+            f"weights = torch.tensor([weights[i] for i in dataset.ids], dtype=torch.double)\n"
+            f"sampler = WeightedRandomSampler(weights, num_samples=round(float(weights.sum())))"
+        )
+    else:
+        dropped = set()
+    reading.dropped_by_default = len({i["file_name"] for i in images if i["id"] in dropped})
+    if dropped:
+        first = next(i["file_name"] for i in images if i["id"] in dropped)
+        background = "without boxes" if dropped - small or trainer != "mmdet" else "too small"
+        reading.warnings.append(
+            f"{trainer} by default drops {reading.dropped_by_default} train images in silence ({background}), first "
+            f"{first}; the settings below keep them"
+        )
