@@ -12,7 +12,7 @@ from .selection import Candidates
 from .taxonomy import ERROR_TYPES, IGNORED, ROW_NAMES, TRUE_POSITIVE, Errors
 from .weights import SampleWeights, effective_sample_size
 
-__all__ = ["SIZES", "count_classes", "count_errors", "count_sizes", "weighting"]
+__all__ = ["SIZES", "are_fractions", "count_classes", "count_errors", "count_sizes", "weighting"]
 
 
 SIZES = ("small", "medium", "large")
@@ -23,55 +23,63 @@ FRACTIONS_OF = 640.0**2
 """Where boxes are fractions of the image, its area is taken for this many pixels (chosen: a detector's usual input)."""
 
 
-def count_classes(predictions: Detections, truth: Detections, errors: Errors, mined: Candidates) -> dict[str, Counts]:
-    """Everything that can be counted, by class."""
-    labels = predictions.label, truth.label, mined.label
-    return _count(labels, truth.classes, errors, mined)
+Rows = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+"""Which rows of the predictions, ``(n,)``, and of the truths, ``(m,)``."""
 
 
-def count_sizes(predictions: Detections, truth: Detections, errors: Errors, mined: Candidates) -> dict[str, Counts]:
+def count_classes(predictions: Detections, truth: Detections, errors: Errors, hard: Rows) -> dict[str, Counts]:
+    """Everything that can be counted, by class; ``hard`` are the rows that are mined."""
+    return _count((predictions.label, truth.label), truth.classes, errors, hard)
+
+
+def count_sizes(predictions: Detections, truth: Detections, errors: Errors, hard: Rows) -> dict[str, Counts]:
     """The same by the size of the box, in COCO's three sizes."""
-    scale = FRACTIONS_OF if _are_fractions(predictions, truth) else 1.0
-    sizes = (np.searchsorted(SIZE_EDGES, area(boxes) * scale) for boxes in (predictions.xyxy, truth.xyxy, mined.xyxy))
-    return _count(tuple(sizes), SIZES, errors, mined)
+    scale = FRACTIONS_OF if are_fractions(predictions, truth) else 1.0
+    of_prediction, of_truth = (np.searchsorted(SIZE_EDGES, area(t.xyxy) * scale) for t in (predictions, truth))
+    return _count((of_prediction, of_truth), SIZES, errors, hard)
 
 
-def _are_fractions(*tables: Detections) -> bool:
+def are_fractions(*tables: Detections) -> bool:
     """Whether all boxes lie within twice the unit square, as no boxes in pixels do."""
     return all(np.abs(table.xyxy).max(initial=0.0) <= 2.0 for table in tables)
 
 
 def _count(
-    groups: tuple[NDArray[np.int64], ...], names: tuple[str, ...], errors: Errors, mined: Candidates
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]], names: tuple[str, ...], errors: Errors, hard: Rows
 ) -> dict[str, Counts]:
-    """Counts per group; ``groups`` are the group numbers of predictions, truths and mined objects."""
-    of_prediction, of_truth, of_mined = groups
+    """Counts per group; ``groups`` are the group numbers of predictions and truths."""
+    of_prediction, of_truth = groups
 
-    def per_group(group: NDArray[np.int64]) -> list[int]:
-        counts: list[int] = np.bincount(group, minlength=len(names)).tolist()
-        return counts
+    def per_group(group: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(group, minlength=len(names))
 
-    lucky = mined.code == TRUE_POSITIVE
+    found = errors.prediction == TRUE_POSITIVE
     columns = (
         per_group(of_prediction),
         per_group(of_prediction[errors.confident]),
-        per_group(of_prediction[errors.prediction == TRUE_POSITIVE]),
+        per_group(of_prediction[found]),
         per_group(of_prediction[errors.false_positive]),
         per_group(of_truth[errors.false_negative]),
         per_group(of_prediction[errors.prediction == IGNORED]),
-        per_group(of_mined[~lucky]),
-        per_group(of_mined[lucky]),
+        per_group(of_prediction[hard[0] & ~found]) + per_group(of_truth[hard[1]]),
+        per_group(of_prediction[hard[0] & found]),
     )
-    return {name: Counts(*row) for name, row in zip(names, zip(*columns, strict=True), strict=True)}
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {name: Counts(*row) for name, row in zip(names, rows, strict=True)}
 
 
-def count_errors(errors: Errors, mined: Candidates) -> dict[str, dict[str, int]]:
+def count_errors(errors: Errors, hard: Rows) -> dict[str, dict[str, int]]:
     """False positives, false negatives and mined objects, by error type."""
-    keys = ("false_positives", "false_negatives", "hard_negatives")
-    codes = (errors.prediction, errors.truth, mined.code)
-    counts = zip(*(np.bincount(code, minlength=len(ROW_NAMES)).tolist() for code in codes), strict=True)
-    by_name = dict(zip(ROW_NAMES, counts, strict=True))
-    return {name: dict(zip(keys, by_name[name], strict=True)) for name in ERROR_TYPES}
+
+    def per_name(code: NDArray[np.int8]) -> NDArray[np.int64]:
+        return np.bincount(code, minlength=len(ROW_NAMES))
+
+    columns = {
+        "false_positives": per_name(errors.prediction),
+        "false_negatives": per_name(errors.truth),
+        "hard_negatives": per_name(errors.prediction[hard[0]]) + per_name(errors.truth[hard[1]]),
+    }
+    return {name: {key: int(column[ROW_NAMES.index(name)]) for key, column in columns.items()} for name in ERROR_TYPES}
 
 
 def weighting(truth: Detections, mined: Candidates, shares: NDArray[np.float64], weighed: SampleWeights) -> Weighting:

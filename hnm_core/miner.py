@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .columns import Detections
 from .io.found import Found, Rows, found_dicts, rows_by_image
 from .io.records import Record, read_records
-from .pipeline import MiningResult, mine
+from .pipeline import Finding, MiningResult, find, mine, report_of
 from .pooling import pool_images
 from .report import MiningReport
 from .settings import MiningSettings
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .io.samples import SampleFolder
 
 __all__ = ["Found", "HardNegativeMiner", "calculate_sample_weights"]
+
+COUNTED_AT_ONCE, FEW_BOXES = 256, 1_000
+"""Images mined one by one that are counted together, much quicker than each alone; those of more boxes never wait."""
 
 
 class HardNegativeMiner:
@@ -75,7 +78,18 @@ class HardNegativeMiner:
         self.save_samples = save_samples
         self.output_dir = output_dir
         self._folder: SampleFolder | None = None
-        self.report = MiningReport()
+        self._report = MiningReport()
+        self._uncounted: list[Finding] = []
+
+    @property
+    def report(self) -> MiningReport:
+        """The account of all calls so far; it may be set, to begin anew."""
+        self._count()
+        return self._report
+
+    @report.setter
+    def report(self, report: MiningReport) -> None:
+        self._report, self._uncounted = report, []
 
     def find_hard_negatives(
         self,
@@ -104,13 +118,14 @@ class HardNegativeMiner:
                 from .io.samples import save_samples  # only who saves waits for it
 
                 save_samples(result, self._samples())
+            self.report = self.report + result.report
         elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
         else:
             image = "image" if image_path is None else str(image_path)
             classes = (*self.settings.class_confidence, *self.settings.class_iou)
-            result = mine(*read_records(predictions, ground_truth, image, classes), self.settings, weigh=False)
-            found = found_dicts(result, predictions, ground_truth, [image_path])
+            finding = find(*read_records(predictions, ground_truth, image, classes), self.settings)
+            found = found_dicts(finding, predictions, ground_truth, [image_path])
             if self.save_samples and found and image_path is not None:
                 self._samples().save(str(image_path), found, predictions, ground_truth)
             elif self.save_samples and found:
@@ -118,8 +133,15 @@ class HardNegativeMiner:
                     "a hard sample is not saved: which image is it? Give find_hard_negatives(..., image_path=...)",
                     stacklevel=2,
                 )
-        self.report = self.report + result.report
+            self._uncounted.append(finding)
+            if len(self._uncounted) >= COUNTED_AT_ONCE or len(finding.predictions) + len(finding.truth) > FEW_BOXES:
+                self._count()
         return found
+
+    def _count(self) -> None:
+        """Bring the report up to date."""
+        if self._uncounted:
+            self._report, self._uncounted = report_of(self._uncounted, self._report), []
 
     @classmethod
     def as_strategy(cls) -> Callable[[Evidence], Difficulty]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .accounting import count_classes, count_errors, count_sizes, weighting
+from .accounting import are_fractions, count_classes, count_errors, count_sizes, weighting
 from .columns import Detections
 from .matching import Matches, match_detections
 from .pooling import add_shares, object_shares
@@ -20,29 +22,12 @@ from .suspicion import prior_suspicion
 from .taxonomy import ROW_NAMES, Errors, classify_errors
 from .weights import SampleWeights, class_repeat_factors, weigh_images
 
-__all__ = ["MiningResult", "mine"]
+__all__ = ["Finding", "MinedRows", "MiningResult", "find", "mine", "report_of"]
 
 
 @dataclass(frozen=True, eq=False)
-class MiningResult:
-    """Everything mining found, aligned with the rows of the two tables it was given.
-
-    Attributes:
-        predictions: the table of predictions, ``n`` rows.
-        truth: the table of truths, ``m`` rows.
-        settings: what was asked for.
-        matches: who found whom.
-        errors: a code per row.
-        prediction_difficulty: ``(n,)`` float64 in ``[0, 1]``, NaN where a row is no candidate.
-        truth_difficulty: ``(m,)``, likewise.
-        prediction_hard: ``(n,)`` bool, the mined rows: candidates of difficulty above 0, within the cap.
-        truth_hard: ``(m,)``, likewise.
-        image_scores: ``(images,)`` float64 in ``[0, 1]``, higher is harder.
-        weights: ``(images,)`` float64 ≥ 1.
-        repeats: ``(images,)`` int64 ≥ 1.
-        hard_images: ``(images,)`` bool, the images that got extra weight for their mistakes.
-        report: counts, rates and what the weights do.
-    """
+class MinedRows:
+    """What is known of every row of the two tables that were mined; see :class:`MiningResult`."""
 
     predictions: Detections
     truth: Detections
@@ -53,11 +38,6 @@ class MiningResult:
     truth_difficulty: NDArray[np.float64]
     prediction_hard: NDArray[np.bool_]
     truth_hard: NDArray[np.bool_]
-    image_scores: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    repeats: NDArray[np.int64]
-    hard_images: NDArray[np.bool_]
-    report: MiningReport
 
     @property
     def prediction_error(self) -> NDArray[np.str_]:
@@ -119,13 +99,64 @@ class MiningResult:
         return found + np.bincount(self.truth.image[self.truth_hard], minlength=n)
 
 
+@dataclass(frozen=True, eq=False)
+class Finding(MinedRows):
+    """The rows, and what a report needs to count them; what the images are worth is not asked yet.
+
+    Attributes:
+        mined: the mined objects.
+        candidates: number of mistakes with a difficulty above 0.
+        cap: how many of them may be mined.
+        by_key: ``(images,)`` int64, the images in the order of their keys.
+        notes: what bit on the way, in sentences.
+    """
+
+    mined: Candidates
+    candidates: int
+    cap: int
+    by_key: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+    @property
+    def mined_suspicion(self) -> NDArray[np.float64]:
+        """Suspicion of the mined objects; 0 for lucky hits."""
+        return np.nan_to_num(prior_suspicion(self.mined.code))
+
+
+@dataclass(frozen=True, eq=False)
+class MiningResult(MinedRows):
+    """Everything mining found, aligned with the rows of the two tables it was given.
+
+    Attributes:
+        predictions: the table of predictions, ``n`` rows.
+        truth: the table of truths, ``m`` rows.
+        settings: what was asked for.
+        matches: who found whom.
+        errors: a code per row.
+        prediction_difficulty: ``(n,)`` float64 in ``[0, 1]``, NaN where a row is no candidate.
+        truth_difficulty: ``(m,)``, likewise.
+        prediction_hard: ``(n,)`` bool, the mined rows: candidates of difficulty above 0, within the cap.
+        truth_hard: ``(m,)``, likewise.
+        image_scores: ``(images,)`` float64 in ``[0, 1]``, higher is harder.
+        weights: ``(images,)`` float64 ≥ 1.
+        repeats: ``(images,)`` int64 ≥ 1.
+        hard_images: ``(images,)`` bool, the images that got extra weight for their mistakes.
+        report: counts, rates and what the weights do.
+    """
+
+    image_scores: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    repeats: NDArray[np.int64]
+    hard_images: NDArray[np.bool_]
+    report: MiningReport
+
+
 def mine(
     predictions: Detections,
     truth: Detections,
     settings: MiningSettings | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
-    weigh: bool = True,
 ) -> MiningResult:
     """Find where a detector is confidently wrong, and weigh the images by it.
 
@@ -137,8 +168,6 @@ def mine(
         truth: ground truth over the same images and classes.
         settings: every knob; None for the defaults.
         groups: a key per image, such as its scene or video, for ``max_per_group``.
-        weigh: False where images are mined one by one as they come: a weight says how an image stands among the
-            others. Then all weights are 1, and the report has none.
 
     Raises:
         ValueError: if the tables do not fit each other or the settings.
@@ -151,6 +180,36 @@ def mine(
         >>> result.prediction_error.tolist(), result.prediction_difficulty.tolist()
         (['true_positive', 'background'], [nan, 0.9])
     """
+    found = find(predictions, truth, settings, groups=groups)
+    mined = found.mined.take(np.argsort(found.mined.code, kind="stable"))  # chance has no say in whose share is larger
+    found = replace(found, mined=mined)
+    effective = mined.difficulty * (1.0 - found.mined_suspicion * found.settings.use_suspicion)
+    shares = object_shares(mined.image, effective)
+    scores = add_shares(mined.image, shares, len(truth.images))
+    weighed = _weigh(scores, truth, found.by_key, found.settings)
+    report = report_of([found])
+    return MiningResult(
+        **{f.name: getattr(found, f.name) for f in fields(MinedRows)},
+        image_scores=scores,
+        weights=weighed.weights,
+        repeats=weighed.repeats,
+        hard_images=weighed.hard,
+        report=replace(report, weighting=weighting(truth, mined, shares, weighed), notes=report.notes + weighed.notes),
+    )
+
+
+def find(
+    predictions: Detections,
+    truth: Detections,
+    settings: MiningSettings | None = None,
+    *,
+    groups: Sequence[Hashable] | None = None,
+) -> Finding:
+    """The first half of :func:`mine`, with its arguments: the rows and which are mined, nothing counted or weighed.
+
+    For images that come one by one: a weight says how an image stands among the others, and counting many at once,
+    with :func:`report_of`, is quicker.
+    """
     settings = settings or MiningSettings()
     find_strategy(settings.strategy)  # before the work, not after it
     matches = match_detections(predictions, truth, settings)
@@ -162,15 +221,8 @@ def mine(
     cap = cap_of(errors, settings.hard_negative_ratio)
     group = None if groups is None else number_groups(groups, len(truth.images))
     mined, notes = select_hardest(candidates, cap, settings, _inverse(by_key), group)
-    mined = mined.take(np.argsort(mined.code, kind="stable"))  # so that chance has no say in whose share is larger
-
-    suspected = np.nan_to_num(prior_suspicion(mined.code))  # lucky hits: 0
-    shares = object_shares(mined.image, mined.difficulty * (1.0 - suspected * settings.use_suspicion))
-    scores = add_shares(mined.image, shares, len(truth.images))
-    weighed = _weigh(scores, truth, by_key, settings) if weigh else SampleWeights.none(len(scores))
-    classes = count_classes(predictions, truth, errors, mined)
     hard = mined.masks(len(predictions), len(truth))
-    return MiningResult(
+    return Finding(
         predictions=predictions,
         truth=truth,
         settings=settings,
@@ -180,24 +232,70 @@ def mine(
         truth_difficulty=difficulty.truth,
         prediction_hard=hard[0],
         truth_hard=hard[1],
-        image_scores=scores,
-        weights=weighed.weights,
-        repeats=weighed.repeats,
-        hard_images=weighed.hard,
-        report=MiningReport(
-            images=len(truth.images),
-            counts=sum(classes.values(), Counts()),
-            errors=count_errors(errors, mined),
-            classes=classes,
-            sizes=count_sizes(predictions, truth, errors, mined),
-            candidates=len(candidates),
-            cap=cap,
-            expected_label_errors=float(suspected.sum()),
-            suspicion_used=settings.use_suspicion,
-            weighting=weighting(truth, mined, shares, weighed) if weigh else None,
-            notes=notes + weighed.notes,
-        ),
+        mined=mined,
+        candidates=len(candidates),
+        cap=cap,
+        by_key=by_key,
+        notes=notes,
     )
+
+
+def report_of(findings: Sequence[Finding], before: MiningReport | None = None) -> MiningReport:
+    """The report of some findings, counted together and added to that of earlier ones; without weights.
+
+    The numbers are the sums of those of each finding alone, to the last bit: in whatever portions they are counted.
+    """
+    report = before or MiningReport()
+    for _, alike in groupby(findings, lambda f: are_fractions(f.predictions, f.truth)):  # what is small, depends on it
+        report = report + _counted(list(alike))
+    expected = before.expected_label_errors if before else 0.0
+    for finding in findings:
+        expected += float(np.sort(finding.mined_suspicion).sum())  # sorted: in whatever order they were mined
+    return replace(report, expected_label_errors=expected)
+
+
+def _counted(some: list[Finding]) -> MiningReport:
+    """The report of findings whose boxes are in one unit, without expected label errors."""
+    predictions, truth = _in_one([f.predictions for f in some]), _in_one([f.truth for f in some])
+    errors = Errors(
+        prediction=_joined([f.errors.prediction for f in some]),
+        truth=_joined([f.errors.truth for f in some]),
+        confident=_joined([f.errors.confident for f in some]),
+    )
+    hard = _joined([f.prediction_hard for f in some]), _joined([f.truth_hard for f in some])
+    classes = count_classes(predictions, truth, errors, hard)
+    return MiningReport(
+        images=len(truth.images),
+        counts=sum(classes.values(), Counts()),
+        errors=count_errors(errors, hard),
+        classes=classes,
+        sizes=count_sizes(predictions, truth, errors, hard),
+        candidates=sum(f.candidates for f in some),
+        cap=sum(f.cap for f in some),
+        suspicion_used=all(f.settings.use_suspicion for f in some),
+        notes=tuple(dict.fromkeys(note for f in some for note in f.notes)),
+    )
+
+
+def _in_one(tables: list[Detections]) -> Detections:
+    """The boxes of some tables, classes by name, images numbered anew: what can be counted, and no more."""
+    if len(tables) == 1:
+        return tables[0]
+    number: dict[str, int] = {}
+    labels = [np.array([number.setdefault(name, len(number)) for name in t.classes], dtype=np.int64) for t in tables]
+    first = np.cumsum([0, *(len(t.images) for t in tables)]).tolist()
+    return Detections(
+        image=_joined([t.image + start for t, start in zip(tables, first[:-1], strict=True)]),
+        xyxy=_joined([t.xyxy for t in tables]),
+        label=_joined([of_class[t.label] for t, of_class in zip(tables, labels, strict=True)]),
+        score=None,
+        images=tuple(map(str, range(first[-1]))),
+        classes=tuple(number),
+    )
+
+
+def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def _weigh(

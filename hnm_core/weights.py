@@ -41,11 +41,6 @@ class SampleWeights:
     hard: NDArray[np.bool_]
     notes: tuple[str, ...] = ()
 
-    @classmethod
-    def none(cls, images: int) -> SampleWeights:
-        """Every image counts once."""
-        return cls(np.ones(images), np.ones(images, dtype=np.int64), np.zeros(images, dtype=bool))
-
 
 def weigh_images(
     scores: NDArray[np.float64],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from ..pipeline import MiningResult
+from ..pipeline import MinedRows
 from ..taxonomy import ROW_NAMES, TRUE_POSITIVE
 from .records import Record
 
@@ -46,7 +46,7 @@ def to_records(table: Detections, size: tuple[float, float] = (1.0, 1.0)) -> dic
 
 
 def found_dicts(
-    result: MiningResult,
+    result: MinedRows,
     predictions: Sequence[Record],
     truth: Sequence[Record],
     image_paths: Sequence[str | None],
@@ -61,7 +61,7 @@ def found_dicts(
 
 
 def _found(
-    result: MiningResult,
+    result: MinedRows,
     rows: NDArray[np.int64],
     predictions: Sequence[Record],
     truth: Sequence[Record],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 import hnm_core
-from hnm_core import Detections, HardNegativeMiner, MiningSettings, calculate_sample_weights, mine
+from hnm_core import Detections, HardNegativeMiner, MiningReport, MiningSettings, calculate_sample_weights, mine
+from hnm_core.io import read_records
+from hnm_core.miner import COUNTED_AT_ONCE, FEW_BOXES
 from tests.scenes import Tables, everything_at_once, guides_example, random_scene, scene
 
 Image = pytest.importorskip("PIL.Image")
@@ -166,6 +169,42 @@ def test_calls_add_up_and_each_miner_keeps_its_own_account() -> None:
     }
     assert other.generate_report()["statistics"]["total_predictions"] == 0
     assert other.generate_report()["metrics"]["precision"] == 0
+
+
+@pytest.mark.parametrize("strategy", ["confidence_based", "iou_based"])
+def test_whenever_the_report_is_asked_for_it_is_the_sum_to_the_last_bit(strategy: str) -> None:
+    """Images are counted many at once: here in portions of one, of 256 and less, with boxes in pixels and fractions."""
+    settings = {"strategy": strategy, "hard_negative_ratio": 0.7, "max_per_class": 2}
+    asked, unasked = HardNegativeMiner(**settings), HardNegativeMiner(**settings)
+    added = MiningReport()
+    for seed in range(2 * COUNTED_AT_ONCE // 5 + 1):
+        tables = random_scene(seed, classes=1 + seed % 3)
+        if seed % 4 == 0:
+            tables = tuple(dataclasses.replace(table, xyxy=table.xyxy / 100) for table in tables)
+        for i, name in enumerate(tables[1].images):
+            sides = records(tables[0], i), records(tables[1], i)
+            assert asked.find_hard_negatives(*sides, name) == unasked.find_hard_negatives(*sides, name)
+            alone = mine(*read_records(*sides), asked.settings).report
+            notes = tuple(note for note in alone.notes if "candidates" in note)  # others speak of weights
+            added = added + dataclasses.replace(alone, weighting=None, notes=notes)
+            assert asked.report.images == added.images
+    reports = [json.dumps(report) for report in (asked.generate_report(), unasked.generate_report(), added.as_dict())]
+    assert reports[0] == reports[1] == reports[2]
+    assert len(asked.report.notes) > 1
+    assert len(asked.report.classes) == 3
+    assert all(count.hard_negatives for count in list(asked.report.sizes.values())[:2])
+
+
+def test_an_image_of_many_boxes_is_counted_at_once_and_an_account_can_begin_anew() -> None:
+    miner = HardNegativeMiner()
+    miner.find_hard_negatives([CAT] * (FEW_BOXES + 1), [])
+    assert not miner._uncounted
+    miner.find_hard_negatives([CAT], [])
+    assert len(miner._uncounted) == 1
+    assert miner.report.images == 2
+    miner.find_hard_negatives([CAT], [])
+    miner.report = MiningReport()
+    assert miner.generate_report() == HardNegativeMiner().generate_report()
 
 
 def test_a_call_that_fails_is_not_counted() -> None:

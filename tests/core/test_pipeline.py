@@ -11,6 +11,7 @@ import pytest
 
 from hnm_core import Detections, MiningResult, MiningSettings, mine
 from hnm_core.io import read_coco
+from hnm_core.pipeline import find, report_of
 from hnm_core.report import Counts
 from tests.scenes import FAR, HERE, Tables, apart, everything_at_once, guides_example, high, random_scene, scene
 
@@ -386,13 +387,12 @@ def test_sizes_are_cocos_in_pixels_and_those_of_a_640_pixel_image_in_fractions()
         assert sum(sizes.values(), Counts()) == mine(*tables).report.counts
 
 
-def test_without_weighing_all_else_is_the_same() -> None:
+def test_finding_alone_is_the_first_half_of_mining() -> None:
     tables = random_scene(3, images=12)
-    weighed, plain = mine(*tables), mine(*tables, weigh=False)
-    assert plain.weights.tolist() == [1.0] * 12
-    assert plain.repeats.tolist() == [1] * 12
-    assert not plain.hard_images.any()
-    assert plain.report.weighting is None
-    assert plain.image_scores.tolist() == weighed.image_scores.tolist()
-    assert plain.report.as_dict() | {"weights": 0, "notes": 0} == weighed.report.as_dict() | {"weights": 0, "notes": 0}
-    assert plain.report.weighting != weighed.report.weighting
+    mined, found = mine(*tables), find(*tables)
+    assert found.prediction_type.tolist() == mined.prediction_type.tolist()
+    for name in ("prediction_suspicion", "truth_difficulty", "truth_near", "truth_iou", "hard_counts"):
+        assert getattr(found, name).tolist() == pytest.approx(getattr(mined, name).tolist(), abs=0, nan_ok=True)
+    report = report_of([found])
+    assert report.weighting is None
+    assert report.as_dict() | {"weights": 0, "notes": 0} == mined.report.as_dict() | {"weights": 0, "notes": 0}
