@@ -127,7 +127,7 @@ def _rows(dataset: Any, whole: float) -> tuple[list[tuple[str, float, str, float
     chunks = [range(a, min(a + writeback.CHUNK, len(tables.sample_ids))) for a in chunk]
     ready = [job.of(images, job.read(images)) for images in chunks]
     count = sum(len(change) for some in ready for update in some for change in update._doc.values())
-    writeback._declare(dataset, writeback.fields_of("run", settings))
+    writeback.declare(dataset, writeback.fields_of("run", settings))
     write = _median(
         lambda: _send(dataset._sample_collection, ready),
         lambda: writeback.erase(dataset, writeback.fields_of("run", settings)),

@@ -143,6 +143,20 @@ def existing_run(ctx: Any, inputs: types.Object) -> bool:
     return True
 
 
+def two_runs(ctx: Any, inputs: types.Object) -> bool:
+    """Ask for a run and an earlier one; False if there are no two, and the form says so."""
+    keys = runs.by_time(ctx.dataset)
+    if len(keys) < 2:
+        have = f"has one mining run, {keys[0]!r}" if keys else "has no mining run yet"
+        refuse(inputs, f"{ctx.dataset.name!r} {have}: comparing needs two, so mine again (Mine hard negatives)")
+        return False
+    choose(inputs, "run_key", keys[::-1], keys[-1], "Run", "The later run; it gets the field of changes")
+    choose(inputs, "other_run_key", keys[::-1], keys[-2], "Compared with", "The earlier run")
+    if ctx.params.get("run_key", keys[-1]) == ctx.params.get("other_run_key", keys[-2]):
+        refuse(inputs, "choose two runs: a run compared with itself has nothing new and nothing fixed")
+    return True
+
+
 def refuse(inputs: types.Object, sentence: str) -> None:
     """Show a sentence and bar the form from being sent."""
     problem = inputs.view("problem", types.Warning(label="This can't be run yet", description=sentence))
@@ -218,8 +232,10 @@ def check_export(ctx: Any, inputs: types.Object) -> None:
         refuse(inputs, str(error))
 
 
-def report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
-    """Show a mining's report and warnings."""
+def report(outputs: types.Object, outcome: Mapping[str, Any], first: str = "") -> None:
+    """Show a report and warnings, below a sentence of what the App shows."""
+    if first:
+        outputs.md(first, name="first")
     notes(outputs, outcome["warnings"])
     outputs.md(f"```text\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
 

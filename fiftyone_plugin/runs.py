@@ -31,12 +31,13 @@ class MiningRunConfig(fr.RunConfig):
         mine_split: the split that was mined.
         settings: every setting, as JSON text: class names may hold dots, which MongoDB's keys may not.
         engine_version: version of the engine.
-        fields: every field that the run wrote.
+        fields: every field that the run wrote, and those that comparing it with another wrote.
+        comparison: what it was last compared with and how, as JSON text; None if it never was.
         finished: False while it is being written, and for ever if the writer was killed.
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"method": METHOD, "finished": False, **kwargs})
+        super().__init__(**{"method": METHOD, "finished": False, "comparison": None, **kwargs})
 
     @classmethod
     def of(cls, settings: RunSettings) -> MiningRunConfig:
@@ -161,6 +162,11 @@ def keys(dataset: Any) -> list[str]:
     return list(dataset.list_runs(method=METHOD))
 
 
+def by_time(dataset: Any) -> list[str]:
+    """The keys of this plugin's runs, the oldest first."""
+    return sorted(keys(dataset), key=lambda key: dataset.get_run_info(key).timestamp)
+
+
 def newest(dataset: Any) -> str | None:
     """The key of the last run, or None."""
     return max(keys(dataset), key=lambda key: dataset.get_run_info(key).timestamp, default=None)
@@ -190,6 +196,11 @@ def check_key_exists(dataset: Any, key: str | None) -> str:
 def settings_of(dataset: Any, key: str | None) -> RunSettings:
     """The settings of a finished or unfinished run."""
     return RunSettings.from_params(json.loads(dataset.get_run_info(check_key_exists(dataset, key)).config.settings))
+
+
+def both(dataset: Any, run_key: str | None, other_run_key: str | None) -> tuple[RunSettings, RunSettings]:
+    """The settings of two runs."""
+    return settings_of(dataset, run_key), settings_of(dataset, other_run_key)
 
 
 def load(dataset: Any, key: str | None) -> tuple[RunSettings, MiningRunResults]:

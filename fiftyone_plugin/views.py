@@ -8,6 +8,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from hnm_core.rounds import CHANGES, KINDS
 from hnm_core.taxonomy import ERROR_TYPES
 
 from .settings import RunSettings
@@ -75,6 +76,25 @@ def hardest(
     if patches:
         return found.to_patches(field).sort_by(f"{field}.{key}_difficulty", reverse=True)
     return found.sort_by(f"{key}_score", reverse=True)
+
+
+def changed(samples: Any, settings: RunSettings, other: RunSettings, change: str, *, kind: str = KINDS[0]) -> Any:
+    """The errors that persist since an earlier run, are new, or fixed, and their samples, hardest first.
+
+    Args:
+        samples: a dataset, or a view of it.
+        settings: the settings of a run that was compared with another.
+        other: the settings of that one.
+        change: ``persistent``, ``new`` or ``fixed``.
+        kind: ``false_positives`` or ``false_negatives``.
+
+    Raises:
+        ValueError: if a name is none of those above.
+    """
+    run = other if known("change", change, CHANGES) == "fixed" else settings
+    field = run.pred_field if known("kind", kind, KINDS) == KINDS[0] else run.gt_field
+    found = samples.filter_labels(field, F(f"{settings.run_key}_change") == change)
+    return found.sort_by(f"{run.run_key}_score", reverse=True)
 
 
 def known(what: str, name: str, names: Collection[str]) -> str:

@@ -69,7 +69,7 @@ def save(dataset: Any, tables: Tables, result: MiningResult, settings: RunSettin
     Raises:
         RuntimeError: if samples keep changing under the writer's hands; what was written is left to be undone.
     """
-    _declare(dataset, fields_of(settings.run_key, settings))
+    declare(dataset, fields_of(settings.run_key, settings))
     job = Job(tables, result, settings)
     _mend_tags(dataset._sample_collection, job)
     _write_all(dataset._sample_collection, job, len(tables.sample_ids))
@@ -131,7 +131,7 @@ def untag(dataset: Any, tagged: Tagged, fields: Iterable[str]) -> None:
     _reload(dataset)
 
 
-def _declare(dataset: Any, fields: dict[str, tuple[type, str]]) -> None:
+def declare(dataset: Any, fields: dict[str, tuple[type, str]]) -> None:
     """Undeclared, they would break loading samples. All at once: one by one, each saves the whole dataset document."""
     dataset._sample_doc_cls.merge_field_schema({path: kind(description=text) for path, (kind, text) in fields.items()})
     dataset._reload()

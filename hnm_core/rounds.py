@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,17 @@ from .columns import Detections
 from .matching import NONE, match_detections
 from .pipeline import MiningResult
 from .settings import MiningSettings
+from .taxonomy import ERROR_TYPES, ROW_NAMES
 
-__all__ = ["RoundChanges", "compare_rounds", "fppi_at_recall"]
+__all__ = ["CHANGES", "KINDS", "RoundChanges", "compare_rounds", "fppi_at_recall"]
 
 SAME_IOU = 0.5
 """Overlap from which two errors of one image, side and class are the same error."""
+
+KINDS = ("false_positives", "false_negatives")
+CHANGES = ("persistent", "new", "fixed")
+SHOWN = 10
+"""Classes in the table for people, those that changed most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,22 +50,17 @@ class RoundChanges:
     def as_dict(self) -> dict[str, Any]:
         """Counts of both kinds of error, and how often there is a false alarm at the recall of the earlier round.
 
-        ``fppi_at_recall`` compares at equal recall: fewer false positives at a fixed confidence may be nothing but
-        lower scores. It is None where a round never reaches that recall.
+        ``errors`` and ``classes`` break the counts up by error type and by class: what persists or is new by the name
+        it has now, what is fixed by the name it had. ``fppi_at_recall`` compares at equal recall: fewer false
+        positives at a fixed confidence may be nothing but lower scores. It is None where a round never reaches that
+        recall.
         """
-        after = self.after.errors
         recall = self.before.report.counts.recall
+        by_error, by_class = self._counted("error"), self._counted("class")
         return {
-            "false_positives": {
-                "persistent": int(self.prediction_persists.sum()),
-                "new": int((after.false_positive & ~self.prediction_persists).sum()),
-                "fixed": int(self.prediction_fixed.sum()),
-            },
-            "false_negatives": {
-                "persistent": int(self.truth_persists.sum()),
-                "new": int((after.false_negative & ~self.truth_persists).sum()),
-                "fixed": int(self.truth_fixed.sum()),
-            },
+            **{kind: _total(by_error[kind]) for kind in KINDS},
+            "errors": {kind: {name: by_error[kind][name] for name in ERROR_TYPES} for kind in KINDS},
+            "classes": {kind: dict(sorted(by_class[kind].items())) for kind in KINDS},
             "recall": recall,
             "fppi_at_recall": {
                 "before": fppi_at_recall(self.before, recall),
@@ -67,16 +69,50 @@ class RoundChanges:
         }
 
     def __str__(self) -> str:
-        """The counts as a table for people."""
+        """The counts as a table for people: by kind and error type, then the classes that changed most."""
         changes = self.as_dict()
         lines = ["Since the round before", f"  {'error':<18}{'persistent':>12}{'new':>8}{'fixed':>8}"]
-        for kind in ("false_positives", "false_negatives"):
-            count = changes[kind]
-            name = kind.replace("_", " ")
-            lines.append(f"  {name:<18}{count['persistent']:>12}{count['new']:>8}{count['fixed']:>8}")
+        for kind in KINDS:
+            lines.append(_line(kind.replace("_", " "), changes[kind]))
+            of_kind = changes["errors"][kind].items()
+            lines += [_line(f"  {name}", count) for name, count in of_kind if any(count.values())]
         at = ("–" if value is None else f"{value:.3f}" for value in changes["fppi_at_recall"].values())
         lines.append(f"  false positives per image at recall {changes['recall']:.3f}: {' → '.join(at)}")
+        classes = [(kind, *item) for kind in KINDS for item in changes["classes"][kind].items()]
+        moved = [item for item in classes if item[2]["new"] or item[2]["fixed"]]
+        moved.sort(key=lambda item: -item[2]["new"] - item[2]["fixed"])
+        if moved:
+            lines += ["", f"  {'class':<18}{'persistent':>12}{'new':>8}{'fixed':>8}"]
+            lines += [f"{_line(name[:18], count)}  {kind.replace('_', ' ')}" for kind, name, count in moved[:SHOWN]]
         return "\n".join(lines)
+
+    def changed(self) -> Iterator[tuple[str, str, Detections, NDArray[np.bool_]]]:
+        """Every kind of error and what became of it: kind, ``persistent, new`` or ``fixed``, table, rows of it."""
+        before, after = self.before, self.after
+        for kind, table, wrong, stays in (
+            ("false_positives", after.predictions, after.errors.false_positive, self.prediction_persists),
+            ("false_negatives", after.truth, after.errors.false_negative, self.truth_persists),
+        ):
+            yield kind, "persistent", table, stays
+            yield kind, "new", table, wrong & ~stays
+        yield "false_positives", "fixed", before.predictions, self.prediction_fixed
+        yield "false_negatives", "fixed", before.truth, self.truth_fixed
+
+    def _counted(self, what: str) -> dict[str, dict[str, dict[str, int]]]:
+        """Per kind and error type or class, how many persist, are new, are fixed."""
+        counted: dict[str, dict[str, dict[str, int]]] = {
+            kind: {name: _none() for name in ERROR_TYPES} for kind in KINDS
+        }
+        if what == "class":
+            counted = {kind: {} for kind in KINDS}
+        for kind, change, table, rows in self.changed():
+            result = self.before if change == "fixed" else self.after
+            codes = result.errors.prediction if kind == "false_positives" else result.errors.truth
+            numbers = table.label[rows].tolist() if what == "class" else codes[rows].tolist()
+            names = table.classes if what == "class" else ROW_NAMES
+            for number, count in Counter(numbers).items():
+                counted[kind].setdefault(names[number], _none())[change] += count
+        return counted
 
 
 def compare_rounds(before: MiningResult, after: MiningResult) -> RoundChanges:
@@ -154,6 +190,18 @@ def _same(
     was[rows[0][matches.found_by != NONE]] = True
     stays[rows[1][matches.matched != NONE]] = True
     return was, stays
+
+
+def _none() -> dict[str, int]:
+    return dict.fromkeys(CHANGES, 0)
+
+
+def _total(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    return {change: sum(count[change] for count in counts.values()) for change in CHANGES}
+
+
+def _line(name: str, count: Mapping[str, int]) -> str:
+    return f"  {name:<18}{count['persistent']:>12}{count['new']:>8}{count['fixed']:>8}"
 
 
 def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:

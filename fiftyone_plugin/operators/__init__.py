@@ -1,5 +1,6 @@
 """The operators that FiftyOne gets to know, one a file."""
 
+from .compare import CompareMiningRuns
 from .delete import DeleteMiningRun
 from .export import ExportWeightedSubset
 from .mine import MineHardNegatives
@@ -10,6 +11,7 @@ OPERATORS = [
     PredictWithYolo,
     MineHardNegatives,
     ViewHardNegatives,
+    CompareMiningRuns,
     ExportWeightedSubset,
     DeleteMiningRun,
 ]

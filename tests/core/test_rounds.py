@@ -88,3 +88,23 @@ def test_lower_scores_alone_do_not_look_better_at_equal_recall():
     assert after.report.counts.false_positives == 0
     at_recall = compare_rounds(before, after).as_dict()["fppi_at_recall"]
     assert at_recall["before"] == pytest.approx(at_recall["after"]) == 0.5
+
+
+def test_changes_are_broken_up_by_type_and_class():
+    truth = [(0, 9, 0), (1, 8, 1)]
+    before = round_of([(0, 1, 0, 0.9), (1, 9, 0, 0.9), (1, 8, 0, 0.9)], truth)  # two background, a class confused
+    after = round_of([(0, 1, 0, 0.8), (0, 3, 1, 0.8), (1, 8, 1, 0.9)], truth)
+    changes = compare_rounds(before, after)
+    counts = changes.as_dict()
+    of_errors, of_classes = counts["errors"]["false_positives"], counts["classes"]["false_positives"]
+    assert of_errors["background"] == {"persistent": 1, "new": 1, "fixed": 1}
+    assert of_errors["classification"] == {"persistent": 0, "new": 0, "fixed": 1}
+    assert of_classes == {
+        "cat": {"persistent": 1, "new": 0, "fixed": 2},
+        "dog": {"persistent": 0, "new": 1, "fixed": 0},
+    }
+    assert counts["errors"]["false_negatives"]["missed"] == {"persistent": 1, "new": 0, "fixed": 0}
+    assert counts["errors"]["false_negatives"]["classification"]["fixed"] == 1
+    shown = [line.split() for line in str(changes).splitlines()]
+    assert ["background", "1", "1", "1"] in shown
+    assert ["cat", "1", "0", "2", "false", "positives"] in shown
