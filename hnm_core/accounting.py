@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from .boxes import area
 from .columns import Detections
 from .report import Counts, Weighting, ratio
 from .selection import Candidates
-from .taxonomy import ERROR_TYPES, IGNORED, ROW_NAMES, TRUE_POSITIVE, Errors
+from .taxonomy import BELOW_THRESHOLD, ERROR_TYPES, IGNORED, LOCALIZATION, ROW_NAMES, TRUE_POSITIVE, Errors
 from .weights import SampleWeights, effective_sample_size
 
 __all__ = ["SIZES", "are_fractions", "count_classes", "count_errors", "count_sizes", "weighting"]
@@ -23,6 +25,9 @@ FRACTIONS_OF = 640.0**2
 """Where boxes are fractions of the image, its area is taken for this many pixels (chosen: a detector's usual input)."""
 
 
+ROWS_AT_ONCE = 100_000
+"""Rows per block of what needs more room than the rows themselves have."""
+
 Rows = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """Which rows of the predictions, ``(n,)``, and of the truths, ``(m,)``."""
 
@@ -35,34 +40,41 @@ def count_classes(predictions: Detections, truth: Detections, errors: Errors, ha
 def count_sizes(predictions: Detections, truth: Detections, errors: Errors, hard: Rows) -> dict[str, Counts]:
     """The same by the size of the box, in COCO's three sizes."""
     scale = FRACTIONS_OF if are_fractions(predictions, truth) else 1.0
-    of_prediction, of_truth = (np.searchsorted(SIZE_EDGES, area(t.xyxy) * scale) for t in (predictions, truth))
-    return _count((of_prediction, of_truth), SIZES, errors, hard)
+    return _count((_sizes(predictions, scale), _sizes(truth, scale)), SIZES, errors, hard)
 
 
 def are_fractions(*tables: Detections) -> bool:
     """Whether all boxes lie within twice the unit square, as no boxes in pixels do."""
-    return all(np.abs(table.xyxy).max(initial=0.0) <= 2.0 for table in tables)
+    return all(t.xyxy.max(initial=0.0) <= 2.0 and t.xyxy.min(initial=0.0) >= -2.0 for t in tables)
+
+
+def _sizes(table: Detections, scale: float) -> NDArray[np.int8]:
+    """The place in ``SIZES`` of every box."""
+    sizes = np.empty(len(table), dtype=np.int8)
+    for rows in _blocks(len(table)):
+        sizes[rows] = np.searchsorted(SIZE_EDGES, area(table.xyxy[rows]) * scale)
+    return sizes
 
 
 def _count(
-    groups: tuple[NDArray[np.int64], NDArray[np.int64]], names: tuple[str, ...], errors: Errors, hard: Rows
+    groups: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]],
+    names: tuple[str, ...],
+    errors: Errors,
+    hard: Rows,
 ) -> dict[str, Counts]:
     """Counts per group; ``groups`` are the group numbers of predictions and truths."""
-    of_prediction, of_truth = groups
-
-    def per_group(group: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bincount(group, minlength=len(names))
-
-    found = errors.prediction == TRUE_POSITIVE
+    found, missed = _by_name(groups[0], errors.prediction, len(names)), _by_name(groups[1], errors.truth, len(names))
+    mined = _by_name(groups[0][hard[0]], errors.prediction[hard[0]], len(names))
+    mined += _by_name(groups[1][hard[1]], errors.truth[hard[1]], len(names))
     columns = (
-        per_group(of_prediction),
-        per_group(of_prediction[errors.confident]),
-        per_group(of_prediction[found]),
-        per_group(of_prediction[errors.false_positive]),
-        per_group(of_truth[errors.false_negative]),
-        per_group(of_prediction[errors.prediction == IGNORED]),
-        per_group(of_prediction[hard[0] & ~found]) + per_group(of_truth[hard[1]]),
-        per_group(of_prediction[hard[0] & found]),
+        found.sum(axis=1),
+        found.sum(axis=1) - found[:, BELOW_THRESHOLD],
+        found[:, TRUE_POSITIVE],
+        found[:, LOCALIZATION:].sum(axis=1),
+        missed[:, LOCALIZATION:].sum(axis=1),
+        found[:, IGNORED],
+        mined[:, LOCALIZATION:].sum(axis=1),
+        mined[:, TRUE_POSITIVE],
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {name: Counts(*row) for name, row in zip(names, rows, strict=True)}
@@ -72,7 +84,8 @@ def count_errors(errors: Errors, hard: Rows) -> dict[str, dict[str, int]]:
     """False positives, false negatives and mined objects, by error type."""
 
     def per_name(code: NDArray[np.int8]) -> NDArray[np.int64]:
-        return np.bincount(code, minlength=len(ROW_NAMES))
+        counts: NDArray[np.int64] = _by_name(np.broadcast_to(np.int8(0), len(code)), code, 1)[0]
+        return counts
 
     columns = {
         "false_positives": per_name(errors.prediction),
@@ -80,6 +93,19 @@ def count_errors(errors: Errors, hard: Rows) -> dict[str, dict[str, int]]:
         "hard_negatives": per_name(errors.prediction[hard[0]]) + per_name(errors.truth[hard[1]]),
     }
     return {name: {key: int(column[ROW_NAMES.index(name)]) for key, column in columns.items()} for name in ERROR_TYPES}
+
+
+def _by_name(group: NDArray[np.integer[Any]], code: NDArray[np.int8], n_groups: int) -> NDArray[np.int64]:
+    """``(n_groups, names)`` how many rows of each group have each of the names in ``ROW_NAMES``."""
+    k = len(ROW_NAMES)
+    counts = np.zeros(n_groups * k, dtype=np.int64)
+    for rows in _blocks(len(code)):
+        counts += np.bincount(group[rows].astype(np.int64) * k + code[rows], minlength=len(counts))
+    return counts.reshape(n_groups, k)
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, n, ROWS_AT_ONCE)]
 
 
 def weighting(truth: Detections, mined: Candidates, shares: NDArray[np.float64], weighed: SampleWeights) -> Weighting:

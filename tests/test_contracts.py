@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -156,6 +157,15 @@ def test_nothing_but_numpy_and_the_standard_library_is_awake(awake: set[str]) ->
 @pytest.fixture(scope="module")
 def million() -> Tables:
     return coco_like(15_500)
+
+
+def test_mining_a_million_boxes_takes_less_room_than_they_do(million: Tables) -> None:
+    mine(*coco_like(50))
+    tracemalloc.start()
+    mine(*million)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < sum(map(len, million)) * 7 * 8  # a box is seven numbers of eight bytes each
 
 
 def test_a_million_boxes_keep_the_contract(million: Tables, strategy: str) -> None:
