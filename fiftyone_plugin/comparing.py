@@ -97,7 +97,7 @@ def _mined(samples: Any, settings: RunSettings) -> MiningResult:
     """The errors of a run, found again; what makes them hard is not asked for."""
     tables = bridge.read_tables(samples, settings)
     plain = replace(settings.engine, strategy="confidence_based", max_per_group=0)
-    return mine(tables.predictions, tables.truth, plain, weigh=False)
+    return mine(tables.predictions, tables.truth, plain)
 
 
 def _record(dataset: Any, settings: RunSettings, other: RunSettings, changes: RoundChanges) -> None:
