@@ -143,6 +143,31 @@ def existing_run(ctx: Any, inputs: types.Object) -> bool:
     return True
 
 
+def what_goes(ctx: Any, inputs: types.Object) -> None:
+    """Say which fields and tags of the run will be gone."""
+    key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
+    if key not in runs.keys(ctx.dataset):
+        return
+    config = ctx.dataset.get_run_info(key).config
+    leaves = ", ".join(sorted({path.rpartition(".")[2] for path in config.fields}))
+    stays = "Boxes, labels, your own tags and reviews stay"
+    what = f"{leaves}; and the tag hard_negative, where no other run gave it. {stays}"
+    label = f"This removes {len(config.fields)} fields of run {key!r}, and cannot be undone"
+    inputs.view("what", types.Warning(label=label, description=what))
+
+
+def new_key(ctx: Any, inputs: types.Object) -> None:
+    """Ask for another name of a run, and say why one can't be had."""
+    inputs.str("new_run_key", label="New key", required=True, description="Begins the name of every field of the run")
+    key, new = ctx.params.get("run_key") or runs.newest(ctx.dataset), ctx.params.get("new_run_key")
+    if not new:
+        return
+    try:
+        runs.check_new(ctx.dataset, dataclasses.replace(runs.settings_of(ctx.dataset, key), run_key=new))
+    except ValueError as error:
+        refuse(inputs, str(error))
+
+
 def two_runs(ctx: Any, inputs: types.Object) -> bool:
     """Ask for a run and an earlier one; False if there are no two, and the form says so."""
     keys = runs.by_time(ctx.dataset)

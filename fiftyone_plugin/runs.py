@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import fiftyone.core.runs as fr
@@ -60,9 +61,11 @@ class MiningRun(fr.Run):
         return [self.config.pred_field, self.config.gt_field, *self.config.fields]
 
     def rename(self, samples: Any, key: str, new_key: str) -> None:
-        """Rename every field of the run with it."""
+        """Rename every field of the run with it; once only, since FiftyOne calls it again after :func:`rename`."""
         dataset = samples._root_dataset
         settings = settings_of(dataset, key)
+        if settings.run_key == new_key:
+            return
         renamed = {**settings.as_dict(), "run_key": check_key(new_key)}
         mapping = {path: _renamed(path, key, new_key) for path in self.config.fields if dataset.get_field(path)}
         dataset.rename_sample_fields(mapping)
@@ -225,6 +228,33 @@ def delete(dataset: Any, key: str) -> list[str]:
     MiningRun(config).cleanup(dataset, key)
     MiningRun.delete_run(dataset, key, cleanup=False)
     return list(config.fields)
+
+
+def rename(dataset: Any, key: str, new_key: str) -> dict[str, str]:
+    """Rename a run and its fields. Returns the fields, old name to new.
+
+    FiftyOne's own ``rename_run`` gives the record its new name even if the fields kept their old; here nothing is
+    renamed if anything can't be.
+
+    Raises:
+        ValueError: if there is no such run, or the new key is taken.
+    """
+    settings = settings_of(dataset, key)
+    check_new(dataset, replace(settings, run_key=check_key(new_key)))
+    info = dataset.get_run_info(key)
+    before = list(info.config.fields)
+    taken = [path for path in (_renamed(path, key, new_key) for path in before) if dataset.get_field(path) is not None]
+    if taken:
+        raise ValueError(f"field {taken[0]!r} exists and belongs to no mining run: choose another new_run_key")
+    MiningRun(info.config).rename(dataset, key, new_key)
+    dataset.rename_run(key, new_key)
+    for other in keys(dataset):
+        config = dataset.get_run_info(other).config
+        compared = json.loads(config.comparison) if getattr(config, "comparison", None) else {}
+        if compared.get("other_run_key") == key:
+            config.comparison = json.dumps({**compared, "other_run_key": new_key})
+            MiningRun.update_run_config(dataset, other, config)
+    return {path: _renamed(path, key, new_key) for path in before}
 
 
 def _results(

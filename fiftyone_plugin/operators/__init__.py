@@ -5,6 +5,7 @@ from .delete import DeleteMiningRun
 from .export import ExportWeightedSubset
 from .mine import MineHardNegatives
 from .predict import PredictWithYolo
+from .rename import RenameMiningRun
 from .view import ViewHardNegatives
 
 OPERATORS = [
@@ -13,5 +14,6 @@ OPERATORS = [
     ViewHardNegatives,
     CompareMiningRuns,
     ExportWeightedSubset,
+    RenameMiningRun,
     DeleteMiningRun,
 ]

@@ -30,11 +30,12 @@ class DeleteMiningRun(foo.Operator):
         return {"run_key": run_key, "fields": runs.delete(samples._root_dataset, run_key)}
 
     def resolve_input(self, ctx: Any) -> types.Property:
-        """The form."""
+        """The form: what goes, before it goes."""
         inputs = types.Object()
         if forms.existing_run(ctx, inputs):
-            inputs.view("what", types.Notice(label="Its fields and tags go; your boxes, labels and own tags stay"))
-        return types.Property(inputs, view=types.View(label="Delete mining run"))
+            forms.what_goes(ctx, inputs)
+        view = types.PromptView(label="Delete mining run", submit_button_label="Delete")
+        return types.Property(inputs, view=view)
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         """Delete; a view that asks for the run's fields would be broken, so it is cleared."""

@@ -15,7 +15,7 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone_plugin import forms
 from hnm_core import MiningSettings
 from hnm_core.strategies import Difficulty, forget_strategy, register_strategy
-from tests.datasets import DELETE, EXPORT, FIELDS, MINE, VIEW, dataset_of
+from tests.datasets import DELETE, EXPORT, FIELDS, MINE, RENAME, VIEW, dataset_of
 from tests.scenes import FAR, HERE, scene
 
 Form = dict[str, dict[str, Any]]
@@ -169,12 +169,16 @@ def test_an_existing_key_asks_whether_to_replace(dataset: fo.Dataset) -> None:
 
 def test_nothing_is_required_that_has_a_default(dataset: fo.Dataset) -> None:
     foo.get_operator(MINE)(dataset, **FIELDS, run_key="run")
-    for uri in (MINE, VIEW, EXPORT, DELETE):
+    for uri in (MINE, VIEW, EXPORT, DELETE, RENAME):
         found = form(dataset, uri, show_advanced=True)
-        assert {name for name, prop in found.items() if prop["required"]} <= {"output_dir", "view_target"}
+        assert {name for name, prop in found.items() if prop["required"]} <= {
+            "new_run_key",
+            "output_dir",
+            "view_target",
+        }
 
 
-@pytest.mark.parametrize("uri", [VIEW, EXPORT, DELETE])
+@pytest.mark.parametrize("uri", [VIEW, EXPORT, DELETE, RENAME])
 def test_runs_are_chosen_from_those_there_are(dataset: fo.Dataset, uri: str) -> None:
     assert problem(form(dataset, uri)) == f"{dataset.name!r} has no mining run yet: mine first (Mine hard negatives)"
     foo.get_operator(MINE)(dataset, **FIELDS, run_key="two")
@@ -185,6 +189,28 @@ def test_runs_are_chosen_from_those_there_are(dataset: fo.Dataset, uri: str) -> 
     found = form(dataset, uri)
     assert found["run_key"]["type"]["values"] == ["one", "two"]
     assert found["run_key"]["default"] == "one", "the newest"
+
+
+def test_deleting_says_what_goes_before_it_goes(dataset: fo.Dataset) -> None:
+    for key in ("one", "two"):
+        foo.get_operator(MINE)(dataset, **FIELDS, run_key=key)
+    found = form(dataset, DELETE)["what"]["view"]
+    assert found["label"] == "This removes 15 fields of run 'two', and cannot be undone"
+    assert "two_count, two_difficulty" in found["description"]
+    assert form(dataset, DELETE, run_key="one")["what"]["view"]["label"].startswith(
+        "This removes 15 fields of run 'one'"
+    )
+    context = ExecutionContext(request_params={"dataset_name": dataset.name, "params": {}}, operator_uri=DELETE)
+    shown = foo.get_operator(DELETE).resolve_type(context, "inputs").to_json()["view"]
+    assert shown["submit_button_label"] == "Delete"
+
+
+def test_renaming_says_why_a_name_cannot_be_had(dataset: fo.Dataset) -> None:
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="one")
+    assert problem(form(dataset, RENAME)) is None
+    assert problem(form(dataset, RENAME, new_run_key="two")) is None
+    assert str(problem(form(dataset, RENAME, new_run_key="one"))).startswith("run 'one' exists")
+    assert str(problem(form(dataset, RENAME, new_run_key="a b"))).startswith("run_key 'a b' can't begin a field name")
 
 
 def test_an_export_that_would_fail_bars_the_form(dataset: fo.Dataset, tmp_path: Path) -> None:

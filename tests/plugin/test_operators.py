@@ -13,8 +13,8 @@ import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError, Executor
 
-from fiftyone_plugin import runs
-from tests.datasets import DELETE, EXPORT, FIELDS, MINE, VIEW, by_name, dataset_of, stored
+from fiftyone_plugin import comparing, runs
+from tests.datasets import DELETE, EXPORT, FIELDS, MINE, RENAME, VIEW, by_name, dataset_of, stored
 from tests.scenes import FAR, HERE, high, scene
 
 RUN = {**FIELDS, "run_key": "run"}
@@ -101,6 +101,8 @@ def test_errors_through_the_executor_carry_the_sentence() -> None:
         (VIEW, {}, "has no mining run None: runs are 'run'"),
         (EXPORT, {"output_dir": "new"}, "has no mining run None: runs are 'run'"),
         (DELETE, {}, "has no mining run None: runs are 'run'"),
+        (RENAME, {"new_run_key": "new"}, "has no mining run None: runs are 'run'"),
+        (RENAME, {"run_key": "run"}, "new_run_key"),
     ],
 )
 def test_what_the_executor_is_not_told_is_named(uri: str, params: dict[str, Any], sentence: str) -> None:
@@ -174,6 +176,48 @@ def test_deleting_a_run_clears_the_view_that_asks_for_its_fields() -> None:
     assert stored(dataset) == before
     with pytest.raises(ValueError, match="has no mining run 'run': there is none yet, so mine first"):
         foo.get_operator(DELETE)(dataset, "run")
+
+
+def test_renaming_a_run() -> None:
+    dataset = dataset_of()
+    mine = foo.get_operator(MINE)
+    mine(dataset, **RUN)
+    mine(dataset, **FIELDS, run_key="later")
+    comparing.compare(dataset, "run", "later")
+    comparing.compare(dataset, "later", "run")
+    before, indexes = written(dataset), dataset.list_indexes()
+    result, calls = in_the_app(dataset, RENAME, run_key="run", new_run_key="run_1")
+    assert set(calls) == {"clear_view", "reload_dataset"}
+    assert result["fields"]["predictions.detections.run_change"] == "predictions.detections.run_1_change"
+    assert len(result["fields"]) == 17
+    assert set(dataset.list_indexes()) == {name.replace("run_", "run_1_") for name in indexes}
+    assert comparing.comparison_of(dataset, "later")["other_run_key"] == "run_1"
+    assert dataset.count_values("ground_truth.detections.run_1_change") == dataset.count_values(
+        "ground_truth.detections.later_change"
+    )
+    assert runs.load(dataset, "run_1")[0].run_key == "run_1"
+    back = foo.get_operator(RENAME)(dataset, "run_1", "run")
+    assert back["run_key"] == "run"
+    assert written(dataset) == before
+
+
+def test_a_name_that_is_taken_renames_nothing() -> None:
+    dataset = dataset_of()
+    foo.get_operator(MINE)(dataset, **RUN)
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="other")
+    dataset.add_sample_field("mine_weight", fo.FloatField)
+    before = stored(dataset)
+    rename = foo.get_operator(RENAME)
+    for new, sentence in (
+        ("other", "run 'other' exists: choose another run_key"),
+        ("mine", "field 'mine_weight' exists and belongs to no mining run"),
+        ("my run", "run_key 'my run' can't begin a field name"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            rename(dataset, "run", new)
+    with pytest.raises(ValueError, match="has no mining run 'ran': runs are 'other', 'run'"):
+        rename(dataset, "ran", "new")
+    assert stored(dataset) == before
 
 
 class TestExport:
