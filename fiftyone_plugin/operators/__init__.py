@@ -3,6 +3,7 @@
 from .compare import CompareMiningRuns
 from .delete import DeleteMiningRun
 from .export import ExportWeightedSubset
+from .metrics import FalseAlarmRate, FalsePositivesPerImage
 from .mine import MineHardNegatives
 from .predict import PredictWithYolo
 from .rename import RenameMiningRun
@@ -16,4 +17,6 @@ OPERATORS = [
     ExportWeightedSubset,
     RenameMiningRun,
     DeleteMiningRun,
+    FalseAlarmRate,
+    FalsePositivesPerImage,
 ]

@@ -1,0 +1,65 @@
+"""Our rates of what FiftyOne's own evaluation has matched, so that both speak of the same false alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+
+from hnm_core import MiningReport, MiningSettings
+from hnm_core.report import Counts
+
+THRESHOLD = MiningSettings().confidence_threshold
+
+
+def rate(name: str, samples: Any, results: Any, confidence_threshold: float = THRESHOLD) -> float:
+    """One of the report's rates, such as ``false_alarm_rate`` or ``fppi``.
+
+    Args:
+        name: as in ``MiningReport.as_dict()["rates"]``.
+        samples: the samples that were evaluated.
+        results: the results of ``evaluate_detections``.
+        confidence_threshold: in ``[0, 1]``; FiftyOne counts every prediction, false alarms are confident ones.
+    """
+    check_threshold(confidence_threshold)
+    columns = zip(results.ytrue, results.ypred, results.confs, strict=True)
+    confident = [
+        true == predicted
+        for true, predicted, score in columns
+        if predicted != results.missing and score is not None and score >= confidence_threshold
+    ]
+    right = sum(confident)
+    counts = Counts(
+        total_predictions=sum(predicted != results.missing for predicted in results.ypred),
+        confident_predictions=len(confident),
+        true_positives=right,
+        false_positives=len(confident) - right,
+    )
+    return float(MiningReport(images=len(samples), counts=counts).as_dict()["rates"][name])
+
+
+def write_false_alarms(samples: Any, results: Any, field: str, confidence_threshold: float = THRESHOLD) -> None:
+    """Give every sample the number of its false alarms, so that the grid can be sorted by it."""
+    boxes = f"{results.config.pred_field}.detections"
+    found = zip(*samples.values([f"{boxes}.{results.key}", f"{boxes}.confidence"]), strict=True)
+    counts = [
+        sum(
+            what == "fp" and score is not None and score >= confidence_threshold
+            for what, score in zip(words or (), scores or (), strict=True)
+        )
+        for words, scores in found
+    ]
+    dataset = samples._root_dataset
+    if dataset.get_field(field) is None:
+        dataset.add_sample_field(field, fo.IntField, description="False alarms in this image")
+    samples.set_values(field, counts)
+
+
+def check_threshold(confidence_threshold: float) -> None:
+    """Refuse what is no confidence.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not 0 <= confidence_threshold <= 1:
+        raise ValueError(f"confidence_threshold must lie in [0, 1], got {confidence_threshold}")
