@@ -109,32 +109,36 @@ class Detections:
                 twice = next(n for n in names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
                 raise ValueError(f"{kind} names {twice!r} more than once: each name must be unique")
             numbers = getattr(self, column)
+            if not numbers.size or (numbers.min() >= 0 and numbers.max() < len(names)):
+                continue
             bad = np.flatnonzero((numbers < 0) | (numbers >= len(names)))
-            if bad.size:
-                raise ValueError(
-                    f"{bad.size} of {len(self)} {column} numbers are none of the {len(names)} {kind} (counted from 0), "
-                    f"first at row {bad[0]}: {numbers[bad[0]]}. Are they ids instead of row numbers?"
-                )
+            raise ValueError(
+                f"{bad.size} of {len(self)} {column} numbers are none of the {len(names)} {kind} (counted from 0), "
+                f"first at row {bad[0]}: {numbers[bad[0]]}. Are they ids instead of row numbers?"
+            )
 
     def _check_boxes(self) -> None:
-        ordered = (self.xyxy[:, 2:] >= self.xyxy[:, :2]).all(axis=1)  # False for NaN too
-        bad = np.flatnonzero(~(ordered & np.isfinite(self.xyxy).all(axis=1)))
-        if bad.size:
-            raise ValueError(
-                f"{bad.size} of {len(self)} boxes have x1 < x0, y1 < y0, NaN or infinity, first at row {bad[0]} "
-                f"(image {self.images[self.image[bad[0]]]!r}): {self.xyxy[bad[0]].tolist()}. Are they xywh? Then "
-                f"convert them with hnm_core.boxes.xywh_to_xyxy"
-            )
+        ordered, finite = self.xyxy[:, 2:] >= self.xyxy[:, :2], np.isfinite(self.xyxy)  # NaN is not ordered either
+        if ordered.all() and finite.all():
+            return
+        bad = np.flatnonzero(~(ordered.all(axis=1) & finite.all(axis=1)))
+        raise ValueError(
+            f"{bad.size} of {len(self)} boxes have x1 < x0, y1 < y0, NaN or infinity, first at row {bad[0]} "
+            f"(image {self.images[self.image[bad[0]]]!r}): {self.xyxy[bad[0]].tolist()}. Are they xywh? Then "
+            f"convert them with hnm_core.boxes.xywh_to_xyxy"
+        )
 
     def _check_scores(self) -> None:
         if self.score is None:
             return
-        bad = np.flatnonzero(~((self.score >= 0) & (self.score <= 1)))  # True for NaN too
-        if bad.size:
-            raise ValueError(
-                f"{bad.size} of {len(self)} scores lie outside [0, 1], first at row {bad[0]} (image "
-                f"{self.images[self.image[bad[0]]]!r}): {self.score[bad[0]]:g}. Are they percentages or logits?"
-            )
+        right = (self.score >= 0) & (self.score <= 1)  # False for NaN
+        if right.all():
+            return
+        bad = np.flatnonzero(~right)
+        raise ValueError(
+            f"{bad.size} of {len(self)} scores lie outside [0, 1], first at row {bad[0]} (image "
+            f"{self.images[self.image[bad[0]]]!r}): {self.score[bad[0]]:g}. Are they percentages or logits?"
+        )
 
 
 def check_same_world(predictions: Detections, truth: Detections) -> None:

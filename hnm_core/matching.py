@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from .boxes import overlapping
 from .columns import Detections, check_same_world
+from .few import NONE as NONE
+from .few import match_few
 from .settings import MiningSettings
 
 __all__ = ["Matches", "match_detections", "per_class"]
@@ -23,7 +25,8 @@ LOOSE_IOU = 0.3
 PAIRS_AT_ONCE = 200_000
 """Pairs of boxes per chunk: large enough for numpy, small enough for the processor's cache."""
 
-NONE = -1
+FEW_PAIRS = 500
+"""Pairs of boxes up to which a single image is quicker matched in plain Python."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,8 @@ def match_detections(predictions: Detections, truth: Detections, settings: Minin
     threshold = np.minimum(
         per_class(settings.iou_threshold, settings.class_iou, truth.classes), 1 - 1e-10
     )  # pycocotools' guard: an exact match passes at 1.0
+    if len(truth.images) == 1 and len(predictions) * len(truth) <= FEW_PAIRS:
+        return Matches(**match_few(predictions, truth, threshold, LOOSE_IOU, settings.class_agnostic))
     matches = Matches.none(len(predictions), len(truth))
     may_match = [
         _meet(predictions, truth, chunk, threshold, settings.class_agnostic, matches)

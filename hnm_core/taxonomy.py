@@ -109,16 +109,12 @@ def _prediction_codes(
     tau = threshold[predictions.label[wrong]]
     same, other = matches.same_iou[wrong], matches.other_iou[wrong]
     # Unmatched although u > τ: whatever it overlaps so well was taken before it came.
-    code[wrong] = np.select(
-        [
-            (same >= BACKGROUND_IOU) & (same <= tau),
-            other >= tau,
-            same >= tau,
-            np.maximum(same, other) <= BACKGROUND_IOU,
-        ],
-        [LOCALIZATION, CLASSIFICATION, DUPLICATE, BACKGROUND],
-        BOTH,
-    )
+    named = np.full(len(wrong), BOTH, dtype=np.int8)  # from the last that may hold to the first
+    named[np.maximum(same, other) <= BACKGROUND_IOU] = BACKGROUND
+    named[same >= tau] = DUPLICATE
+    named[other >= tau] = CLASSIFICATION
+    named[(same >= BACKGROUND_IOU) & (same <= tau)] = LOCALIZATION
+    code[wrong] = named
     return code
 
 

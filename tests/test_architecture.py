@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
 STAIR = """
-    columns boxes settings matching thresholds taxonomy strategies selection suspicion pooling weights
+    columns boxes settings few matching thresholds taxonomy strategies selection suspicion pooling weights
     report accounting charts pipeline rounds
 """.split()
 DOORS = "miner io plots pages realtime training distributed verify export cli commands".split()

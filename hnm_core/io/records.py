@@ -90,10 +90,10 @@ def _confidence(i: int, record: Record) -> float:
 
 def _check(side: str, records: Iterable[Record], needed: tuple[str, ...]) -> None:
     for i, record in enumerate(records):
-        if not isinstance(record, Mapping):
+        if not isinstance(record, (dict, Mapping)):  # dict first: the other question takes its time
             raise ValueError(f"{side} {i} is a {type(record).__name__}, expected a dict with {', '.join(needed)}")
-        missing = [key for key in needed if key not in record]
-        if missing:
+        if not all(map(record.__contains__, needed)):
+            missing = [key for key in needed if key not in record]
             raise ValueError(
                 f"{side} {i} has no {' and no '.join(map(repr, missing))}; expected {', '.join(map(repr, needed))}, "
                 f"got {', '.join(map(repr, record))}"

@@ -12,6 +12,13 @@ from hnm_core.matching import Matches, per_class
 from tests.scenes import CROWD, FAR, HERE, Row, apart, high, random_scene, scene
 
 
+@pytest.fixture(autouse=True, params=["few", "many"])
+def boxes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to match: in plain Python, as single images of few boxes are, and in numpy."""
+    if request.param == "many":
+        monkeypatch.setattr(matching, "FEW_PAIRS", -1)
+
+
 def matched(predictions: list[Row], truth: list[Row], **chosen: object) -> list[int]:
     return match_detections(*scene(predictions, truth), MiningSettings(**chosen)).matched.tolist()  # type: ignore[arg-type]
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core import Detections, HardNegativeMiner, MiningResult, MiningSettings, match_detections, matching, mine
-from tests.scenes import Tables, patient, scenes
+from tests.scenes import Tables, patient, random_scene, scenes
 
 STRATEGIES = st.sampled_from(["confidence_based", "iou_based", "loss_based"])
 ROWS = ("prediction_error", "prediction_difficulty", "prediction_iou", "prediction_suspicion", "prediction_hard")
@@ -146,6 +146,25 @@ def test_the_size_of_chunks_does_not_matter(tables: Tables) -> None:
         parts = match_detections(*tables)
     names = tuple(field.name for field in dataclasses.fields(whole))
     assert_same({name: getattr(whole, name) for name in names}, {name: getattr(parts, name) for name in names})
+
+
+@patient
+@given(
+    tables=st.builds(random_scene, st.integers(0, 10**6), images=st.just(1), levels=st.just(3)),
+    class_agnostic=st.booleans(),
+    iou_threshold=st.sampled_from([0.05, 0.3, 0.5, 1.0]),
+    class_iou=st.sampled_from([{}, {"class 1": 0.2}]),
+)
+def test_few_boxes_are_matched_as_many_are(tables: Tables, **chosen: Any) -> None:
+    settings = MiningSettings(**chosen)
+    few = match_detections(*tables, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "FEW_PAIRS", -1)
+        many = match_detections(*tables, settings)
+    for field in dataclasses.fields(few):
+        one, other = getattr(few, field.name), getattr(many, field.name)
+        assert one.dtype == other.dtype
+        assert one.tolist() == other.tolist(), field.name
 
 
 # Counts
