@@ -57,13 +57,13 @@ def headline(report: Mapping[str, Any]) -> list[Fact]:
         >>> from hnm_core.report import Counts, MiningReport
         >>> report = MiningReport(images=2, counts=Counts(9, 6, 4, 2, 0, hard_negatives=2), candidates=3)
         >>> headline(report.as_dict())[0]
-        Fact(name='Hard negatives', value='2', remark='1 cut by the cap')
+        Fact(name='Hard negatives', value='2', remark='1 left out')
     """
     found, mining, weights = report["statistics"], report["mining"], report["weights"]
     right, wrong, missed = (found[f"{name}s"] for name in ("true_positive", "false_positive", "false_negative"))
     doubt = "a prior: nobody has looked yet" if mining["suspicion_used"] else "a prior that weights ignore"
     facts = [
-        Fact("Hard negatives", f"{found['hard_negatives']:,}", f"{mining['cut']:,} cut by the cap"),
+        Fact("Hard negatives", f"{found['hard_negatives']:,}", f"{mining['cut']:,} left out"),
         Fact("Label errors", f"≈ {mining['expected_label_errors']:,.0f}", doubt),
         Fact("False positives", f"{wrong:,}", f"{report['rates']['fppi']:.2f} per image"),
         Fact("False negatives", f"{missed:,}", f"of {right + missed:,} truths"),

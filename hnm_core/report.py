@@ -126,7 +126,7 @@ class MiningReport:
 
     @property
     def cut(self) -> int:
-        """Candidates that the cap left out."""
+        """Candidates that quotas and cap left out."""
         return self.candidates - self.counts.hard_negatives - self.counts.lucky_hits
 
     def as_dict(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _lines(report: MiningReport) -> list[str]:
         _row(
             "hard negatives",
             c.hard_negatives,
-            f"{report.candidates} candidates, cap {report.cap}, {report.cut} cut",
+            f"{report.candidates} candidates, cap {report.cap}, {report.cut} left out",
         ),
     ]
     if c.lucky_hits:

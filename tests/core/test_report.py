@@ -21,7 +21,7 @@ Hard-negative mining
   true positives               2
   false positives              5  0.50 per image
   false negatives              6  75.0 % of the truths missed
-  hard negatives               7  11 candidates, cap 7, 4 cut
+  hard negatives               7  11 candidates, cap 7, 4 left out
 
   precision               28.6 %
   recall                  25.0 %
