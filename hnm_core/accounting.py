@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from .boxes import area
 from .columns import Detections
+from .imageset import Images
 from .report import Counts, Weighting, ratio
-from .selection import Candidates
 from .taxonomy import BELOW_THRESHOLD, ERROR_TYPES, IGNORED, LOCALIZATION, ROW_NAMES, TRUE_POSITIVE, Errors
 from .weights import SampleWeights, effective_sample_size
 
-__all__ = ["SIZES", "are_fractions", "count_classes", "count_errors", "count_sizes", "weighting"]
+__all__ = ["SIZES", "are_fractions", "count_classes", "count_errors", "count_sizes", "extra_weight", "weighting"]
 
 
 SIZES = ("small", "medium", "large")
@@ -108,32 +108,50 @@ def _blocks(n: int) -> list[slice]:
     return [slice(start, start + ROWS_AT_ONCE) for start in range(0, n, ROWS_AT_ONCE)]
 
 
-def weighting(truth: Detections, mined: Candidates, shares: NDArray[np.float64], weighed: SampleWeights) -> Weighting:
+def weighting(
+    images: Images,
+    image: NDArray[np.int64],
+    code: NDArray[np.int8],
+    shares: NDArray[np.float64],
+    weighed: SampleWeights,
+) -> Weighting:
     """What the weights do.
 
     Args:
-        truth: the ground truth.
-        mined: the mined objects.
+        images: the images; class exposure is told where it says what they hold.
+        image: ``(k,)`` image number of each object that made the scores.
+        code: ``(k,)`` its name, as place in :data:`~hnm_core.taxonomy.ROW_NAMES`.
         shares: ``(k,)`` what each of them adds to its image's score; its part of the image's extra weight.
         weighed: the weights of all images.
     """
     w, n, total = weighed.weights, len(weighed.weights), float(weighed.weights.sum())
-    score = np.bincount(mined.image, shares, minlength=n)[mined.image]
-    extra = np.divide((w[mined.image] - 1.0) * shares, score, out=np.zeros(len(shares)), where=score > 0)
-    by_code = np.bincount(mined.code, extra, minlength=len(ROW_NAMES))
+    by_code = np.bincount(code, extra_weight(image, shares, w), minlength=len(ROW_NAMES))
     names = ["lucky_hit" if name == "true_positive" else name for name in ROW_NAMES]
     owed = zip(names, (by_code / (by_code.sum() or 1.0)).tolist(), strict=True)
-    background = np.bincount(truth.image, minlength=n) == 0
-    before = np.bincount(truth.label, minlength=len(truth.classes))
-    after = np.bincount(truth.label, w[truth.image], minlength=len(truth.classes))
     return Weighting(
         hard_images=int(weighed.hard.sum()),
         mean_weight=ratio(total, n) or 1.0,
         effective_sample_size=effective_sample_size(w),
         effective_sample_size_of_repeats=effective_sample_size(weighed.repeats),
-        background_share=ratio(float(w[background].sum()), total),
+        background_share=ratio(float(w[images.background].sum()), total),
         extra_by_error={name: share for name, share in owed if share > 0},
-        class_exposure={
-            name: float(a / b * n / total) for name, a, b in zip(truth.classes, after, before, strict=True) if b
-        },
+        class_exposure=_class_exposure(images, w),
     )
+
+
+def extra_weight(
+    image: NDArray[np.int64], shares: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What each object has of its image's extra weight w - 1: in proportion to its share of the score, ``(k,)``."""
+    score = np.bincount(image, shares, minlength=len(weights))[image]
+    return np.divide((weights[image] - 1.0) * shares, score, out=np.zeros(len(shares)), where=score > 0)
+
+
+def _class_exposure(images: Images, w: NDArray[np.float64]) -> dict[str, float]:
+    """Per class, boxes seen per image drawn, with weights over without."""
+    if images.truth_image is None or images.truth_label is None:
+        return {}
+    before = np.bincount(images.truth_label, minlength=len(images.classes))
+    after = np.bincount(images.truth_label, w[images.truth_image], minlength=len(images.classes))
+    n, total = len(w), float(w.sum())
+    return {name: float(a / b * n / total) for name, a, b in zip(images.classes, after, before, strict=True) if b}

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .accounting import are_fractions, count_classes, count_errors, count_sizes, weighting
+from .accounting import are_fractions, count_classes, count_errors, count_sizes
 from .columns import Detections
+from .imageset import Images
+from .judging import Judgement, Mistakes, judge, mistake_rows
 from .matching import Matches, match_detections
-from .pooling import add_shares, object_shares
 from .report import Counts, MiningReport
+from .reviews import IGNORE, STATES, UNREVIEWED, Reviews, inherit_reviews
 from .selection import Candidates, cap_of, number_groups, select_hardest
 from .settings import MiningSettings
-from .strategies import Evidence, find_strategy, score_difficulty
+from .strategies import Difficulty, Evidence, find_strategy, score_difficulty
 from .suspicion import prior_suspicion
 from .taxonomy import ROW_NAMES, Errors, classify_errors
-from .weights import SampleWeights, class_repeat_factors, weigh_images
 
 __all__ = ["Finding", "MinedRows", "MiningResult", "find", "mine", "report_of"]
 
@@ -107,14 +108,16 @@ class Finding(MinedRows):
         mined: the mined objects.
         candidates: number of mistakes with a difficulty above 0.
         cap: how many of them may be mined.
-        by_key: ``(images,)`` int64, the images in the order of their keys.
+        images: what weighing needs to know of the images.
+        states: ``(n,)`` and ``(m,)`` int8, what people said of every row; None where nobody was asked.
         notes: what bit on the way, in sentences.
     """
 
     mined: Candidates
     candidates: int
     cap: int
-    by_key: NDArray[np.int64]
+    images: Images
+    states: tuple[NDArray[np.int8], NDArray[np.int8]] | None
     notes: tuple[str, ...]
 
     @property
@@ -141,6 +144,8 @@ class MiningResult(MinedRows):
         weights: ``(images,)`` float64 ≥ 1.
         repeats: ``(images,)`` int64 ≥ 1.
         hard_images: ``(images,)`` bool, the images that got extra weight for their mistakes.
+        judgement: whose each mistake is, after what people said, and what follows from it; its rows are those of
+            :attr:`mistakes`.
         report: counts, rates and what the weights do.
     """
 
@@ -148,7 +153,58 @@ class MiningResult(MinedRows):
     weights: NDArray[np.float64]
     repeats: NDArray[np.int64]
     hard_images: NDArray[np.bool_]
+    judgement: Judgement
     report: MiningReport
+
+    @property
+    def mistakes(self) -> Mistakes:
+        """Every mistake and every mined lucky hit, rows of the predictions first; what the judgement is of."""
+        difficulty = Difficulty(self.prediction_difficulty, self.truth_difficulty)
+        return Mistakes.of(self.predictions, self.truth, self.errors, difficulty, self._hard)
+
+    @property
+    def prediction_suspicion(self) -> NDArray[np.float64]:
+        """``(n,)`` probability that the label is wrong rather than the model; NaN where a row is no mistake."""
+        return self._suspicion()[0]
+
+    @property
+    def truth_suspicion(self) -> NDArray[np.float64]:
+        """``(m,)``, likewise."""
+        return self._suspicion()[1]
+
+    @property
+    def prediction_state(self) -> NDArray[np.str_]:
+        """``(n,)`` what a person said of each mistake; ``unreviewed`` on mined rows nobody judged, empty elsewhere."""
+        return self._states()[0]
+
+    @property
+    def truth_state(self) -> NDArray[np.str_]:
+        """``(m,)``, likewise."""
+        return self._states()[1]
+
+    @property
+    def _hard(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.prediction_hard, self.truth_hard
+
+    def _suspicion(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        sides = np.full(len(self.predictions), np.nan), np.full(len(self.truth), np.nan)
+        value = np.where(self.judgement.suspicions.stratum >= 0, self.judgement.suspicion, np.nan)
+        for side, rows, values in zip(sides, *self._split(value), strict=True):
+            side[rows] = values
+        return sides
+
+    def _states(self) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+        names = np.array(STATES)
+        sides = np.zeros(len(self.predictions), names.dtype), np.zeros(len(self.truth), names.dtype)
+        said = self._split(self.judgement.suspicions.state)
+        for side, mined, rows, state in zip(sides, self._hard, *said, strict=True):
+            side[rows] = np.where(mined[rows] | (state != UNREVIEWED), names[state], "")
+        return sides
+
+    def _split(self, column: NDArray[Any]) -> tuple[tuple[NDArray[np.int64], ...], list[NDArray[Any]]]:
+        """The rows of the mistakes in both tables, and the two parts of a column of the mistakes."""
+        rows = mistake_rows(self.errors, self._hard)
+        return rows, np.split(column, [len(rows[0])])
 
 
 def mine(
@@ -157,6 +213,7 @@ def mine(
     settings: MiningSettings | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
+    reviews: Reviews | None = None,
 ) -> MiningResult:
     """Find where a detector is confidently wrong, and weigh the images by it.
 
@@ -168,6 +225,9 @@ def mine(
         truth: ground truth over the same images and classes.
         settings: every knob; None for the defaults.
         groups: a key per image, such as its scene or video, for ``max_per_group``.
+        reviews: what people said of mistakes, of this run or of earlier ones. It takes the place of suspicion there
+            and moves that of their like. What they said to ``ignore`` is no candidate; as a false positive or a miss
+            it counts all the same.
 
     Raises:
         ValueError: if the tables do not fit each other or the settings.
@@ -180,21 +240,31 @@ def mine(
         >>> result.prediction_error.tolist(), result.prediction_difficulty.tolist()
         (['true_positive', 'background'], [nan, 0.9])
     """
-    found = find(predictions, truth, settings, groups=groups)
-    mined = found.mined.take(np.argsort(found.mined.code, kind="stable"))  # chance has no say in whose share is larger
-    found = replace(found, mined=mined)
-    effective = mined.difficulty * (1.0 - found.mined_suspicion * found.settings.use_suspicion)
-    shares = object_shares(mined.image, effective)
-    scores = add_shares(mined.image, shares, len(truth.images))
-    weighed = _weigh(scores, truth, found.by_key, found.settings)
+    found = find(predictions, truth, settings, groups=groups, reviews=reviews)
+    hard = found.prediction_hard, found.truth_hard
+    difficulty = Difficulty(found.prediction_difficulty, found.truth_difficulty)
+    mistakes = Mistakes.of(predictions, truth, found.errors, difficulty, hard)
+    said = None
+    if found.states is not None:
+        said = _joined([s[rows] for s, rows in zip(found.states, mistake_rows(found.errors, hard), strict=True)])
+    judged = judge(mistakes, said, found.images, found.settings)
     report = report_of([found])
     return MiningResult(
         **{f.name: getattr(found, f.name) for f in fields(MinedRows)},
-        image_scores=scores,
-        weights=weighed.weights,
-        repeats=weighed.repeats,
-        hard_images=weighed.hard,
-        report=replace(report, weighting=weighting(truth, mined, shares, weighed), notes=report.notes + weighed.notes),
+        image_scores=judged.image_scores,
+        weights=judged.weights,
+        repeats=judged.repeats,
+        hard_images=judged.hard_images,
+        judgement=judged,
+        report=replace(
+            report,
+            expected_label_errors=judged.expected_label_errors,
+            expected_interval=judged.expected_interval,
+            looks=judged.suspicions.looks,
+            reviewed=judged.suspicions.reviewed,
+            weighting=judged.weighting,
+            notes=report.notes + judged.notes,
+        ),
     )
 
 
@@ -204,6 +274,7 @@ def find(
     settings: MiningSettings | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
+    reviews: Reviews | None = None,
 ) -> Finding:
     """The first half of :func:`mine`, with its arguments: the rows and which are mined, nothing counted or weighed.
 
@@ -216,11 +287,14 @@ def find(
     errors = classify_errors(predictions, truth, matches, settings)
     difficulty = score_difficulty(Evidence(predictions, truth, matches, errors, settings))
 
-    by_key = np.argsort(np.array(truth.images, dtype=str), kind="stable")
+    states = None if reviews is None else inherit_reviews(reviews, predictions, truth)
+    if states is not None:
+        difficulty = _without_ignored(difficulty, states)
+    images = Images.of(truth)
     candidates = Candidates.of(predictions, truth, errors, difficulty)
     cap = cap_of(errors, settings.hard_negative_ratio)
     group = None if groups is None else number_groups(groups, len(truth.images))
-    mined, notes = select_hardest(candidates, cap, settings, _inverse(by_key), group)
+    mined, notes = select_hardest(candidates, cap, settings, images.place, group)
     hard = mined.masks(len(predictions), len(truth))
     return Finding(
         predictions=predictions,
@@ -235,7 +309,8 @@ def find(
         mined=mined,
         candidates=len(candidates),
         cap=cap,
-        by_key=by_key,
+        images=images,
+        states=states,
         notes=notes,
     )
 
@@ -298,21 +373,9 @@ def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
     return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
-def _weigh(
-    scores: NDArray[np.float64], truth: Detections, by_key: NDArray[np.int64], settings: MiningSettings
-) -> SampleWeights:
-    """Weigh the images in the order of their keys, so that ties and rounding do not depend on the table's order."""
-    factors = None
-    if settings.repeat_threshold > 0:
-        factors = class_repeat_factors(truth, settings.repeat_threshold)[by_key]
-    background = np.bincount(truth.image, minlength=len(scores)) == 0
-    done = weigh_images(scores[by_key], settings, background=background[by_key], class_factors=factors)
-    back = _inverse(by_key)
-    return SampleWeights(done.weights[back], done.repeats[back], done.hard[back], done.notes)
-
-
-def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each element went."""
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place
+def _without_ignored(difficulty: Difficulty, states: tuple[NDArray[np.int8], NDArray[np.int8]]) -> Difficulty:
+    """The same without the rows that a person took out."""
+    return Difficulty(
+        np.where(states[0] == IGNORE, np.nan, difficulty.prediction),
+        np.where(states[1] == IGNORE, np.nan, difficulty.truth),
+    )

@@ -86,6 +86,9 @@ class MiningReport:
         candidates: mistakes with a difficulty above 0.
         cap: how many of them ``hard_negative_ratio`` allows.
         expected_label_errors: sum of the suspicion over the mined objects.
+        expected_interval: its 90 % interval; None where several reports were added up.
+        looks: answers of people that say whose a mistake is; 0: suspicion is a prior.
+        reviewed: mistakes per review state.
         suspicion_used: whether suspicion lowered what weights are made of.
         weighting: what the weights do; None where several reports were added up.
         notes: what bit on the way, in sentences.
@@ -99,6 +102,9 @@ class MiningReport:
     candidates: int = 0
     cap: int = 0
     expected_label_errors: float = 0.0
+    expected_interval: tuple[float, float] | None = None
+    looks: int = 0
+    reviewed: Mapping[str, int] = field(default_factory=dict)
     suspicion_used: bool = True
     weighting: Weighting | None = None
     notes: tuple[str, ...] = ()
@@ -120,6 +126,11 @@ class MiningReport:
             candidates=self.candidates + other.candidates,
             cap=self.cap + other.cap,
             expected_label_errors=self.expected_label_errors + other.expected_label_errors,
+            looks=self.looks + other.looks,
+            reviewed={
+                state: self.reviewed.get(state, 0) + other.reviewed.get(state, 0)
+                for state in {**self.reviewed, **other.reviewed}
+            },
             suspicion_used=self.suspicion_used and other.suspicion_used,
             notes=tuple(dict.fromkeys(self.notes + other.notes)),
         )
@@ -160,6 +171,11 @@ class MiningReport:
                 "cap": self.cap,
                 "cut": self.cut,
                 "expected_label_errors": self.expected_label_errors,
+                "expected_label_errors_interval": None
+                if self.expected_interval is None
+                else list(self.expected_interval),
+                "looks": self.looks,
+                "reviewed": dict(self.reviewed),
                 "suspicion_used": self.suspicion_used,
             },
             "errors": {name: dict(count) for name, count in self.errors.items()},
@@ -230,11 +246,16 @@ def _suspicion_lines(report: MiningReport) -> list[str]:
     mined = report.counts.hard_negatives
     if not mined:
         return []
-    doubt = f"Of the {mined} hard negatives about {report.expected_label_errors:.0f} are expected to be label errors"
-    if report.suspicion_used:
-        doubt += ": a prior by error type, for nobody has looked yet. Until then it lowers their weight."
-    else:
+    doubt = f"Of the {mined} hard negatives about {report.expected_label_errors:.0f}"
+    if report.expected_interval:
+        doubt += " ({:.0f} to {:.0f})".format(*report.expected_interval)
+    doubt += " are expected to be label errors"
+    if not report.suspicion_used:
         doubt += ". They are weighted up all the same: suspicion is switched off."
+    elif report.looks:
+        doubt += f", by {report.looks} {'look' if report.looks == 1 else 'looks'} of people. It lowers their weight."
+    else:
+        doubt += ": a prior by error type, for nobody has looked yet. Until then it lowers their weight."
     return ["", *_wrapped(doubt)]
 
 

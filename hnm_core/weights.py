@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import Detections
 from .settings import MiningSettings
 
 __all__ = [
@@ -94,24 +93,32 @@ def effective_sample_size(weights: NDArray[np.float64] | NDArray[np.int64]) -> f
     return float(w.sum() ** 2 / (len(w) * (w**2).sum())) if len(w) else 1.0
 
 
-def class_repeat_factors(truth: Detections, threshold: float) -> NDArray[np.float64]:
+def class_repeat_factors(
+    image: NDArray[np.int64], label: NDArray[np.int64], images: int, classes: int, threshold: float
+) -> NDArray[np.float64]:
     """Repeat factor of every image by its rarest class (LVIS, Gupta et al. 2019, appendix B.2).
 
     f(c) is the share of images with class c, r(c) = max(1, √(t / f(c))), r(I) = the largest r(c) of the image, 1
     without objects.
 
+    Args:
+        image: ``(m,)`` image number of every truth.
+        label: ``(m,)`` its class number.
+        images: number of images.
+        classes: number of classes.
+        threshold: t, a share of the images.
+
     Example:
-        >>> truth = Detections([0, 1, 1], [[0, 0, 1, 1]] * 3, [0, 0, 1], None, list("abcd"), ["cat", "dog"])
-        >>> class_repeat_factors(truth, 1.0).round(3).tolist()
+        >>> image, label = np.array([0, 1, 1]), np.array([0, 0, 1])
+        >>> class_repeat_factors(image, label, images=4, classes=2, threshold=1.0).round(3).tolist()
         [1.414, 2.0, 1.0, 1.0]
     """
-    n, k = len(truth.images), len(truth.classes)
-    pairs = np.unique(truth.image * max(k, 1) + truth.label)
-    image, label = np.divmod(pairs, max(k, 1))
-    share = np.bincount(label, minlength=k) / max(n, 1)
+    pairs = np.unique(image * max(classes, 1) + label)
+    image, label = np.divmod(pairs, max(classes, 1))
+    share = np.bincount(label, minlength=classes) / max(images, 1)
     with np.errstate(divide="ignore", invalid="ignore"):  # classes of no image, whose factor nobody asks for
         factor = np.maximum(1.0, np.sqrt(threshold / share))
-    out = np.ones(n)
+    out = np.ones(images)
     np.maximum.at(out, image, factor[label])
     return out
 

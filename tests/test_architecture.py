@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
 STAIR = """
-    columns boxes settings few matching thresholds taxonomy strategies selection suspicion pooling weights
-    report accounting charts pipeline rounds
+    columns boxes settings few matching thresholds taxonomy strategies selection reviews suspicion posterior
+    pooling weights imageset report accounting judging charts pipeline rounds
 """.split()
 DOORS = "miner io plots pages realtime training distributed verify export cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}

@@ -74,8 +74,10 @@ def test_repeat_factors_are_those_of_lvis() -> None:
         images="abcd",
         classes=["cat", "dog", "bird"],
     )
-    assert class_repeat_factors(truth, 0.5).tolist() == pytest.approx([1, np.sqrt(2), 1, 1])
-    assert class_repeat_factors(truth, 0.0).tolist() == [1, 1, 1, 1]
+    assert class_repeat_factors(truth.image, truth.label, 4, len(truth.classes), 0.5).tolist() == pytest.approx(
+        [1, np.sqrt(2), 1, 1]
+    )
+    assert class_repeat_factors(truth.image, truth.label, 4, len(truth.classes), 0.0).tolist() == [1, 1, 1, 1]
 
 
 def test_weights_times_class_factors_over_the_smallest_product() -> None:

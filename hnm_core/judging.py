@@ -1,0 +1,259 @@
+"""From what people said to suspicion, scores and weights, without the tables: quick enough to follow every click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .accounting import Rows, weighting
+from .columns import Detections
+from .imageset import Images
+from .pooling import add_shares, object_shares
+from .posterior import Strata, number_strata
+from .report import Weighting
+from .reviews import HARD_NEGATIVE, IGNORE, LABEL_IS_WRONG, STATES, UNREVIEWED, state_codes
+from .settings import MiningSettings
+from .strategies import Difficulty
+from .taxonomy import LOCALIZATION, Errors
+
+__all__ = ["Judgement", "Mistakes", "Suspicion", "judge", "mistake_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Mistakes:
+    """The mistakes of a mining, of both tables, as columns.
+
+    Attributes:
+        image: ``(k,)`` int64, number of the image.
+        code: ``(k,)`` int8, error type, as place in :data:`~hnm_core.taxonomy.ROW_NAMES`; a mined lucky hit is a
+            ``true_positive``.
+        label: ``(k,)`` int64, number of the class.
+        score: ``(k,)`` float64, confidence; NaN for truths.
+        difficulty: ``(k,)`` float64, NaN where it is no candidate.
+        of_truth: ``(k,)`` bool, rows of the truth.
+        mined: ``(k,)`` bool. A look at one that is not mined counts as an answer all the same.
+
+    Raises:
+        ValueError: if the columns are not equally long.
+    """
+
+    image: NDArray[np.int64]
+    code: NDArray[np.int8]
+    label: NDArray[np.int64]
+    score: NDArray[np.float64]
+    difficulty: NDArray[np.float64]
+    of_truth: NDArray[np.bool_]
+    mined: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """Bring the columns to their types; lists, with None for NaN, are fine."""
+        types = (np.int64, np.int8, np.int64, np.float64, np.float64, bool, bool)
+        for column, kind in zip(fields(self), types, strict=True):
+            object.__setattr__(self, column.name, np.asarray(getattr(self, column.name), dtype=kind))
+        lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns of mistakes differ in length: {lengths}")
+
+    @classmethod
+    def of(
+        cls, predictions: Detections, truth: Detections, errors: Errors, difficulty: Difficulty, hard: Rows
+    ) -> Mistakes:
+        """Those of two tables: every mistake and every mined lucky hit, rows of the predictions first."""
+        rows = mistake_rows(errors, hard)
+        assert predictions.score is not None  # matching saw to it
+
+        def both(prediction: NDArray[Any], true: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([prediction[rows[0]], true[rows[1]]])
+
+        return cls(
+            image=both(predictions.image, truth.image),
+            code=both(errors.prediction, errors.truth),
+            label=both(predictions.label, truth.label),
+            score=np.concatenate([predictions.score[rows[0]], np.full(len(rows[1]), np.nan)]),
+            difficulty=both(difficulty.prediction, difficulty.truth),
+            of_truth=np.repeat([False, True], [len(rows[0]), len(rows[1])]),
+            mined=both(*hard),
+        )
+
+    def __len__(self) -> int:
+        """The number of mistakes."""
+        return len(self.image)
+
+    def take(self, rows: NDArray[Any]) -> Mistakes:
+        """Some of the mistakes (mask or indices)."""
+        return Mistakes(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
+
+
+def mistake_rows(errors: Errors, hard: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of both tables that are mistakes or mined lucky hits."""
+    return np.flatnonzero(errors.false_positive | hard[0]), np.flatnonzero(errors.false_negative | hard[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """How likely the label of each mistake is wrong.
+
+    Attributes:
+        value: ``(k,)`` float64 in ``[0, 1]``: what a person said, else the share of its stratum; 0 for lucky hits.
+        state: ``(k,)`` int8, what a person said, as place in :data:`~hnm_core.reviews.STATES`.
+        stratum: ``(k,)`` int64, row in ``strata``; -1 for lucky hits.
+        strata: what is known of each stratum.
+    """
+
+    value: NDArray[np.float64]
+    state: NDArray[np.int8]
+    stratum: NDArray[np.int64]
+    strata: Strata
+
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """``(k,)`` lower end of the 90 % interval of the object's stratum; the answer where there is one."""
+        return self._end(self.strata.low)
+
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """``(k,)`` upper end."""
+        return self._end(self.strata.high)
+
+    def _end(self, of_stratum: NDArray[np.float64]) -> NDArray[np.float64]:
+        unsure = np.flatnonzero((self.stratum >= 0) & ~_judged(self.state))
+        ends = self.value.copy()
+        ends[unsure] = of_stratum[self.stratum[unsure]]
+        return ends
+
+    @property
+    def looks(self) -> int:
+        """Answers that say whose the mistake is."""
+        return int(self.strata.looks.sum())
+
+    @property
+    def reviewed(self) -> dict[str, int]:
+        """How many objects are in each state but ``unreviewed``."""
+        counts = np.bincount(self.state, minlength=len(STATES)).tolist()
+        return dict(list(zip(STATES, counts, strict=True))[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What mining makes of the answers so far.
+
+    Attributes:
+        suspicions: of every mistake, with strata and intervals.
+        image_scores: ``(images,)`` float64 in ``[0, 1]``, higher is harder.
+        weights: ``(images,)`` float64 ≥ 1.
+        repeats: ``(images,)`` int64 ≥ 1.
+        hard_images: ``(images,)`` bool, the images that got extra weight for their mistakes.
+        weighting: what the weights do.
+        expected_label_errors: how many of the mined objects are expected to be label errors.
+        expected_interval: its 90 % interval.
+        notes: what bit on the way, in sentences.
+    """
+
+    suspicions: Suspicion
+    image_scores: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    repeats: NDArray[np.int64]
+    hard_images: NDArray[np.bool_]
+    weighting: Weighting
+    expected_label_errors: float
+    expected_interval: tuple[float, float]
+    notes: tuple[str, ...]
+
+    @property
+    def suspicion(self) -> NDArray[np.float64]:
+        """``(k,)`` probability that the label is wrong rather than the model."""
+        return self.suspicions.value
+
+
+def judge(
+    mistakes: Mistakes,
+    state: Iterable[str] | NDArray[Any] | None,
+    images: Images,
+    settings: MiningSettings,
+) -> Judgement:
+    """Suspicion, scores and weights of a mining after what people said of its mistakes.
+
+    It is what :func:`~hnm_core.pipeline.mine` does after finding the mistakes. Only what an ignored object leaves room
+    for under the cap is found by the next mining.
+
+    Args:
+        mistakes: all mistakes, mined or not, and the mined lucky hits.
+        state: ``(k,)`` what was said of each: names or places in :data:`~hnm_core.reviews.STATES`; None for nothing.
+        images: the images, in the order that ``mistakes.image`` counts.
+        settings: ``use_suspicion`` and what :func:`~hnm_core.weights.weigh_images` reads.
+
+    Raises:
+        ValueError: if a state does not exist, or there is not one per mistake.
+
+    Example:
+        >>> mistakes = Mistakes([0, 1], [6, 6], [0, 0], [0.9, 0.9], [0.9, 0.9], [False, False], [True, True])
+        >>> images = Images(["a", "b", "c"], np.zeros(3, bool))
+        >>> after = judge(mistakes, ["hard_negative", ""], images, MiningSettings())
+        >>> after.suspicion.round(2).tolist(), after.suspicions.reviewed["hard_negative"]
+        ([0.0, 0.24], 1)
+    """
+    suspicions = suspect(mistakes, _states_of(mistakes, state))
+    counts = np.flatnonzero(mistakes.mined & (suspicions.state != IGNORE))
+    counts = counts[np.argsort(mistakes.code[counts], kind="stable")]  # so that chance has no say in equal shares
+    some, believed = mistakes.take(counts), 1.0 - suspicions.value[counts] * settings.use_suspicion
+    shares = object_shares(some.image, some.difficulty * believed)
+    scores = add_shares(some.image, shares, len(images))
+    weighed = images.weigh(scores, settings)
+    expected, low, high = suspicions.strata.expected()
+    return Judgement(
+        suspicions=suspicions,
+        image_scores=scores,
+        weights=weighed.weights,
+        repeats=weighed.repeats,
+        hard_images=weighed.hard,
+        weighting=weighting(images, some.image, some.code, shares, weighed),
+        expected_label_errors=expected,
+        expected_interval=(low, high),
+        notes=weighed.notes,
+    )
+
+
+def suspect(mistakes: Mistakes, state: NDArray[np.int8]) -> Suspicion:
+    """How likely each label is wrong, from what was said of some of the mistakes.
+
+    Args:
+        mistakes: all of them.
+        state: ``(k,)`` places in :data:`~hnm_core.reviews.STATES`.
+    """
+    wrong_type = np.flatnonzero(mistakes.code >= LOCALIZATION)
+    some, said = mistakes.take(wrong_type), state[wrong_type]
+    number, keys = number_strata(some.code, some.label, some.score, some.of_truth)
+
+    def per_stratum(which: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(number[which], minlength=len(keys[0]))
+
+    label_error, answered = np.isin(said, LABEL_IS_WRONG), _judged(said)
+    strata = Strata(
+        *keys,
+        pending=per_stratum(some.mined & (said == UNREVIEWED)),
+        confirmed=per_stratum(some.mined & label_error),
+        cleared=per_stratum(some.mined & (said == HARD_NEGATIVE)),
+        looks=per_stratum(answered),
+        wrong=per_stratum(label_error),
+    )
+    value, stratum = np.zeros(len(mistakes)), np.full(len(mistakes), -1)
+    value[wrong_type], stratum[wrong_type] = strata.mean[number], number
+    value[state == HARD_NEGATIVE] = 0.0
+    value[np.isin(state, LABEL_IS_WRONG)] = 1.0
+    return Suspicion(value, state, stratum, strata)
+
+
+def _judged(state: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which states say whose the mistake is."""
+    return (state != UNREVIEWED) & (state != IGNORE)
+
+
+def _states_of(mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None) -> NDArray[np.int8]:
+    codes = np.zeros(len(mistakes), dtype=np.int8) if state is None else state_codes(state)
+    if len(codes) != len(mistakes):
+        raise ValueError(f"{len(codes)} review states are given for {len(mistakes)} mistakes: give one for each")
+    return codes
