@@ -132,9 +132,9 @@ class Suspicion:
 
     @property
     def reviewed(self) -> dict[str, int]:
-        """How many objects are in each state but ``unreviewed``."""
+        """How many objects people put into each state, of the states that occur."""
         counts = np.bincount(self.state, minlength=len(STATES)).tolist()
-        return dict(list(zip(STATES, counts, strict=True))[1:])
+        return {STATES[code]: counts[code] for code in range(1, len(STATES)) if counts[code]}
 
 
 @dataclass(frozen=True, eq=False)

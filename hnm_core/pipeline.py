@@ -257,14 +257,21 @@ def mine(
         hard_images=judged.hard_images,
         judgement=judged,
         report=replace(
-            report,
-            expected_label_errors=judged.expected_label_errors,
-            expected_interval=judged.expected_interval,
-            looks=judged.suspicions.looks,
-            reviewed=judged.suspicions.reviewed,
+            report if said is None else _with_looks(report, judged),
             weighting=judged.weighting,
             notes=report.notes + judged.notes,
         ),
+    )
+
+
+def _with_looks(report: MiningReport, judged: Judgement) -> MiningReport:
+    """The report after people looked."""
+    return replace(
+        report,
+        expected_label_errors=judged.expected_label_errors,
+        expected_interval=judged.expected_interval if judged.suspicions.looks else None,
+        looks=judged.suspicions.looks,
+        reviewed=judged.suspicions.reviewed,
     )
 
 

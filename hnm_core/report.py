@@ -86,9 +86,9 @@ class MiningReport:
         candidates: mistakes with a difficulty above 0.
         cap: how many of them ``hard_negative_ratio`` allows.
         expected_label_errors: sum of the suspicion over the mined objects.
-        expected_interval: its 90 % interval; None where several reports were added up.
+        expected_interval: its 90 % interval; None before anybody looked.
         looks: answers of people that say whose a mistake is; 0: suspicion is a prior.
-        reviewed: mistakes per review state.
+        reviewed: mistakes per review state, of those that occur.
         suspicion_used: whether suspicion lowered what weights are made of.
         weighting: what the weights do; None where several reports were added up.
         notes: what bit on the way, in sentences.
