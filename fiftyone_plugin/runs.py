@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 import hnm_core
 from hnm_core import MiningResult
+from hnm_core.overview import overview
 from hnm_core.taxonomy import ROW_NAMES
 
 from . import writeback
@@ -32,13 +33,16 @@ class MiningRunConfig(fr.RunConfig):
         mine_split: the split that was mined.
         settings: every setting, as JSON text: class names may hold dots, which MongoDB's keys may not.
         engine_version: version of the engine.
+        rates: false-alarm rate, false positives per image and so on, for trends over runs.
+        overview: all that the panel shows of the run, as JSON text; kept here since results are large and load whole.
         fields: every field that the run wrote, and those that comparing it with another wrote.
         comparison: what it was last compared with and how, as JSON text; None if it never was.
         finished: False while it is being written, and for ever if the writer was killed.
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"method": METHOD, "finished": False, "comparison": None, **kwargs})
+        absent = {"finished": False, "rates": {}, "overview": "", "comparison": None}
+        super().__init__(**{"method": METHOD, **absent, **kwargs})
 
     @classmethod
     def of(cls, settings: RunSettings) -> MiningRunConfig:
@@ -134,7 +138,7 @@ def record(
         samples.save_run_results(key, _results(samples, tables, result, settings, config), cache=False)
         writeback.save(dataset, tables, result, settings)
         config.finished = True
-        MiningRun.update_run_config(dataset, key, config)
+        save_overview(dataset, config, key, result, tables.warnings)
     except BaseException:  # a keyboard interrupt too must leave a clean dataset
         delete(dataset, key)
         raise
@@ -213,9 +217,28 @@ def load(dataset: Any, key: str | None) -> tuple[RunSettings, MiningRunResults]:
         ValueError: if there is no such run, or its writer was killed midway.
     """
     settings = settings_of(dataset, key)
-    if not dataset.get_run_info(key).config.finished:
-        raise ValueError(f"run {key!r} was interrupted while it was written: delete it, then mine again")
+    check_finished(dataset.get_run_info(key).config, key)
     return settings, dataset.load_run_results(key, cache=False, load_view=False)
+
+
+def save_overview(
+    dataset: Any, config: MiningRunConfig, key: str, result: MiningResult, warnings: Sequence[str]
+) -> None:
+    """Keep with the run's record what the panel shows of it; to be called again where weights or doubts change."""
+    shown = overview(result)
+    config.rates = {**shown["report"]["rates"], **shown["report"]["metrics"]}
+    config.overview = json.dumps({**shown, "warnings": list(warnings)}, separators=(",", ":"))
+    MiningRun.update_run_config(dataset, key, config)
+
+
+def check_finished(config: MiningRunConfig, key: str | None) -> None:
+    """Refuse a run that is not there as a whole.
+
+    Raises:
+        ValueError: if its writer is at work, or was killed midway.
+    """
+    if not config.finished:
+        raise ValueError(f"run {key!r} was interrupted while it was written: delete it, then mine again")
 
 
 def delete(dataset: Any, key: str) -> list[str]:

@@ -1,30 +1,30 @@
-"""The panel beside the grid: the steps of a round, a run's numbers and charts, and a click on them filters the grid.
-
-A section is a function ``(panel, handler, ctx)`` that lays out a part of the panel below the tabs; ``SECTIONS`` names
-them in order, and a step of a section's name opens it.
-"""
+"""The panel beside the grid: the steps of a round, a run's numbers and charts, and a click on them filters the grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import fiftyone as fo
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import runs, views
+from .. import background, checks, rounds, runs, views
 from ..settings import RunSettings
 from . import figures, layout, picks, steps
+from .sections import SECTIONS
 
-Section = Callable[[types.Object, "HardNegativesPanel", Any], None]
+MOST_VIEWS = 5
+"""How many views *Back* goes back."""
 
 
 class HardNegativesPanel(foo.Panel):
     """Shows what a run stored, never what the grid happens to show.
 
     State goes to and fro with every event, so it holds little: ``head.run`` the chosen run, ``runs`` those there are,
-    ``section`` what is open below, ``next`` the step to take, ``asked`` the one whose prompt was opened, ``facts`` and
-    ``remarks`` to read, ``trouble`` why the run can't be shown. Charts are data, which is sent once.
+    ``section`` what is open below, ``next`` the step to take, ``asked`` the one whose prompt was opened, ``facts``
+    and ``remarks`` to read, ``trouble`` why the run can't be shown, ``jobs`` what works in the background, ``past``
+    the views to go back to. Charts are data, which is sent once.
     """
 
     @property
@@ -35,70 +35,116 @@ class HardNegativesPanel(foo.Panel):
             label="Hard negatives",
             icon="query_stats",
             surfaces="grid",
-            help_markdown="What a mining run found. Click a bar or a point, and the grid shows what it stands for.",
+            help_markdown="What a mining run found, and the steps of a round: mine, look, review, export, retrain. "
+            "Click a bar or a point, and the grid shows what it stands for.",
         )
 
     def on_load(self, ctx: Any) -> None:
         """Show a run: after a reload of the page the state is still there, the charts are not."""
         ctx.panel.state.set("runs", [])
-        self._look_for_runs(ctx)
+        self.refresh(ctx)
 
     def on_change_dataset(self, ctx: Any) -> None:
-        """Another dataset has other runs."""
-        self._look_for_runs(ctx)
+        """Another dataset has other runs, and no view of this one can be gone back to."""
+        ctx.panel.state.set("past", [])
+        self.refresh(ctx)
 
     def on_change_view(self, ctx: Any) -> None:
-        """Mining ends with a new view: there may be a new run."""
+        """Mining ends with a new view, deleting with a new schema: the runs may be others."""
+        self.refresh(ctx)
+
+    def refresh(self, ctx: Any) -> None:
+        """Look for new runs, for those that are gone, and at what works in the background."""
+        self._look_for_work(ctx)
         self._look_for_runs(ctx)
+
+    def choose_run(self, ctx: Any) -> None:
+        """Show the run chosen in the list."""
+        self._show(ctx, ctx.params["value"])
 
     def take_step(self, ctx: Any) -> None:
         """Open what does a step of the round, for the run that is shown."""
         step = next(step for step in steps.STEPS if step.name == ctx.params["step"])
         run = self._run(ctx)
         if step.name in SECTIONS and run:
-            self._open(ctx, step.name)
+            ctx.panel.state.set("section", step.name)
             self._note(ctx, step.name)
         else:
-            params = {"run_key": run["key"]} if run and step.name != "mine" else {}
             ctx.panel.state.set("asked", step.name)
-            ctx.prompt(steps.uri(step.operator), params=params, on_success=self.step_taken)
+            params = {"run_key": run["key"]} if run and step.name != "mine" else {}
+            ctx.prompt(steps.uri(step.operator), params=params, on_success=self.answered)
 
-    def step_taken(self, ctx: Any) -> None:
-        """A prompt that the panel opened was sent and answered: note the step, and see what changed."""
+    def prompt(self, ctx: Any) -> None:
+        """Open an operator's form for the run that is shown."""
+        ctx.panel.state.set("asked", "")
+        params = {"run_key": ctx.panel.get_state("head.run")}
+        ctx.prompt(steps.uri(ctx.params["operator"]), params=params, on_success=self.answered)
+
+    def answered(self, ctx: Any) -> None:
+        """A form that the panel opened was sent, and it worked: note the step, and see what changed."""
         if "run_state" not in (ctx.params.get("result") or {}):  # else it waits in a queue
-            self._note(ctx, ctx.panel.state.asked)
-        self._look_for_runs(ctx)
+            self._note(ctx, ctx.panel.state.asked or "")
+        self.refresh(ctx)
 
     def show_section(self, ctx: Any) -> None:
         """Open the section chosen in the tabs."""
-        self._open(ctx, ctx.params["section"])
-
-    def choose_run(self, ctx: Any) -> None:
-        """Show the run chosen in the list."""
-        self._show(ctx, ctx.params["value"])
+        ctx.panel.state.set("section", ctx.params["section"])
 
     def pick(self, ctx: Any) -> None:
-        """Show in the grid what was clicked."""
-        self._set_view(ctx, lambda settings: picks.view_of(ctx.dataset, settings, ctx.params["id"]))
+        """Show in the grid what was clicked; a round's point shows its run here."""
+        if key := picks.run_of(ctx.params["id"]):
+            self._show(ctx, key)
+            return
+
+        def picked(settings: RunSettings) -> Any:
+            others = ctx.params["id"].startswith("others:")
+            classes = rounds.overview(ctx.dataset, settings.run_key)["classes"] if others else ()
+            patches = bool(ctx.panel.get_state("head.patches"))
+            return picks.view_of(
+                ctx.dataset, settings, ctx.params["id"], classes=[str(name) for name, *_ in classes], patches=patches
+            )
+
+        self._set_view(ctx, picked)
 
     def show_hardest(self, ctx: Any) -> None:
         """Show the mined false positives in the grid, as after mining."""
-        self._set_view(ctx, lambda settings: views.hardest(ctx.dataset, settings))
+        patches = bool(ctx.panel.get_state("head.patches"))
+        self._set_view(ctx, lambda settings: views.hardest(ctx.dataset, settings, patches=patches))
 
     def show_all(self, ctx: Any) -> None:
         """Show the whole dataset in the grid."""
+        self._keep_view(ctx)
         ctx.ops.clear_view()
+
+    def back(self, ctx: Any) -> None:
+        """Show in the grid what it showed before the last click here."""
+        *past, last = ctx.panel.state.past or [[]]
+        ctx.panel.state.set("past", past)
+        if last:
+            ctx.ops.set_view(view=fo.DatasetView._build(ctx.dataset, last))
+        else:
+            ctx.ops.clear_view()
+
+    def change_tiles(self, ctx: Any) -> None:
+        """One object or one sample a tile, from the next click on."""
+        ctx.panel.state.set("head.patches", bool(ctx.params["value"]))
+
+    def dismiss(self, ctx: Any) -> None:
+        """Put a failed operation away."""
+        background.dismiss(ctx.params["id"])
+        self._look_for_work(ctx)
 
     def render(self, ctx: Any) -> types.Property:
         """Lay out what the state holds."""
         state, panel = ctx.panel.state, types.Object()
         layout.steps(panel, self, steps.available(SECTIONS if state.runs else ()), state.next or "mine")
+        layout.work(panel, self, state.jobs or [])
         if not state.runs:
-            layout.invitation(panel)
+            layout.invitation(panel, minable=len(checks.detection_fields(ctx.dataset)) >= 2)
         else:
-            layout.head(panel, self, [run["key"] for run in state.runs])
+            layout.head(panel, self, [run["key"] for run in state.runs], can_go_back=bool(state.past))
             if state.trouble:
-                layout.problem(panel, state.trouble)
+                layout.problem(panel, self, state.trouble)
             else:
                 section = state.section if state.section in SECTIONS else next(iter(SECTIONS))
                 layout.tabs(panel, self, list(SECTIONS), section)
@@ -110,12 +156,10 @@ class HardNegativesPanel(foo.Panel):
         key = ctx.panel.get_state("head.run")
         return next((run for run in ctx.panel.state.runs or [] if run["key"] == key), None)
 
-    def _open(self, ctx: Any, section: str) -> None:
-        ctx.panel.state.set("section", section)
-
     def _note(self, ctx: Any, step: str) -> None:
         """Remember a step taken with the run that is shown, and what comes next."""
-        if run := self._run(ctx):
+        run = self._run(ctx)
+        if run and step:
             steps.note(ctx, run, step)
             self._look_ahead(ctx)
 
@@ -124,54 +168,57 @@ class HardNegativesPanel(foo.Panel):
         done = steps.done(ctx, run) if run else []
         ctx.panel.state.set("next", steps.following(steps.available(SECTIONS), done, mined=run is not None))
 
+    def _look_for_work(self, ctx: Any) -> None:
+        """Look at what works in the background; where something ended, the dataset may have new fields."""
+        before = {job["id"] for job in ctx.panel.state.jobs or [] if job["state"] in background.UNDER_WAY}
+        jobs = background.operations(ctx.dataset)
+        ctx.panel.state.set("jobs", jobs)
+        if before - {job["id"] for job in jobs if job["state"] in background.UNDER_WAY}:
+            ctx.ops.reload_dataset()
+
     def _look_for_runs(self, ctx: Any) -> None:
         """Show the newest run if there is a new one, or if the one shown is gone."""
-        known, before = runs_of(ctx.dataset), ctx.panel.state.runs or []
+        known, before = rounds.listed(ctx.dataset), ctx.panel.state.runs or []
         ctx.panel.state.set("runs", known)
-        gone = ctx.panel.get_state("head.run") not in [run["key"] for run in known]
-        if known and (gone or any(run not in before for run in known)):
-            self._show(ctx, known[0]["key"])
-        elif not known:
+        if not known:
             self._look_ahead(ctx)
+        elif known != before:
+            key = ctx.panel.get_state("head.run")
+            gone = key not in [run["key"] for run in known]
+            ctx.panel.data.set("trend", figures.trend(known))
+            self._show(ctx, known[0]["key"] if gone or any(run not in before for run in known) else key)
 
     def _show(self, ctx: Any, key: str) -> None:
         """Put a run's numbers into the state and its charts into the data."""
         ctx.panel.state.set("head.run", key)
         try:
-            _, results = runs.load(ctx.dataset, key)
-            facts, notes, drawn = figures.facts(results), figures.notes(results), figures.drawn(results)
+            shown, before = rounds.overview(ctx.dataset, key), rounds.before(ctx.panel.state.runs, key)
+            then = rounds.overview(ctx.dataset, before) if before else None
+            facts, drawn = figures.facts(shown, then), figures.drawn(shown)
+            remarks = [*figures.remarks(shown), *layout.compared(ctx.dataset, key, before)]
         except ValueError as error:
             ctx.panel.state.set("trouble", str(error))
         except Exception as error:  # written by another version, or damaged: to be read where the user is looking
-            what = f"the results of run {key!r} can't be read ({type(error).__name__}: {error})"
+            what = f"the overview of run {key!r} can't be read ({type(error).__name__}: {error})"
             ctx.panel.state.set("trouble", f"{what}: delete it, then mine again")
         else:
-            ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": notes})
+            ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": remarks})
             ctx.panel.data.set(layout.CHARTS, drawn)
         self._look_ahead(ctx)
+
+    def _keep_view(self, ctx: Any) -> None:
+        """Remember what the grid shows, to go back to."""
+        now = ctx.view._serialize() if isinstance(ctx.view, fo.DatasetView) else []
+        ctx.panel.state.set("past", [*(ctx.panel.state.past or []), now][-MOST_VIEWS:])
 
     def _set_view(self, ctx: Any, make: Callable[[RunSettings], Any]) -> None:
         """Set the view that is made of the shown run's settings; the run may be gone by now."""
         try:
-            ctx.ops.set_view(view=make(runs.settings_of(ctx.dataset, ctx.panel.get_state("head.run"))))
-            self._note(ctx, "look")
+            view = make(runs.settings_of(ctx.dataset, ctx.panel.get_state("head.run")))
         except ValueError as error:
             ctx.ops.notify(str(error), variant="error")
-            self._look_for_runs(ctx)
-
-
-def runs_of(dataset: Any) -> list[dict[str, Any]]:
-    """The mining runs of a dataset, newest first; one that is made again under its key, or done by now, is another."""
-    infos = [dataset.get_run_info(key) for key in runs.keys(dataset)]
-    infos.sort(key=lambda info: info.timestamp, reverse=True)
-    return [{"key": info.key, "time": str(info.timestamp), "finished": info.config.finished} for info in infos]
-
-
-def charts(panel: types.Object, handler: HardNegativesPanel, ctx: Any) -> None:
-    """The section of numbers and charts."""
-    state = ctx.panel.state
-    layout.numbers(panel, state.facts or [], state.remarks or [])
-    layout.charts(panel, handler)
-
-
-SECTIONS: dict[str, Section] = {"charts": charts}
+            self.refresh(ctx)
+        else:
+            self._keep_view(ctx)
+            ctx.ops.set_view(view=view)
+            self._note(ctx, "look")

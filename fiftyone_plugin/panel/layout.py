@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fiftyone.operators.types as types
 
-from .steps import Step
+from .. import background, rounds
+from .steps import Step, operators
 
 CHARTS = "charts"
+NEEDED = (
+    "It needs two fields of type Detections first: a detector's predictions, with confidences, and the ground truth."
+)
+INTERVAL = 3000
+"""Milliseconds between two looks at what works in the background."""
+
+DELETE = "delete_mining_run"
+ACTIONS = {"compare_mining_runs": "Compare", "rename_mining_run": "Rename", DELETE: "Delete"}
 QUIET = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
 FACT = {
-    "container": {
-        "sx": {
-            "& p": {"m": 0, "fontSize": 12, "lineHeight": 1.35, "color": "text.secondary"},
-            "& p strong": {"fontSize": 18, "fontWeight": 600, "color": "text.primary"},
-            "& p:nth-of-type(3)": {"fontSize": 11, "color": "text.tertiary"},
-        }
-    }
+    "& p": {"m": 0, "fontSize": 12, "lineHeight": 1.35, "color": "text.secondary"},
+    "& p strong": {"fontSize": 18, "fontWeight": 600, "color": "text.primary"},
+    "& p em": {"fontSize": 11, "fontStyle": "normal", "color": "text.tertiary"},
+    "& p em strong": {"fontSize": 11},
 }
+CHANGE = {True: "success.main", False: "error.main", None: "text.tertiary"}
 NOTES = {
     "container": {
         "sx": {"& ul, & p": {"m": 0}, "& ul": {"pl": 2}, "& li, & p": {"fontSize": 12, "color": "text.secondary"}}
@@ -43,14 +50,39 @@ def steps(panel: types.Object, handler: Any, offered: Sequence[Step], following:
         )
 
 
-def invitation(panel: types.Object) -> None:
+def invitation(panel: types.Object, *, minable: bool) -> None:
     """What stands here before anything was mined."""
+    needed = "" if minable else f" {NEEDED}"
     panel.md(
-        "This dataset has no mining run yet: mine it to see what the detector is most wrong about.", name="none_yet"
+        f"This dataset has no mining run yet: mine it to see what the detector is most wrong about.{needed}",
+        name="none_yet",
+        componentsProps=NOTES,
     )
 
 
-def head(panel: types.Object, handler: Any, keys: Sequence[str]) -> None:
+def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -> None:
+    """What works in the background, what waits for it and what failed; as long as anything does, look again."""
+    for number, job in enumerate(jobs):
+        what = f"{job['label']}{f' ({key})' if (key := job['run_key']) else ''}"
+        if job["state"] == "failed":
+            box = panel.v_stack(f"job_{number}", gap=0.5)
+            box.view("what", types.Error(label=f"{what} failed", description=job["error"]))
+            row = box.h_stack("row", gap=1, align_y="center")
+            row.btn("dismiss", label="Dismiss", on_click=handler.dismiss, params={"id": job["id"]}, variant="outlined")
+            row.md(f"All of it: `fiftyone delegated info {job['id']}`", name="more", componentsProps=NOTES)
+        elif job["state"] == "running":
+            share = job["progress"]
+            bar = panel.v_stack(f"job_{number}", gap=0.5)
+            bar.md(f"**{what}** is running. {job['note']}", name="what", componentsProps=NOTES)
+            bar.float("share", default=share, view=types.ProgressView())
+        else:
+            text = f"It starts as soon as `{background.LAUNCH}` runs in a terminal, one operation at a time."
+            panel.view(f"job_{number}", types.Notice(label=f"{what} is queued", description=text))
+    if any(job["state"] in background.UNDER_WAY for job in jobs):
+        panel.view("clock", types.TimerView(interval=INTERVAL, on_interval=handler.refresh))
+
+
+def head(panel: types.Object, handler: Any, keys: Sequence[str], *, can_go_back: bool) -> None:
     """Which run is shown, and ways back to the whole grid."""
     bar = panel.h_stack("head", gap=1, align_y="center")
     choices = types.DropdownView(label="Run", compact=True)
@@ -59,13 +91,16 @@ def head(panel: types.Object, handler: Any, keys: Sequence[str]) -> None:
     bar.enum("run", choices.values(), view=choices, on_change=handler.choose_run)
     bar.btn("hardest", label="Hardest first", on_click=handler.show_hardest, variant="outlined")
     bar.btn("all", label="Show all", on_click=handler.show_all, variant="outlined")
+    bar.btn("back", label="Back", on_click=handler.back, variant="outlined", disabled=not can_go_back)
+    switch = types.SwitchView(label="Patches")
+    bar.bool("patches", view=switch, on_change=handler.change_tiles, default=False)
 
 
 def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -> None:
     """The sections of the panel; the one shown is underlined."""
     bar = panel.h_stack("tabs", gap=2)
     for name in names:
-        line = {"borderBottom": "2px solid", "borderColor": "primary.main" if name == chosen else "transparent"}
+        line = {"borderBottom": "2px solid", "borderBottomColor": "primary.main" if name == chosen else "transparent"}
         bar.btn(
             f"show_{name}",
             label=name.capitalize(),
@@ -80,26 +115,62 @@ def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -
         )
 
 
-def problem(panel: types.Object, sentence: str) -> None:
-    """Why there is nothing to see."""
+def problem(panel: types.Object, handler: Any, sentence: str) -> None:
+    """Why there is nothing to see, and the way out."""
     panel.view("problem", types.Warning(label="This run can't be shown", description=sentence))
+    panel.btn(
+        "delete", label="Delete this run", on_click=handler.prompt, params={"operator": DELETE}, variant="outlined"
+    )
 
 
-def numbers(panel: types.Object, facts: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
-    """The headline, six facts a line; below, what should be known about it."""
-    grid = panel.grid("numbers", columns=6, orientation="horizontal", gap=1, align_x="stretch")
-    for number, (name, value, remark) in enumerate(facts):
-        grid.md(f"{name}\n\n**{value}**\n\n{remark}", name=f"fact_{number}", componentsProps=FACT)
+def numbers(panel: types.Object, facts: Sequence[Sequence[Any]], notes: Sequence[str]) -> None:
+    """The headline; below, what should be known about it."""
+    grid = panel.grid("numbers", orientation="horizontal", gap=1, componentsProps=_columns(96))
+    for number, (name, value, remark, change, better) in enumerate(facts):
+        lines = [name, f"**{value}**", *([f"***{change}***"] if change else []), *([f"*{remark}*"] if remark else [])]
+        sx = FACT | {"& p em strong": FACT["& p em strong"] | {"color": CHANGE[better]}}
+        grid.md("\n\n".join(lines), name=f"fact_{number}", componentsProps={"container": {"sx": sx}})
     if notes:
         panel.md("\n".join(f"* {note}" for note in notes), name="notes", componentsProps=NOTES)
 
 
+def compared(dataset: Any, key: str, before: str | None) -> list[str]:
+    """What the changes in the headline compare with."""
+    if before is None:
+        return []
+    otherwise = rounds.differences(dataset, key, before)
+    asked = f"; it was asked otherwise: {', '.join(otherwise)}" if otherwise else ""
+    return [f"▲ and ▼ say what changed since **{before}**{asked}"]
+
+
 def charts(panel: types.Object, handler: Any) -> None:
-    """Four charts, two a line."""
-    grid = panel.grid(CHARTS, columns=2, orientation="horizontal", gap=1)
-    for name, how in LAYOUTS.items():
-        grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="280px")
+    """The charts of a run, as many beside each other as there is room for."""
     panel.md("Click a bar or a point to see in the grid what it stands for.", name="hint", componentsProps=NOTES)
+    grid = panel.grid(CHARTS, orientation="horizontal", gap=1, componentsProps=_columns(270))
+    for name, how in LAYOUTS.items():
+        grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px")
+
+
+def trend(panel: types.Object, handler: Any) -> None:
+    """The rates of all runs."""
+    grid = panel.grid("trend", orientation="horizontal", gap=1, componentsProps=_columns(270))
+    for name, how in TRENDS.items():
+        grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px")
+    panel.md("Click a point to see its run.", name="hint", componentsProps=NOTES)
+
+
+def run_actions(panel: types.Object, handler: Any, key: str) -> None:
+    """What can be done with a run as a whole."""
+    bar = panel.h_stack("actions", gap=1)
+    for operator, label in ACTIONS.items():
+        if operator in operators():
+            bar.btn(
+                operator,
+                label=f"{label} {key} …",
+                on_click=handler.prompt,
+                params={"operator": operator},
+                variant="outlined",
+            )
 
 
 def _columns(least: int) -> dict[str, Any]:
@@ -110,12 +181,13 @@ def _columns(least: int) -> dict[str, Any]:
 
 def _layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
     """A small chart's layout; colours and background come from the App's theme."""
+    axis = {"zeroline": False, "automargin": True}
     return {
         "title": {"text": title, "font": {"size": 13}, "x": 0.02, "xanchor": "left", "y": 0.97},
         "font": {"size": 11},
         "margin": {"t": 34, "l": 48, "r": 12, "b": 40},
-        "xaxis": {"title": {"text": x, "font": {"size": 11}, "standoff": 6}, "zeroline": False},
-        "yaxis": {"title": {"text": y, "font": {"size": 11}, "standoff": 6}, "zeroline": False},
+        "xaxis": {**axis, "title": {"text": x, "font": {"size": 11}, "standoff": 6}},
+        "yaxis": {**axis, "title": {"text": y, "font": {"size": 11}, "standoff": 6}},
         "barmode": "stack",
         "bargap": 0.06,
         "hovermode": "closest",
@@ -124,14 +196,31 @@ def _layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def _names(**more: Any) -> dict[str, Any]:
+    """An axis of names, the first one on top."""
+    return {
+        "autorange": "reversed",
+        "zeroline": False,
+        "showgrid": False,
+        "automargin": True,
+        "type": "category",
+        **more,
+    }
+
+
 LAYOUTS = {
+    "errors": _layout("Errors by type (hatched: false negatives)", "objects", "", yaxis=_names()),
+    "classes": _layout("Errors by class (hatched: false negatives)", "objects", "", yaxis=_names()),
     "scatter": _layout("Confident predictions (grey: true positives)", "confidence", "IoU with the nearest truth"),
-    "errors": _layout(
-        "Errors by type (hatched: false negatives)",
-        "objects",
-        "",
-        yaxis={"autorange": "reversed", "zeroline": False, "showgrid": False},
-    ),
+    "difficulty": _layout("Difficulty of the mined objects", "mined objects, hardest first", "difficulty"),
     "confidence": _layout("Predictions by confidence", "confidence", "predictions"),
     "iou": _layout("Predictions by IoU", "IoU with the nearest truth", "predictions"),
+    "weights": _layout("Sample weights", "images, heaviest first", "weight"),
+}
+_TOP = {"rangemode": "tozero", "zeroline": False, "automargin": True}
+_KEYS = {"type": "category", "zeroline": False, "automargin": True}
+_LEGEND = {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}}
+TRENDS = {
+    "rates": _layout("", "", "", xaxis=_KEYS, yaxis=_TOP | {"tickformat": ".0%"}, **_LEGEND),
+    "fppi": _layout("", "", "", xaxis=_KEYS, yaxis=_TOP, **_LEGEND),
 }

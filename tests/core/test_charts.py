@@ -141,7 +141,7 @@ def test_the_headline_knows_ratios_of_nothing_and_runs_without_weights() -> None
 
 def test_the_headline_groups_thousands() -> None:
     facts = headline(MiningReport(counts=Counts(total_predictions=1234567)).as_dict())
-    assert ("Predictions", "1,234,567", "0 confident") in facts
+    assert Fact("Predictions", "1,234,567", "0 confident") in facts
 
 
 def test_a_prior_that_is_not_used_is_told_so() -> None:

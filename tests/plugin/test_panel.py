@@ -60,7 +60,8 @@ class Shown(NamedTuple):
 
 def size_of(chart: str, trace: dict[str, Any], index: int) -> int:
     """How many objects a mark claims to stand for."""
-    return 1 if chart == "scatter" else trace["x" if chart == "errors" else "y"][index]
+    lengths = {"scatter": "customdata", "errors": "x", "classes": "x", "difficulty": "x", "weights": "x"}
+    return int(trace[lengths.get(chart, "y")][index])
 
 
 def event(
@@ -98,7 +99,11 @@ def mined(key: str = "run", dataset: fo.Dataset | None = None, **settings: Any) 
 
 
 def facts(shown: Shown) -> dict[str, str]:
-    return {name: value for name, value, _ in shown.state["facts"]}
+    return {name: value for name, value, *_ in shown.state["facts"]}
+
+
+def overview_of(made: fo.Dataset, key: str = "run") -> dict[str, Any]:
+    return dict(json.loads(made.get_run_info(key).config.overview))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +144,14 @@ def test_charts_show_every_confident_prediction_and_every_miss_once(dataset: fo.
     drawn = {name: sum(size_of(*mark) for mark in shown.marks if mark[0] == name) for name in shown.data["charts"]}
     confident = report["mining"]["confident_predictions"]
     errors = report["statistics"]["false_positives"] + report["statistics"]["false_negatives"]
-    assert drawn == {"scatter": confident, "confidence": confident, "iou": confident, "errors": errors}
+    mined_objects = report["statistics"]["hard_negatives"]
+    assert max(size_of(*mark) for mark in shown.marks if mark[0] == "difficulty") == mined_objects
+    assert max(size_of(*mark) for mark in shown.marks if mark[0] == "weights") == report["mining"]["images"]
+    curves = {name: drawn.pop(name) for name in ("difficulty", "weights")}
+    assert all(curves.values())
+    assert drawn == dict.fromkeys(("scatter", "confidence", "iou"), confident) | dict.fromkeys(
+        ("errors", "classes"), errors
+    )
 
 
 ON_EDGES = scene(
@@ -156,11 +168,14 @@ def test_every_mark_leads_to_as_many_objects_as_it_stands_for(tables: Any) -> No
     made = mined(dataset=dataset_of(tables), key="crowded")
     settings = runs.settings_of(made, "crowded")
     for chart, trace, index in event(made, "on_load").marks:
-        view = picks.view_of(made, settings, trace["ids"][index])
-        field = "ground_truth" if trace["ids"][index].startswith("error:false_negatives") else "predictions"
-        assert view.count(f"{field}.detections") == size_of(chart, trace, index), trace["ids"][index]
-        scores = view.values("crowded_score")
-        assert scores == sorted(scores, reverse=True), "hardest first"
+        pick = trace["ids"][index]
+        view = picks.view_of(made, settings, pick)
+        fields = ["ground_truth"] if ":false_negatives:" in pick else ["predictions"]
+        fields = ["predictions", "ground_truth"] if chart == "difficulty" else fields
+        objects = sum(view.count(f"{field}.detections") for field in fields)
+        assert (len(view) if chart == "weights" else objects) == size_of(chart, trace, index), pick
+        order = view.values("crowded_weight" if chart == "weights" else "crowded_score")
+        assert order == sorted(order, reverse=True), "hardest first"
 
 
 def test_a_click_filters_the_grid(dataset: fo.Dataset) -> None:
@@ -169,6 +184,57 @@ def test_a_click_filters_the_grid(dataset: fo.Dataset) -> None:
     view = fo.DatasetView._build(dataset, shown.requests["set_view"]["view"])
     assert [path.endswith("duplicate.jpg") for path in view.values("filepath")] == [True]
     assert shown.data == {}, "charts stay as they are"
+
+
+def test_classes_beyond_the_worst_are_one_bar_and_a_view() -> None:
+    made = mined(dataset=dataset_of(random_scene(3)))
+    worst = [name for name, *_ in overview_of(made)["classes"]]
+    view = picks.view_of(made, runs.settings_of(made, "run"), "others:false_positives", classes=worst[:1])
+    assert set(view.distinct("predictions.detections.label")) == set(worst[1:])
+    folded = figures.classes([("cat:1", 2, 0)], (3, 4, 5))
+    assert [(trace["y"], trace["x"]) for trace in folded] == [
+        (["cat:1", "3 more"], [2, 4]),
+        (["cat:1", "3 more"], [0, 5]),
+    ]
+
+
+def test_a_mapped_class_is_found_under_the_name_it_has_on_each_side() -> None:
+    made = dataset_of(scene([("a", "kitty", 0.9, HERE), ("a", "dog", 0.8, FAR)], [("a", "cat", FAR)]))
+    mined(dataset=made, class_map={"kitty": "cat"})
+    shown = event(made, "on_load")
+    counted = {
+        (trace["name"], name): n
+        for t, trace, i in shown.marks
+        if t == "classes"
+        for name, n in [(trace["y"][i], trace["x"][i])]
+    }
+    assert counted == {("false positives", "cat"): 1, ("false positives", "dog"): 1, ("false negatives", "cat"): 1}
+    for chart, trace, index in shown.marks:
+        if chart == "classes" and trace["name"] == "false positives":
+            view = picks.view_of(made, runs.settings_of(made, "run"), trace["ids"][index])
+            assert view.count("predictions.detections") == 1
+
+
+def test_patches_show_one_object_a_tile(dataset: fo.Dataset) -> None:
+    state = event(dataset, "on_load").state
+    state = event(dataset, "change_tiles", state, value=True).state
+    shown = event(dataset, "pick", state, id=picks.of_error("false_positives", "background"))
+    view = fo.DatasetView._build(dataset, shown.requests["set_view"]["view"])
+    assert len(view) == runs.load(dataset, "run")[1].report["errors"]["background"]["false_positives"]
+    assert set(view.values("predictions.run_error")) == {"background"}
+
+
+def test_back_shows_what_the_grid_showed_before(dataset: fo.Dataset) -> None:
+    state, part = event(dataset, "on_load").state, dataset.limit(2)
+    first = event(dataset, "pick", state, view=part, id=picks.of_error("false_positives", "duplicate"))
+    seen = fo.DatasetView._build(dataset, first.requests["set_view"]["view"])
+    second = event(dataset, "show_all", first.state, view=seen)
+    back = event(dataset, "back", second.state)
+    assert fo.DatasetView._build(dataset, back.requests["set_view"]["view"])._serialize() == seen._serialize()
+    again = event(dataset, "back", back.state)
+    assert fo.DatasetView._build(dataset, again.requests["set_view"]["view"])._serialize() == part._serialize()
+    assert again.state["past"] == []
+    assert "clear_view" in event(dataset, "back", again.state).requests
 
 
 def test_a_point_selects_one_box(dataset: fo.Dataset) -> None:
@@ -199,9 +265,9 @@ def test_the_steps_lead_from_one_to_the_next() -> None:
     prompt = event(made, "take_step", shown.state, step="export")
     asked = prompt.requests["prompt_user_for_operation"]
     assert (asked["operator_uri"], asked["params"]) == (EXPORT, {"run_key": "run"})
-    waiting = event(made, "step_taken", prompt.state, result={"run_state": "queued"})
+    waiting = event(made, "answered", prompt.state, result={"run_state": "queued"})
     assert waiting.next_step == prompt.next_step, "not done yet"
-    taken = event(made, "step_taken", prompt.state, result={"images": 3})
+    taken = event(made, "answered", prompt.state, result={"images": 3})
     assert "export" in steps.done(Store(made), taken.state["runs"][0])
     mined(dataset=made, overwrite=True)
     assert event(made, "on_change_view", taken.state).next_step == "2 Look", "a new run begins anew"
@@ -225,7 +291,7 @@ def test_a_reloaded_page_gets_its_charts_again(dataset: fo.Dataset) -> None:
 
 
 def test_the_newest_run_is_shown_and_the_others_can_be_chosen() -> None:
-    made = mined("later", mined("a_run", confidence_threshold=0.3))
+    made = mined("later", mined("a_run", confidence_threshold=0.85))
     shown = event(made, "on_load")
     assert shown.state["head"]["run"] == "later"
     assert [run["key"] for run in shown.state["runs"]] == ["later", "a_run"]
@@ -233,6 +299,23 @@ def test_the_newest_run_is_shown_and_the_others_can_be_chosen() -> None:
     assert chosen.state["head"]["run"] == "a_run"
     assert facts(chosen) != facts(shown)
     assert chosen.data["charts"]["confidence"] != shown.data["charts"]["confidence"]
+    rates = shown.data["trend"]["rates"]
+    assert [trace["x"] for trace in rates] == [["a_run", "later"]] * 2, "in the order of time"
+    clicked = event(made, "pick", shown.state, id=rates[0]["ids"][0])
+    assert clicked.state["head"]["run"] == "a_run"
+
+
+def test_the_headline_says_what_changed_since_the_round_before() -> None:
+    made = mined("second", mined("first"), confidence_threshold=0.85)
+    shown = event(made, "on_load")
+    now, then = (overview_of(made, key)["report"]["rates"]["fppi"] for key in ("second", "first"))
+    changes = {name: (change, better) for name, _, _, change, better in shown.state["facts"] if change}
+    assert changes["False positives"] == (f"▼ {then - now:.2f} better", True)
+    assert changes["Precision"][0].endswith("pts better")
+    assert "what changed since **first**; it was asked otherwise: confidence_threshold 0.5 → 0.85" in " ".join(shown.state["remarks"])
+    first = event(made, "choose_run", shown.state, value="first")
+    assert {change for *_, change, _ in first.state["facts"]} == {""}, "there was nothing before"
+    assert "▲" not in first.text
 
 
 def test_a_run_that_was_just_mined_appears_by_itself() -> None:
@@ -269,27 +352,31 @@ def test_an_interrupted_run_says_so() -> None:
     runs.MiningRun.update_run_config(made, "run", info.config)
     shown = event(made, "on_load")
     assert "run 'run' was interrupted while it was written: delete it, then mine again" in shown.text
-    assert shown.data == {}
+    assert "charts" not in shown.data
     info.config.finished = True
     runs.MiningRun.update_run_config(made, "run", info.config)
     assert event(made, "on_change_view", shown.state).data["charts"]
 
 
-def test_results_that_can_not_be_read_say_so() -> None:
+def test_an_overview_that_can_not_be_read_says_so() -> None:
     made = mined()
-    _, results = runs.load(made, "run")
-    results.report = {}
-    results.save()
-    shown = event(made, "on_load")
-    assert "the results of run 'run' can't be read (KeyError: 'statistics')" in shown.text
-    assert "delete it, then mine again" in shown.text
-
-
-def test_too_many_points_are_thinned_and_the_panel_says_so(dataset: fo.Dataset, monkeypatch: Any) -> None:
-    monkeypatch.setattr(figures, "MOST_POINTS", 3)
-    shown = event(dataset, "on_load")
-    assert sum(len(trace["ids"]) for trace in shown.data["charts"]["scatter"]) == 3
-    assert "The scatter plot shows 3 of 8 predictions" in shown.text
+    for overview, words in (
+        (
+            '{"warnings": []}',
+            "the overview of run 'run' can't be read (KeyError: 'report'): delete it, then mine again",
+        ),
+        ("", "run 'run' was written by version"),
+    ):
+        info = made.get_run_info("run")
+        info.config.overview = overview
+        runs.MiningRun.update_run_config(made, "run", info.config)
+        shown = event(made, "on_load")
+        assert words in json.loads(json.dumps(shown.state["trouble"]))
+        assert shown.state["trouble"] in json.loads(
+            json.dumps(shown.output["type"]["properties"]["problem"]["view"]["description"])
+        )
+        prompt = event(made, "prompt", shown.state, operator="delete_mining_run").requests["prompt_user_for_operation"]
+        assert (prompt["operator_uri"], prompt["params"]) == (DELETE, {"run_key": "run"})
 
 
 def test_the_state_stays_small_whatever_the_run() -> None:
@@ -304,8 +391,9 @@ def test_the_state_stays_small_whatever_the_run() -> None:
         ("nonsense", "no bar or point is called 'nonsense'"),
         ("error:sideways:background", "side must be one of false_positives, false_negatives, got 'sideways'"),
         ("error:false_positives:huge", "error must be one of .*, got 'huge'"),
-        ("colour:3:background", "chart must be one of confidence, iou, got 'colour'"),
-        ("iou:20:background", "bin must be one of 0 to 19, got 20"),
+        ("bin:colour:3:background", "chart must be one of confidence, iou, got 'colour'"),
+        ("bin:iou:20:background", "bin must be one of 0 to 19, got 20"),
+        ("cell:40:40:0:background", "bin must be one of 0 to 39, got 40"),
     ],
 )
 def test_no_view_for_what_is_no_mark(dataset: fo.Dataset, pick: str, message: str) -> None:
