@@ -312,7 +312,9 @@ def test_the_headline_says_what_changed_since_the_round_before() -> None:
     changes = {name: (change, better) for name, _, _, change, better in shown.state["facts"] if change}
     assert changes["False positives"] == (f"▼ {then - now:.2f} better", True)
     assert changes["Precision"][0].endswith("pts better")
-    assert "what changed since **first**; it was asked otherwise: confidence_threshold 0.5 → 0.85" in " ".join(shown.state["remarks"])
+    assert "what changed since **first**; it was asked otherwise: confidence_threshold 0.5 → 0.85" in " ".join(
+        shown.state["remarks"]
+    )
     first = event(made, "choose_run", shown.state, value="first")
     assert {change for *_, change, _ in first.state["facts"]} == {""}, "there was nothing before"
     assert "▲" not in first.text
