@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fiftyone import ViewField as F
 
-from hnm_core.io.export import MEDIA, ExportImage, export_yolo
+from hnm_core import Detections
+from hnm_core.boxes import xywh_to_xyxy
+from hnm_core.export import ExportImage, ExportSettings, export_weighted
 
-from . import bridge, runs, views
+from . import bridge, runs, subsets, views
 from .settings import SPLITS, RunSettings
 
-__all__ = ["MEDIA", "check_output_dir", "check_weighted", "export"]
+__all__ = ["check_output_dir", "check_weighted", "export", "options_of"]
+
+SUSPECTED = 0.5
+"""Suspicion above which no crop is made around a mistake: it may well show an object that nobody labelled."""
 
 
 def export(
@@ -22,11 +29,12 @@ def export(
     run_key: str | None,
     output_dir: str | Path,
     *,
-    only_hard: bool = False,
-    media: str = "copy",
+    saved_view: str | None = None,
+    clone: str | None = None,
     progress: Callable[[float, str], None] = lambda share, label: None,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Write the labelled samples of a dataset in Ultralytics' layout, the train split with a run's weights.
+    """Write the labelled samples of a dataset, the train split with a run's weights, and verify what was written.
 
     Train samples that the run did not see weigh 1; val and test go as they are.
 
@@ -34,38 +42,53 @@ def export(
         dataset: the dataset that was mined.
         run_key: whose weights to take.
         output_dir: a new or empty folder.
-        only_hard: of the train split only the images that the run found hard.
-        media: ``copy`` the images, or ``symlink`` to them.
+        saved_view: save the exported train samples as a view of this name, too.
+        clone: copy them into a new dataset of this name, too.
         progress: told the share done, and what is being done.
+        **options: layout, media and what is exported, see :class:`hnm_core.export.ExportSettings`.
 
     Returns:
         The summary of the export, JSON-clean.
 
     Raises:
-        ValueError: if there is no such run, or it has no weights.
+        ValueError: if there is no such run, it has no weights, or an option or a name is unfit.
         FileExistsError: if the folder holds anything.
     """
     settings, results = runs.load(dataset, run_key)
     check_weighted(settings)
+    chosen = ExportSettings(**options)
+    subsets.check_names(dataset, saved_view, clone)
     progress(0.0, "Reading labels")
     samples = _samples(dataset, settings)
     truth = bridge.read_truth(samples, settings.gt_field, _class_order(dataset, settings.gt_field))
-    images = _images(samples, settings, results, only_hard=only_hard)
+    images = _images(samples, settings, results)
     seen = set(results.images["sample_id"])
     unseen = sum(image.split == "train" and image.sample_id not in seen for image in images)
-    summary = export_yolo(
+    mistakes, notes = _mistakes(samples, settings, truth) if chosen.crops else (None, [])
+    exported = export_weighted(
         output_dir,
         images,
         truth,
         report=results.report,
         run_key=settings.run_key,
-        media=media,
-        progress=lambda done, total: progress(done / total, f"{done} of {total} images") if done % 50 == 0 else None,
-    ).as_dict()
-    progress(1.0, "Done")
+        settings=chosen,
+        mining=settings.engine,
+        mistakes=mistakes,
+        progress=_told(progress),
+    )
+    summary = exported.as_dict()
+    summary["warnings"] += notes
     if unseen:
         summary["warnings"].append(f"{unseen} train images were not mined by run {settings.run_key!r}: they weigh 1")
+    summary |= subsets.keep(dataset, exported.sample_ids, settings.run_key, saved_view, clone)
+    progress(1.0, "Done")
     return {"run_key": settings.run_key, **summary}
+
+
+def options_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The options among an operator's parameters; what is absent, None or empty keeps its default."""
+    names = (*(knob.name for knob in fields(ExportSettings)), "saved_view", "clone")
+    return {name: params[name] for name in names if params.get(name) not in (None, "")}
 
 
 def check_weighted(settings: RunSettings) -> None:
@@ -92,13 +115,25 @@ def check_output_dir(output_dir: str | Path) -> None:
         raise FileExistsError(f"{path} exists and is not empty: export into a new folder")
 
 
+def _told(progress: Callable[[float, str], None]) -> Callable[[Sequence[Any], str], Iterator[Any]]:
+    """The engine's way of telling how far it has come, in the App's words."""
+
+    def told(items: Sequence[Any], what: str) -> Iterator[Any]:
+        for done, item in enumerate(items):
+            if done % 50 == 0:
+                progress(done / len(items), f"{what.capitalize()}: {done:,} of {len(items):,}")
+            yield item
+
+    return told
+
+
 def _samples(dataset: Any, settings: RunSettings) -> Any:
     """The samples that can be exported: labelled ones, and those that were mined as images without objects."""
     samples = dataset.select_group_slices(media_type="image") if dataset.media_type == "group" else dataset
     return samples.match(F(settings.gt_field).exists() | F(f"{settings.run_key}_count").exists())
 
 
-def _images(samples: Any, settings: RunSettings, results: Any, *, only_hard: bool) -> list[ExportImage]:
+def _images(samples: Any, settings: RunSettings, results: Any) -> list[ExportImage]:
     split_of = {
         sample_id: split
         for split in SPLITS
@@ -112,13 +147,14 @@ def _images(samples: Any, settings: RunSettings, results: Any, *, only_hard: boo
     images = []
     for sample_id, filepath, weight, score, count in rows:
         split = split_of.get(sample_id)
-        repeats, hard = mined.get(sample_id, [1, False])
-        if split is None or (only_hard and split == "train" and not hard):
+        if split is None:
             continue
         if split != "train" or weight is None:  # held out since it was mined, or never seen
             images.append(ExportImage(filepath, sample_id, split))
         else:
-            images.append(ExportImage(filepath, sample_id, split, weight, repeats, score, count, errors.get(sample_id)))
+            repeats, hard = mined.get(sample_id, [1, False])
+            counted = errors.get(sample_id)
+            images.append(ExportImage(filepath, sample_id, split, weight, repeats, score, count, counted, hard))
     return images
 
 
@@ -129,6 +165,39 @@ def _errors(objects: dict[str, Sequence[Any]]) -> dict[str, Counter[str]]:
         if hard:
             counts[sample_id][error] += 1
     return counts
+
+
+def _mistakes(samples: Any, settings: RunSettings, truth: Detections) -> tuple[Detections, list[str]]:
+    """The boxes of what a run mined, ``score`` their difficulty.
+
+    Without those whose label is suspected, and those that a person took out.
+    """
+    key = settings.run_key
+    number = {sample_id: i for i, sample_id in enumerate(truth.images)}
+    names = ("bounding_box", f"{key}_difficulty", f"{key}_suspicion", f"{key}_state")
+    image, boxes, difficulty, suspected = [], [], [], 0
+    for field in (settings.pred_field, settings.gt_field):
+        found = samples.filter_labels(field, F(f"{key}_state").exists())
+        columns = found.values(["id", *(f"{field}.detections.{name}" for name in names)])
+        for sample_id, *of_sample in zip(*columns, strict=True):
+            for box, hardness, suspicion, state in zip(*of_sample, strict=True):
+                if state == "ignore":
+                    continue
+                if (suspicion or 0.0) > SUSPECTED:
+                    suspected += 1
+                    continue
+                image.append(number[sample_id])
+                boxes.append(box)
+                difficulty.append(hardness)
+    notes = []
+    if suspected:
+        notes.append(
+            f"{suspected} mistakes have no crop, for their label is suspected (above {SUSPECTED:g}): review them first"
+        )
+    xyxy = xywh_to_xyxy(np.array(boxes, dtype=np.float64).reshape(-1, 4))
+    rows = np.array(image, dtype=np.int64)
+    scores = np.array(difficulty, dtype=np.float64)
+    return Detections(rows, xyxy, np.zeros_like(rows), scores, truth.images, ("mistake",)), notes
 
 
 def _class_order(dataset: Any, gt_field: str) -> Sequence[str]:

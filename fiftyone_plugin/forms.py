@@ -16,7 +16,7 @@ import fiftyone.operators.types as types
 from hnm_core import MiningSettings
 from hnm_core.strategies import strategy_names
 
-from . import checks, exports, predicting, runs
+from . import checks, predicting, runs
 from .settings import SPLITS, RunSettings
 
 TRUTH_WORDS = ("truth", "gt", "label", "annot")
@@ -239,41 +239,12 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
         number(knob.name, min=facts["low"], max=facts["high"], default=default, **texts)
 
 
-def output_dir(ctx: Any, inputs: types.Object) -> None:
-    """Ask for a folder to export into, in the words of the machine that runs FiftyOne."""
-    what = "A new or empty folder on the machine that runs FiftyOne"
-    inputs.str("output_dir", label="Output folder", required=True, description=what)
-
-
-def check_export(ctx: Any, inputs: types.Object) -> None:
-    """Say why this export can't be made."""
-    key, folder = ctx.params.get("run_key"), ctx.params.get("output_dir")
-    try:
-        if key:
-            exports.check_weighted(runs.settings_of(ctx.dataset, key))
-        if folder:
-            exports.check_output_dir(folder)
-    except (ValueError, FileExistsError) as error:
-        refuse(inputs, str(error))
-
-
 def report(outputs: types.Object, outcome: Mapping[str, Any], first: str = "") -> None:
     """Show a report and warnings, below a sentence of what the App shows."""
     if first:
         outputs.md(first, name="first")
     notes(outputs, outcome["warnings"])
     outputs.md(f"```text\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
-
-
-def export_report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
-    """Show what was exported and where."""
-    notes(outputs, outcome["warnings"])
-    images = ", ".join(f"{count} {split}" for split, count in outcome["images"].items())
-    outputs.md(
-        f"{images} images, {outcome['train_entries']} entries in `train.txt`.\n\nTrain with\n"
-        f"```text\nyolo train data={outcome['data_yaml']}\n```",
-        name="shown",
-    )
 
 
 def notes(outputs: types.Object, sentences: Iterable[str]) -> None:

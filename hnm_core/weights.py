@@ -17,6 +17,7 @@ __all__ = [
     "SampleWeights",
     "class_repeat_factors",
     "effective_sample_size",
+    "limit_weights",
     "round_to_repeats",
     "weigh_images",
 ]
@@ -69,17 +70,32 @@ def weigh_images(
         >>> done.weights.tolist()
         [1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.5, 1.0]
     """
-    notes: list[str] = []
     hard = _hardest(scores, settings.hard_image_share)
     weights = np.ones(len(scores))
     weights[hard] += (settings.max_weight - 1.0) * _rank_shares(scores[hard])
     if class_factors is not None and len(weights):
         weights *= class_factors
         weights /= weights.min()
+    weights, repeats, notes = limit_weights(weights, settings, background)
+    return SampleWeights(weights, repeats, hard, tuple(notes))
+
+
+def limit_weights(
+    weights: NDArray[np.float64], settings: MiningSettings, background: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
+    """Weights within the limits that all weights keep, steps 4 to 6 of :func:`weigh_images`.
+
+    Returns:
+        The weights, the repeats made of them, and what bit, in sentences.
+
+    Example:
+        >>> limit_weights(np.array([1.0, 1.0, 9.0]), MiningSettings())[0].round(2).tolist()
+        [1.0, 1.0, 1.5]
+    """
+    notes: list[str] = []
     if background is not None:
         weights = _cap_background(weights, background, settings.background_share, notes)
-    weights, repeats = _keep_effective(weights, settings, notes)
-    return SampleWeights(weights, repeats, hard, tuple(notes))
+    return *_keep_effective(weights, settings, notes), notes
 
 
 def effective_sample_size(weights: NDArray[np.float64] | NDArray[np.int64]) -> float:

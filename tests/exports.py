@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hnm_core import Detections
-from hnm_core.io import ExportImage
+from hnm_core.export import ExportImage
 
 NAMES = ("street", "field", "yard", "check")
 CLASSES = ["cat", 'dog "big": yes']

@@ -88,7 +88,7 @@ def _say_results(dataset: Any, export: dict[str, Any], say: Any) -> None:
     for warning in results.warnings:
         say(f"note: {warning}")
     say(f"Export: {export['output_dir']} ({export['images']['train']} images, {export['train_entries']} an epoch)")
-    say(f"        yolo detect train data={export['data_yaml']} model=...")
+    say(f"        {export['train_with']} model=...")
     for warning in export["warnings"]:
         say(f"        note: {warning}")
 

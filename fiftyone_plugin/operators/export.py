@@ -7,11 +7,11 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import exports, forms
+from .. import export_form, exports, forms
 
 
 class ExportWeightedSubset(foo.Operator):
-    """Write the images and labels of a run, with its weights, as a data set that Ultralytics trains on."""
+    """Write the images and labels of a run, with its weights, as a data set for the trainer of choice."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -27,29 +27,32 @@ class ExportWeightedSubset(foo.Operator):
         )
 
     def __call__(self, samples: Any, run_key: str, output_dir: str, **options: Any) -> dict[str, Any]:
-        """Export from Python; ``only_hard`` keeps the hard images alone, ``media`` is ``copy`` or ``symlink``."""
+        """Export from Python; options are those of :func:`fiftyone_plugin.exports.export`."""
         return exports.export(samples._root_dataset, run_key, output_dir, **options)
 
     def resolve_input(self, ctx: Any) -> types.Property:
         """The form."""
         inputs = types.Object()
         if forms.existing_run(ctx, inputs):
-            forms.output_dir(ctx, inputs)
-            what = "Leave out the images without hard negatives; training on these alone forgets the rest"
-            inputs.bool("only_hard", label="Hard images only", default=False, description=what)
-            forms.choose(inputs, "media", exports.MEDIA, exports.MEDIA[0], "Images", "Copy the images, or link to them")
-            forms.check_export(ctx, inputs)
+            export_form.ask(ctx, inputs)
+            export_form.check(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Export weighted subset"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         """Export, and tell how far it has come."""
-        given = {name: ctx.params[name] for name in ("only_hard", "media") if ctx.params.get(name) is not None}
-        return exports.export(
-            ctx.dataset, ctx.params.get("run_key"), ctx.params["output_dir"], progress=ctx.set_progress, **given
+        summary = exports.export(
+            ctx.dataset,
+            ctx.params.get("run_key"),
+            ctx.params["output_dir"],
+            progress=ctx.set_progress,
+            **exports.options_of(ctx.params),
         )
+        if summary.get("saved_view") and not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return summary
 
     def resolve_output(self, ctx: Any) -> types.Property:
         """What was written and where."""
         outputs = types.Object()
-        forms.export_report(outputs, ctx.results)
+        export_form.report(outputs, ctx.results)
         return types.Property(outputs, view=types.View(label="Export finished"))

@@ -1,4 +1,4 @@
-"""All reading and writing of files: COCO json, YOLO folders, Parquet, the guide's dicts, weighted exports.
+"""All reading and writing of files: COCO json, YOLO folders, Parquet, the guide's dicts.
 
 Each is loaded when it is first asked for, so that ``import hnm_core`` waits for none of them.
 """
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .coco import read_coco, write_coco
-    from .export import ExportImage, ExportSummary, export_yolo
     from .found import to_records
     from .labels import write_yolo
     from .parquet import read_parquet, write_parquet
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from .yolo import read_yolo
 
 __all__ = [
-    "ExportImage",
-    "ExportSummary",
-    "export_yolo",
     "read_coco",
     "read_parquet",
     "read_records",
@@ -31,7 +27,6 @@ __all__ = [
 
 _HOMES = {
     "coco": ("read_coco", "write_coco"),
-    "export": ("ExportImage", "ExportSummary", "export_yolo"),
     "found": ("to_records",),
     "labels": ("write_yolo",),
     "parquet": ("read_parquet", "write_parquet"),

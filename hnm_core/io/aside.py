@@ -25,6 +25,8 @@ def check_free(folder: Path, advice: str) -> None:
 def new_folder(folder: Path, advice: str) -> Iterator[Path]:
     """Build a folder beside its place, and put it there when the block ends well; else nothing is left.
 
+    A process that is killed leaves a hidden folder whose name ends in ``.unfinished``.
+
     Args:
         folder: absolute path; must not exist, or be empty.
         advice: what to do if it is not free.
@@ -37,7 +39,7 @@ def new_folder(folder: Path, advice: str) -> Iterator[Path]:
     """
     check_free(folder, advice)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".unfinished", dir=folder.parent))
     try:
         yield aside
         aside.chmod(0o755)

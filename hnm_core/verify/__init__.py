@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from .reading import Drawn, Reading, shown
 from .verification import Verification
 from .yolo import listed_images, read_ultralytics, read_yolov5
 
-__all__ = ["TRAINERS", "Verification", "verify_export"]
+__all__ = ["TRAINERS", "Verification", "verify_export", "verify_for"]
 
 YOLO = {"ultralytics": read_ultralytics, "yolov5": read_yolov5}
 JSON = ("mmdet", "detectron2", "coco", "torch")
@@ -46,24 +46,39 @@ def verify_export(
         FileNotFoundError: if there is no export for this kind of trainer.
         ValueError: if the trainer is unknown or a file cannot be read at all.
     """
-    if trainer not in TRAINERS:
-        raise ValueError(f"trainer must be one of {', '.join(TRAINERS)}, got {trainer!r}")
+    return verify_for(directory, [trainer], home=home, progress=progress)[0]
+
+
+def verify_for(
+    directory: str | Path,
+    trainers: Sequence[str],
+    *,
+    home: str | Path | None = None,
+    progress: Progress = silent,
+) -> list[Verification]:
+    """The same for several trainers that read the same files, whose images are looked at once."""
+    for trainer in trainers:
+        if trainer not in TRAINERS:
+            raise ValueError(f"trainer must be one of {', '.join(TRAINERS)}, got {trainer!r}")
     directory = Path(directory).expanduser().resolve()
     home = Path(home) if home else directory
-    needed = directory / ("data.yaml" if trainer in YOLO else "annotations/train.json")
-    if not needed.is_file():
-        raise FileNotFoundError(
-            f"{directory} holds no export for {trainer}: there is no {needed.relative_to(directory)}"
-        )
     promises, problems = read_promises(directory)
-    listed = listed_images(directory, trainer, home)[0] if trainer in YOLO else listed_in_json(directory)
-    checked = check_images((path for images in listed.values() for path in images), progress)
-    if trainer in YOLO:
-        reading = YOLO[trainer](directory, home, checked, progress)
-        problems += _without_label_file(reading, directory)
-    else:
-        reading = read_json_export(directory, home, trainer, checked)
-    return _judge(directory, home, trainer, reading, promises, problems, checked)
+    found: list[Verification] = []
+    checked = None
+    for trainer in trainers:
+        needed = "data.yaml" if trainer in YOLO else "annotations/train.json"
+        if not (directory / needed).is_file():
+            raise FileNotFoundError(f"{directory} holds no export for {trainer}: there is no {needed}")
+        listed = listed_images(directory, trainer, home)[0] if trainer in YOLO else listed_in_json(directory)
+        checked = checked or check_images((path for images in listed.values() for path in images), progress)
+        own: list[str] = []
+        if trainer in YOLO:
+            reading = YOLO[trainer](directory, home, checked, progress)
+            own = _without_label_file(reading, directory)
+        else:
+            reading = read_json_export(directory, home, trainer, checked)
+        found.append(_judge(directory, home, trainer, reading, promises, [*problems, *own], checked))
+    return found
 
 
 def _judge(

@@ -166,11 +166,9 @@ def _defaults(
     elif trainer == "torch":
         dropped = set()
         reading.overrides = (
-            f"images = json.load(open('{home / 'annotations/train.json'}'))['images']\n"
-            f"weights = {{image['id']: image['weight'] for image in images}}\n"
-            f"dataset = CocoDetection('{home}', '{home / 'annotations/train.json'}')\n"
-            f"weights = torch.tensor([weights[i] for i in dataset.ids], dtype=torch.double)\n"
-            f"sampler = WeightedRandomSampler(weights, num_samples=round(float(weights.sum())))"
+            f"dataset = torchvision.datasets.CocoDetection('{home}', '{home / 'annotations/train.json'}')\n"
+            f"weights = [image['weight'] for image in dataset.coco.loadImgs(dataset.ids)]\n"
+            f"sampler = torch.utils.data.WeightedRandomSampler(weights, num_samples=round(sum(weights)))"
         )
     else:
         dropped = set()

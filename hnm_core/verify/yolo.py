@@ -161,7 +161,7 @@ def read_yolov5(directory: Path, home: Path, checked: Checked, progress: Progres
             )
         reading.splits[split] = once
     if not splits.get("val"):
-        reading.problems.append(NO_VAL.format(trainer="YOLOv5", what="it cannot start without: fill it in"))
+        reading.warnings.append(NO_VAL.format(trainer="YOLOv5", what="it does not start: fill it in"))
     if any(not one.boxes for one in reading.splits.get("train", [])):
         reading.warnings.append(
             "--image-weights gives background images weight 0: leave it off, the copies do its work"

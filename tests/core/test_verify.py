@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hnm_core import cli
-from hnm_core.io import export_yolo
+from hnm_core.export import export_weighted
 from hnm_core.verify import Verification, verify_export
 
 from ..exports import TRUTH, entries, photographs
@@ -22,7 +22,7 @@ pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
 def export(tmp_path: Path) -> Path:
     """An export for Ultralytics: street twice, field (background) and yard once, check in val."""
     images = entries(photographs(tmp_path / "originals", ".jpg"))
-    export_yolo(tmp_path / "out", images, TRUTH, report={}, run_key="one")
+    export_weighted(tmp_path / "out", images, TRUTH, report={}, run_key="one")
     return tmp_path / "out"
 
 

@@ -41,7 +41,7 @@ def test_the_demo_tells_what_it_did_as_json_and_is_quicker_the_second_time(tmp_p
     one, two = last_json(first.stdout), last_json(second.stdout)
     assert one["report"]["report"] == two["report"]["report"]
     assert one["answered"]
-    assert Path(one["export"]["data_yaml"]).is_file()
+    assert Path(one["export"]["data"]).is_file()
 
 
 def test_what_is_no_export_of_ours_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,203 @@
+"""Crops around mistakes: closer looks that hold every truth they touch, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..columns import Detections
+from .choose import has_truth
+from .images import ExportImage, Window
+
+__all__ = ["add_crops", "crop_window"]
+
+SCALE = 4.0
+"""Side of a crop, in sides of the mistake's box (chosen)."""
+
+MIN_SIDE = 96
+"""Pixels a crop has at least a side, where the image has them (chosen)."""
+
+MAX_SHARE = 0.5
+"""A crop of more than this share of its image shows nothing new (chosen)."""
+
+PER_IMAGE = 3
+"""Crops of one image at most, around its hardest mistakes (chosen)."""
+
+
+Rows = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+"""Image, box and label of some truths."""
+
+
+def crop_window(
+    box: NDArray[np.float64], truths: NDArray[np.float64], crowds: NDArray[np.float64], size: tuple[int, int]
+) -> Window | None:
+    """The part of an image around a mistake, grown until it holds every truth that it touches.
+
+    Args:
+        box: ``(4,)`` corners of the mistake in pixels.
+        truths: ``(n, 4)`` all truths of the image, in pixels.
+        crowds: ``(m, 4)`` crowd regions; a crop may touch none, for what is in them is not labelled.
+        size: width and height of the image in pixels.
+
+    Returns:
+        Corners in whole pixels, or None if there is no such part that is much smaller than the image.
+
+    Example:
+        >>> crop_window(np.array([10.0, 10, 30, 30]), np.array([[90.0, 20, 130, 60]]), np.zeros((0, 4)), (640, 480))
+        (0, 0, 130, 96)
+    """
+    limits = np.array([*size, *size], dtype=np.float64)
+    side = max(SCALE * float((box[2:] - box[:2]).max()), MIN_SIDE)
+    low = (box[:2] + box[2:] - side) / 2
+    low = np.clip(low, 0, np.maximum(limits[:2] - side, 0))
+    window = np.concatenate([np.minimum(low, box[:2]), np.maximum(low + side, box[2:])])
+    truths = np.clip(truths, 0, limits)
+    while True:
+        window = np.clip(np.concatenate([np.floor(window[:2]), np.ceil(window[2:])]), 0, limits)
+        held = truths[_touched(truths, window)]
+        corners = np.concatenate([held, window[None]])
+        grown = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
+        if np.array_equal(grown, window):
+            break
+        window = grown
+    width, height = window[2:] - window[:2]
+    if width * height > MAX_SHARE * size[0] * size[1] or _touched(crowds, window).any() or min(width, height) < 1:
+        return None
+    x0, y0, x1, y1 = (int(v) for v in window)
+    return x0, y0, x1, y1
+
+
+def _touched(boxes: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.bool_]:
+    overlap = np.minimum(boxes[:, 2:], window[2:]) > np.maximum(boxes[:, :2], window[:2])
+    return np.asarray(overlap.all(axis=1))
+
+
+def add_crops(
+    images: Sequence[ExportImage],
+    truth: Detections,
+    mistakes: Detections,
+    sizes: Mapping[str, tuple[int, int]],
+    background_share: float,
+) -> tuple[list[ExportImage], Detections, list[str]]:
+    """The images and, after them, crops of the train images around their mistakes.
+
+    A crop weighs 1. Crops without a truth are background, and with the train images that are at most
+    ``background_share`` of all: the hardest come first.
+
+    Args:
+        images: what is exported.
+        truth: their truths, as fractions of the image.
+        mistakes: boxes as fractions, ``score`` their difficulty, over the images of ``truth``.
+        sizes: width and height by file path.
+        background_share: in ``[0, 1]``.
+
+    Returns:
+        The images, the truths of all of them, and what to say about the crops.
+    """
+    train = {i.sample_id: i for i in images if i.split == "train"}
+    mistakes = mistakes.take(np.isin(np.array(mistakes.images, dtype=object)[mistakes.image], list(train)))
+    found, left_out = _windows(train, truth, mistakes, sizes)
+    inside = [_held(truth, rows, window, sizes[image.filepath]) for image, rows, window in found]
+    allowed = _background_left(
+        list(train.values()), truth, sum(bool(len(rows)) for rows, _ in inside), background_share
+    )
+    crops: list[ExportImage] = []
+    tables: list[Rows] = []
+    mild = 0
+    for (image, _, window), (rows, xyxy) in zip(found, inside, strict=True):
+        if not len(rows):
+            if allowed <= 0:
+                mild += 1
+                continue
+            allowed -= 1
+        name = f"{image.sample_id}#crop{len(crops) + 1}"
+        crops.append(ExportImage(image.filepath, name, "train", window=window))
+        tables.append((np.full(len(rows), len(truth.images) + len(crops) - 1), xyxy, truth.label[rows]))
+    notes = [f"{len(crops)} crops around mistakes are added"]
+    if left_out:
+        notes.append(
+            f"{left_out} mistakes have no crop: with the truths it touches it would be most of the image, or "
+            f"it touches a crowd, or there is one beside it"
+        )
+    if mild:
+        notes.append(f"{mild} crops without truths are left out: background images are at most {background_share:.0%}")
+    return [*images, *crops], _with(truth, tables, [crop.sample_id for crop in crops]), notes
+
+
+def _windows(
+    train: Mapping[str, ExportImage],
+    truth: Detections,
+    mistakes: Detections,
+    sizes: Mapping[str, tuple[int, int]],
+) -> tuple[list[tuple[ExportImage, NDArray[np.int64], Window]], int]:
+    """A window for every mistake that can have one, hardest first, with its image and the rows of its truths."""
+    number = {name: i for i, name in enumerate(truth.images)}
+    rows_of = _rows_by_image(truth)
+    crowd = truth.is_crowd()
+    difficulty = np.zeros(len(mistakes)) if mistakes.score is None else mistakes.score
+    found: list[tuple[ExportImage, NDArray[np.int64], Window]] = []
+    of_image: dict[str, list[Window]] = {}
+    left_out = 0
+    for row in np.argsort(-difficulty, kind="stable").tolist():
+        image = train[mistakes.images[mistakes.image[row]]]
+        scale = np.array([*sizes[image.filepath]] * 2, dtype=np.float64)
+        box = np.clip(mistakes.xyxy[row], 0, 1) * scale
+        others = of_image.setdefault(image.sample_id, [])
+        rows = rows_of[number[image.sample_id]]
+        boxes = truth.xyxy[rows] * scale
+        window = None
+        if len(others) < PER_IMAGE and not any(_inside(box, other) for other in others):
+            window = crop_window(box, boxes[~crowd[rows]], boxes[crowd[rows]], sizes[image.filepath])
+        if window is None or window in others:
+            left_out += 1
+            continue
+        others.append(window)
+        found.append((image, rows[~crowd[rows]], window))
+    return found, left_out
+
+
+def _inside(box: NDArray[np.float64], window: Window) -> bool:
+    return bool((box[:2] >= window[:2]).all() and (box[2:] <= window[2:]).all())
+
+
+def _rows_by_image(table: Detections) -> list[NDArray[np.int64]]:
+    order = np.argsort(table.image, kind="stable")
+    edges = np.searchsorted(table.image[order], np.arange(len(table.images) + 1))
+    return [order[a:b] for a, b in pairwise(edges)]
+
+
+def _held(
+    truth: Detections, rows: NDArray[np.int64], window: Window, size: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Truths of an image inside a window: their rows, and their boxes as fractions of it."""
+    boxes = np.clip(truth.xyxy[rows], 0, 1) * np.array([*size, *size])
+    kept = _touched(boxes, np.array(window, dtype=np.float64))
+    x0, y0, x1, y1 = window
+    return rows[kept], (boxes[kept] - [x0, y0, x0, y0]) / [x1 - x0, y1 - y0, x1 - x0, y1 - y0]
+
+
+def _background_left(train: Sequence[ExportImage], truth: Detections, labelled: int, share: float) -> int:
+    """How many more background images there is room for."""
+    number = {name: i for i, name in enumerate(truth.images)}
+    full = has_truth(truth)
+    objects = sum(bool(full[number[i.sample_id]]) for i in train)
+    background = len(train) - objects
+    if share >= 1:
+        return len(truth)
+    return int(share / (1 - share) * (objects + labelled) + 1e-9) - background
+
+
+def _with(
+    truth: Detections,
+    tables: Sequence[Rows],
+    names: Sequence[str],
+) -> Detections:
+    """The truths with those of more images."""
+    image = np.concatenate([truth.image, *(image for image, _, _ in tables)])
+    xyxy = np.concatenate([truth.xyxy, *(xyxy for _, xyxy, _ in tables)])
+    label = np.concatenate([truth.label, *(label for _, _, label in tables)])
+    crowd = np.concatenate([truth.is_crowd(), np.zeros(len(image) - len(truth), dtype=bool)])
+    return Detections(image, xyxy, label, None, (*truth.images, *names), truth.classes, crowd=crowd)

@@ -1,0 +1,135 @@
+"""The layouts that read label files: Ultralytics', whose list repeats lines, and YOLOv5's, of copies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..columns import Detections
+from ..io.yolo import IMAGE_SUFFIXES, label_file
+from .images import SPLITS, Named
+from .media import put_image
+from .settings import ExportSettings
+
+__all__ = ["check_types", "write_yolo_layout"]
+
+SAME = 1e-3
+"""Fraction of an image's side by which a label beside an original may differ from what would be written."""
+
+
+def check_types(images: Sequence[Named]) -> None:
+    """Refuse images that YOLO's readers pass over.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    unread = [one.image.filepath for one in images if Path(one.path).suffix.lower() not in IMAGE_SUFFIXES]
+    if unread:
+        raise ValueError(
+            f"{len(unread)} of {len(images)} images are of a type Ultralytics does not read, first {unread[0]}; "
+            f"it reads {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+
+
+def write_yolo_layout(
+    root: Path,
+    home: Path,
+    images: Iterable[Named],
+    all_images: Sequence[Named],
+    truth: Detections,
+    settings: ExportSettings,
+) -> None:
+    """Images, label files, lists and, last of all, ``data.yaml``.
+
+    Args:
+        root: where to write.
+        home: where the export will lie.
+        images: all of them once, told off one by one to show how far it has come.
+        all_images: the same.
+        truth: boxes as fractions of the image, all of them inside.
+        settings: layout and media.
+    """
+    check_types(all_images)
+    lines = label_lines(all_images, truth)
+    if settings.media == "reference":
+        _check_labels_beside(all_images, lines)
+    for kind in ("images", "labels"):
+        for split in {one.image.split for one in all_images}:
+            (root / kind / split).mkdir(parents=True)
+    copies = settings.layout == "yolov5"
+    for one, text in zip(images, lines, strict=True):
+        put_image(root, one, settings.media, copies=copies)
+        if not Path(one.path).is_absolute():
+            for name in (one.path, *(one.copies() if copies else ())):
+                label_file(root / name).write_text(text, encoding="utf-8")
+    _write_data_yaml(root, home, all_images, truth.classes, settings)
+
+
+def label_lines(images: Sequence[Named], truth: Detections) -> list[str]:
+    """The text of every label file; crowd regions have none."""
+    kept = np.flatnonzero(~truth.is_crowd())
+    kept = kept[np.argsort(truth.image[kept], kind="stable")]
+    xyxy = truth.xyxy[kept]
+    rows = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1).tolist()
+    labels = truth.label[kept].tolist()
+    text = [f"{c} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for c, (x, y, w, h) in zip(labels, rows, strict=True)]
+    edges = np.searchsorted(truth.image[kept], np.arange(len(truth.images) + 1)).tolist()
+    number = {name: i for i, name in enumerate(truth.images)}
+    at = [number[one.image.sample_id] for one in images]
+    return ["".join(text[edges[i] : edges[i + 1]]) for i in at]
+
+
+def _check_labels_beside(images: Sequence[Named], lines: Sequence[str]) -> None:
+    """Whether the originals have label files that say what is exported: those are what will be read."""
+    other = []
+    for one, text in zip(images, lines, strict=True):
+        if Path(one.path).is_absolute():
+            beside = label_file(Path(one.path))
+            if not beside.is_file() or not _same(beside.read_text(encoding="utf-8"), text):
+                other.append(beside)
+    if other:
+        raise ValueError(
+            f"{len(other)} of {len(images)} originals have no label file beside them that says what is exported, first "
+            f"{other[0]}: YOLO reads labels beside images, so take media symlink"
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        mine, theirs = (
+            np.array(
+                sorted(tuple(round(float(v), 6) for v in line.split()) for line in text.splitlines() if line.strip())
+            )
+            for text in (one, other)
+        )
+    except ValueError:
+        return False
+    return mine.shape == theirs.shape and bool(np.allclose(mine, theirs, rtol=0, atol=SAME))
+
+
+def _write_data_yaml(
+    root: Path, home: Path, images: Sequence[Named], classes: Iterable[str], settings: ExportSettings
+) -> None:
+    """Ultralytics takes the file's own folder, so that the export can be moved; YOLOv5 needs to be told."""
+    has = [split for split in SPLITS if any(one.image.split == split for one in images)]
+    copies, referred = settings.layout == "yolov5", settings.media == "reference"
+    lines = [f"path: {json.dumps(str(home), ensure_ascii=False)}"] if copies else []
+    for split in SPLITS:
+        if split not in has:
+            lines += ["val:"] if split == "val" else []
+        elif referred or (split == "train" and not copies):
+            _write_list(root / f"{split}.txt", [one for one in images if one.image.split == split])
+            lines.append(f"{split}: {split}.txt")
+        else:
+            lines.append(f"{split}: images/{split}")
+    lines += ["names:", *(f"  {i}: {json.dumps(name, ensure_ascii=False)}" for i, name in enumerate(classes))]
+    (root / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_list(path: Path, images: Sequence[Named]) -> None:
+    names = [one.path if Path(one.path).is_absolute() else f"./{one.path}" for one in images]
+    text = "".join(f"{name}\n" * one.image.repeats for name, one in zip(names, images, strict=True))
+    path.write_text(text, encoding="utf-8")

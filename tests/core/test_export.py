@@ -1,0 +1,423 @@
+"""Exports in every layout: what is in them, what a trainer makes of it, and what is left after a mishap: nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hnm_core import Detections, MiningSettings
+from hnm_core.export import LAYOUTS, MEDIA, ExportImage, ExportSettings, ExportSummary, export_weighted
+from hnm_core.verify import verify_export
+
+from ..exports import CLASSES, HEIGHT, TRUTH, WIDTH, entries, photographs
+
+pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
+Paths = dict[str, Path]
+
+
+@pytest.fixture
+def originals(tmp_path: Path) -> Paths:
+    return photographs(tmp_path / "originals")
+
+
+def export(
+    to: Path,
+    images: list[ExportImage],
+    truth: Detections = TRUTH,
+    mining: MiningSettings | None = None,
+    mistakes: Detections | None = None,
+    **settings: Any,
+) -> ExportSummary:
+    chosen = ExportSettings(**settings)
+    facts: dict[str, Any] = {"report": {"statistics": {}}, "run_key": "one", "settings": chosen}
+    return export_weighted(to, images, truth, mining=mining, mistakes=mistakes, **facts)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "weights.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def annotations(folder: Path, split: str = "train") -> dict[str, Any]:
+    return dict(json.loads((folder / "annotations" / f"{split}.json").read_text()))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_for_ultralytics(tmp_path: Path, originals: Paths) -> None:
+    summary = export(tmp_path / "out", entries(originals))
+    out = tmp_path / "out"
+    assert (out / "train.txt").read_text().split() == [
+        *("./images/train/street.png", "./images/train/street.png"),
+        *("./images/train/field.png", "./images/train/yard.png"),
+    ]
+    assert (out / "labels/train/street.txt").read_text() == (
+        "0 0.500000 0.375000 0.500000 0.250000\n1 0.100000 0.100000 0.200000 0.200000\n"  # clipped to the image
+    )
+    assert (out / "labels/train/field.txt").read_text() == ""
+    assert (out / "images/val/check.png").read_bytes() == originals["check"].read_bytes()
+    assert summary.images == {"train": 3, "val": 1}
+    assert (summary.train_entries, summary.background_images, summary.warnings) == (4, 1, ())
+    assert summary.train_with == f"yolo detect train data={out / 'data.yaml'}"
+    assert json.loads((out / "report.json").read_text())["export"]["verification"]["ultralytics"]["ok"]
+
+
+def test_weights_are_listed_twice_over(tmp_path: Path, originals: Paths) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes the parquet file")
+    export(tmp_path / "out", entries(originals))
+    listed = rows(tmp_path / "out")
+    assert listed[0] == {
+        **{"filepath": "images/train/street.png", "sample_id": "street", "split": "train", "weight": "2.0"},
+        **{"repeats": "2", "score": "0.9", "hard_negatives": "3", "errors": "background:2;missed:1", "run_key": "one"},
+    }
+    table = parquet.read_table(tmp_path / "out" / "weights.parquet").to_pylist()
+    assert [{k: str(v) for k, v in row.items()} for row in table] == listed
+
+
+@pytest.mark.parametrize("media", MEDIA)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_read_as_promised_and_no_original_is_touched(
+    tmp_path: Path, originals: Paths, layout: str, media: str
+) -> None:
+    if (layout, media) == ("yolov5", "reference"):
+        pytest.skip("refused, see below")
+    if (layout, media) == ("ultralytics", "reference"):  # YOLO reads labels beside images
+        export(tmp_path / "copy", entries(originals))
+        originals = {n: next((tmp_path / "copy/images").rglob(f"{n}.png")) for n in originals}
+    before = {path: path.read_bytes() for path in originals.values()}
+    summary = export(tmp_path / "out", entries(originals), layout=layout, media=media)
+    assert {path: path.read_bytes() for path in originals.values()} == before
+    found = verify_export(tmp_path / "out", ExportSettings(layout=layout).trainers[0])
+    assert found.ok, found.problems
+    assert [effective for _, effective in found.repeats.values()] == [2, 1.5 if layout == "torch" else 1, 1]
+    assert found.images == summary.images == {"train": 3, "val": 1}
+    first = next(row for row in rows(tmp_path / "out") if row["sample_id"] == "street")["filepath"]
+    place = tmp_path / "out" / first
+    assert place.is_symlink() == (media == "symlink")
+    assert (Path(first) == originals["street"]) == (media == "reference")
+    assert place.read_bytes() == before[originals["street"]]
+
+
+def test_ultralytics_draws_what_the_weights_promise(tmp_path: Path, originals: Paths) -> None:
+    pytest.importorskip("ultralytics", reason="Ultralytics reads the export")
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset
+
+    export(tmp_path / "out", entries(originals))
+    data = check_det_dataset(str(tmp_path / "out" / "data.yaml"))
+    assert list(data["names"].values()) == CLASSES
+    loaded = YOLODataset(img_path=data["train"], data=data, task="detect", imgsz=32, augment=False)
+    drawn = [Path(file).name for file in loaded.im_files]
+    for row in rows(tmp_path / "out"):
+        if row["split"] == "train":
+            assert drawn.count(Path(row["filepath"]).name) == int(row["repeats"])
+    boxes = {Path(label["im_file"]).stem: len(label["bboxes"]) for label in loaded.labels}
+    assert boxes == {"street": 2, "field": 0, "yard": 1}
+
+
+def test_ultralytics_loads_every_copy_that_yolov5_is_given(tmp_path: Path, originals: Paths) -> None:
+    pytest.importorskip("ultralytics", reason="Ultralytics reads the export")
+    from ultralytics.data.dataset import YOLODataset
+
+    export(tmp_path / "out", entries(originals, street={"repeats": 3}), layout="yolov5")
+    out = tmp_path / "out"
+    assert names(out / "images/train") == ["field.png", "street.png", "street__r1.png", "street__r2.png", "yard.png"]
+    assert (out / "data.yaml").read_text().startswith(f'path: "{out}"\ntrain: images/train\nval: images/val\n')
+    data = {"names": dict(enumerate(CLASSES)), "channels": 3}
+    loaded = YOLODataset(img_path=str(out / "images/train"), data=data, task="detect", imgsz=32, augment=False)
+    assert sum(len(label["cls"]) for label in loaded.labels) == 3 * 2 + 1
+
+
+def test_pycocotools_loads_every_repeat(tmp_path: Path, originals: Paths) -> None:
+    coco = pytest.importorskip("pycocotools.coco", reason="pycocotools reads the export")
+    export(tmp_path / "out", entries(originals), layout="coco")
+    with contextlib.redirect_stdout(io.StringIO()):
+        loaded = coco.COCO(str(tmp_path / "out/annotations/train.json"))
+    images = loaded.loadImgs(loaded.getImgIds())
+    assert [i["file_name"] for i in images].count("images/train/street.png") == 2
+    assert [(i["weight"], i["repeats"]) for i in images] == [(2.0, 2), (2.0, 2), (1.5, 1), (1.0, 1)]
+    assert [len(loaded.getAnnIds(imgIds=[i["id"]])) for i in images] == [2, 2, 0, 1]
+    boxes = {tuple(a["bbox"]) for a in loaded.loadAnns(loaded.getAnnIds(imgIds=[1, 4]))}
+    assert boxes == {(24.0, 16.0, 48.0, 16.0), (0.0, 0.0, 19.2, 12.8), (48.0, 32.0, 48.0, 32.0)}
+    assert [c["name"] for c in loaded.loadCats(loaded.getCatIds())] == CLASSES
+
+
+def test_torch_draws_by_weight(tmp_path: Path, originals: Paths) -> None:
+    torch = pytest.importorskip("torch", reason="torch draws")
+    torchvision = pytest.importorskip("torchvision", reason="torchvision reads COCO json")
+    pytest.importorskip("pycocotools", reason="pycocotools reads COCO json")
+    summary = export(tmp_path / "out", entries(originals), layout="torch")
+    assert [i["weight"] for i in annotations(tmp_path / "out")["images"]] == [2.0, 1.5, 1.0]
+    world = {"torch": torch, "torchvision": torchvision}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(summary.train_with, world)
+    assert list(world["weights"]) == [2.0, 1.5, 1.0]
+    assert [len(world["dataset"][i][1]) for i in range(3)] == [2, 0, 1]
+    assert len(list(world["sampler"])) == 4
+
+
+def test_crowds_have_a_place_in_json_alone(tmp_path: Path, originals: Paths) -> None:
+    crowd = Detections(
+        TRUTH.image, TRUTH.xyxy, TRUTH.label, None, TRUTH.images, CLASSES, crowd=[True, False, False, False]
+    )
+    export(tmp_path / "coco", entries(originals), crowd, layout="coco")
+    assert [a["iscrowd"] for a in annotations(tmp_path / "coco")["annotations"]] == [1, 0, 1, 0, 0]
+    summary = export(tmp_path / "yolo", entries(originals), crowd)
+    assert summary.warnings == ("1 crowd regions are left out of the labels: there is no place for them",)
+    assert (tmp_path / "yolo/labels/train/street.txt").read_text().count("\n") == 1
+
+
+def test_boxes_without_size_are_counted(tmp_path: Path, originals: Paths) -> None:
+    boxes = [[0.1, 0.1, 0.2, 0.2], [0.1, 0.1, 0.1, 0.2], [1.1, 0.1, 1.2, 0.2]]
+    truth = Detections([0, 0, 0], boxes, [0, 0, 0], None, TRUTH.images, ["cat"])
+    sentence = "2 boxes without size inside their image are left out of the labels: there is no place for them"
+    assert sentence in export(tmp_path / "out", entries(originals), truth).warnings
+
+
+def test_an_export_without_val_can_be_read_and_says_so(tmp_path: Path, originals: Paths) -> None:
+    pytest.importorskip("ultralytics", reason="Ultralytics reads the export")
+    from ultralytics.data.utils import check_det_dataset
+
+    summary = export(tmp_path / "out", entries(originals)[:3])
+    assert summary.warnings == (
+        "data.yaml has no val split: Ultralytics validates on it after every epoch, so train with val=False or fill it in",
+    )
+    assert check_det_dataset(str(tmp_path / "out" / "data.yaml"))["val"] is None
+
+
+def test_an_export_for_ultralytics_can_be_moved_and_one_for_yolov5_cannot(tmp_path: Path, originals: Paths) -> None:
+    for layout in ("ultralytics", "yolov5"):
+        export(tmp_path / layout, entries(originals), layout=layout)
+        (tmp_path / layout).rename(tmp_path / f"moved_{layout}")
+        found = verify_export(tmp_path / f"moved_{layout}", layout)
+        assert found.ok == (layout == "ultralytics")
+    assert "but the export lies at" in found.problems[0]
+
+
+def test_images_of_one_name_stay_apart(tmp_path: Path, originals: Paths) -> None:
+    other = tmp_path / "elsewhere" / "street.png"
+    other.parent.mkdir()
+    originals["yard"].rename(other)
+    copy = originals["field"].rename(tmp_path / "originals" / "street__r1.png")  # would be taken for a copy
+    changes = {"yard": {"filepath": str(other)}, "field": {"filepath": str(copy)}}
+    export(tmp_path / "out", entries(originals, **changes), layout="yolov5")
+    assert names(tmp_path / "out/images/train") == [
+        *("street-street.png", "street-street__r1.png", "street-yard.png", "street__r1-field.png"),
+    ]
+
+
+class TestWhatIsExported:
+    @pytest.fixture
+    def many(self, tmp_path: Path) -> tuple[list[ExportImage], Detections]:
+        """Forty images, of which the first ten are hard; every other image holds an object."""
+        pixels = pytest.importorskip("PIL.Image", reason="Pillow makes the images")
+        random = np.random.default_rng(1)
+        (tmp_path / "originals").mkdir()
+        images = []
+        for i in range(40):
+            path = tmp_path / "originals" / f"{i:02}.png"
+            pixels.fromarray(random.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(path)
+            hard = i < 10
+            weight = 2.0 - i / 10 if hard else 1.0
+            facts = {"weight": weight, "repeats": 1 + (weight > 1.5), "score": max(0.0, 0.9 - i / 20), "hard": hard}
+            images.append(ExportImage(str(path), f"{i:02}", **facts))
+        with_object = list(range(0, 40, 2))
+        xyxy = [[0.2, 0.2, 0.6, 0.6]] * len(with_object)
+        sample_ids = [i.sample_id for i in images]
+        return images, Detections(with_object, xyxy, [0] * len(with_object), None, sample_ids, ["cat"])
+
+    def test_the_whole_split_as_it_is(self, tmp_path: Path, many: tuple[list[ExportImage], Detections]) -> None:
+        assert export(tmp_path / "out", *many).images == {"train": 40}
+        assert [float(row["weight"]) for row in rows(tmp_path / "out")] == [image.weight for image in many[0]]
+
+    def test_hard_images_with_background_within_its_cap(
+        self, tmp_path: Path, many: tuple[list[ExportImage], Detections]
+    ) -> None:
+        summary = export(tmp_path / "out", *many, mining=MiningSettings(background_share=0.3), only_hard=True)
+        assert [row["sample_id"] for row in rows(tmp_path / "out")] == ["00", "01", "02", "03", "04", "06", "08"]
+        assert "3 of 5 background images are left out of the subset: at most 30% of it" in summary.warnings
+
+    def test_a_share_of_the_easy_images_drawn_by_seed(
+        self, tmp_path: Path, many: tuple[list[ExportImage], Detections]
+    ) -> None:
+        mining = MiningSettings(background_share=1.0)
+        for name in ("one", "same"):
+            export(tmp_path / name, *many, mining=mining, only_hard=True, easy_share=0.2)
+        export(
+            tmp_path / "other",
+            *many,
+            mining=MiningSettings(background_share=1.0, seed=1),
+            only_hard=True,
+            easy_share=0.2,
+        )
+        one, same, other = ([r["sample_id"] for r in rows(tmp_path / name)] for name in ("one", "same", "other"))
+        assert one[:10] == [f"{i:02}" for i in range(10)]
+        assert len(one) == 10 + 6
+        assert one == same != other
+
+    def test_a_subset_keeps_the_floor_of_the_effective_sample_size(
+        self, tmp_path: Path, many: tuple[list[ExportImage], Detections]
+    ) -> None:
+        images, truth = many
+        steep = [ExportImage(**{**vars(i), "weight": 9.0 if i.sample_id == "00" else i.weight}) for i in images]
+        mining = MiningSettings(background_share=1.0)
+        summary = export(tmp_path / "out", steep, truth, mining=mining, only_hard=True)
+        assert summary.effective_sample_size >= 0.9
+        assert any("in the subset, weights raised to the power" in warning for warning in summary.warnings)
+
+    def test_hard_images_of_nothing_are_nothing_to_train_on(
+        self, tmp_path: Path, many: tuple[list[ExportImage], Detections]
+    ) -> None:
+        images = [ExportImage(**{**vars(i), "hard": i.sample_id == "01"}) for i in many[0]]
+        with pytest.raises(ValueError, match=r"1 of 40 train images are hard and none of them holds a truth"):
+            export(tmp_path / "out", images, many[1], only_hard=True)
+
+    def test_damaged_and_leaked_images_are_left_out_and_named(
+        self, tmp_path: Path, many: tuple[list[ExportImage], Detections]
+    ) -> None:
+        images, truth = many
+        Path(images[3].filepath).write_bytes(b"no image")
+        twin = tmp_path / "originals" / "twin.png"
+        twin.write_bytes(Path(images[4].filepath).read_bytes())
+        images[5] = ExportImage(str(twin), "05", "val")
+        summary = export(tmp_path / "out", images, truth)
+        assert summary.images == {"train": 37, "val": 1}
+        assert "1 images are left out, for they are not readable" in summary.warnings[0]
+        assert summary.warnings[1].startswith("1 train images are left out, for they are held out too, byte by byte")
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "error", "message"),
+    [
+        ({"street": {"split": "training"}}, {}, ValueError, "1 images have a split that is none of train, val, test"),
+        ({"street": {"weight": 0.5}}, {}, ValueError, "a weight or repeats below 1, first .*street.png: 0.5, 2; every"),
+        ({"street": {"sample_id": "x"}}, {}, ValueError, "1 of 4 images have no entry in the ground truth, first 'x'"),
+        ({"yard": {"filepath": "gone.png"}}, {}, FileNotFoundError, "1 of 4 images are not there, first gone.png"),
+        ({"check": {"weight": 1.5}}, {}, ValueError, "1 val images have a weight, first .*check.png: what is measured"),
+        ({}, {"media": "move"}, ValueError, "media must be one of copy, symlink, reference, got 'move'"),
+        (
+            {},
+            {"layout": "darknet"},
+            ValueError,
+            "layout must be one of ultralytics, yolov5, coco, torch, got 'darknet'",
+        ),
+        ({}, {"easy_share": 0.5}, ValueError, "easy_share keeps easy images beside the hard ones: it needs only_hard"),
+        ({}, {"only_hard": True, "easy_share": 2}, ValueError, r"easy_share must lie in \[0, 1\], got 2"),
+        ({}, {"crops": True}, ValueError, "crops need the boxes of the mistakes"),
+        ({}, {"layout": "yolov5", "media": "reference"}, ValueError, "YOLOv5 reads no image twice"),
+        ({}, {"media": "reference"}, ValueError, "4 of 4 originals have no label file beside them that says what is"),
+        (
+            {name: {"split": "val", "weight": 1.0, "repeats": 1} for name in ("street", "field", "yard")},
+            *({}, ValueError, "none of the 4 images is in the train split: nothing to train on"),
+        ),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_left(
+    tmp_path: Path, originals: Paths, changes: Any, options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        export(tmp_path / "out", entries(originals, **changes), **options)
+    assert names(tmp_path) == ["originals"]
+
+
+def test_unreadable_types_are_named(tmp_path: Path, originals: Paths) -> None:
+    odd = tmp_path / "originals" / "yard.gif"
+    pytest.importorskip("PIL.Image").open(originals["yard"]).save(odd)
+    images = entries(originals, yard={"filepath": str(odd)})
+    with pytest.raises(ValueError, match=r"1 of 4 images are of a type Ultralytics does not read, first .*yard\.gif"):
+        export(tmp_path / "out", images)
+    assert export(tmp_path / "out", images, layout="coco").images == {"train": 3, "val": 1}
+
+
+def test_an_existing_folder_is_refused(tmp_path: Path, originals: Paths) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    with pytest.raises(FileExistsError, match="out exists and is not empty; export into a new folder"):
+        export(tmp_path / "out", entries(originals))
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep me"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_does_not_read_back_is_not_kept(
+    tmp_path: Path, originals: Paths, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = export_weighted.__globals__["write_weights"]
+
+    def forget_one(root: Path, named: Any, run_key: str) -> Any:
+        return original(root, named[:-2], run_key)
+
+    monkeypatch.setitem(export_weighted.__globals__, "write_weights", forget_one)
+    with pytest.raises(
+        ValueError, match=r"the export does not read back for .*, so it is not kept: .* not in weights.csv"
+    ):
+        export(tmp_path / "out", entries(originals), layout=layout)
+    assert names(tmp_path) == ["originals"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from hnm_core.export import ExportSettings, export_weighted
+from tests.exports import TRUTH, entries, photographs
+
+where = Path(sys.argv[1])
+
+def slowly(items, what):
+    for done, item in enumerate(items):
+        if (what, done) == (sys.argv[3], 2):
+            (where / "ready").touch()
+            time.sleep(60)
+        yield item
+
+images = entries(photographs(where / "originals"))
+settings = ExportSettings(layout=sys.argv[2])
+export_weighted(where / "out", images, TRUTH, report={}, run_key="one", settings=settings, progress=slowly)
+"""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_an_export_that_is_killed_leaves_nothing_that_looks_finished(tmp_path: Path, layout: str, end: int) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), layout, "writing images"]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "ready").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert (tmp_path / "ready").exists()
+        process.send_signal(end)
+        process.wait(60)
+    assert not (tmp_path / "out").exists()
+    left = [path for path in tmp_path.iterdir() if path.name not in ("originals", "ready")]
+    if end == signal.SIGINT:
+        assert left == []
+    for path in left:  # nobody could tidy up
+        assert path.name.startswith(".out-")
+        assert path.suffix == ".unfinished"
+        assert not (path / "data.yaml").exists()
+        assert not (path / "annotations" / "train.json").exists()
+    assert len(names(tmp_path / "originals")) == 4
+
+
+def test_sizes_are_those_of_turned_images(tmp_path: Path, originals: Paths) -> None:
+    pixels = pytest.importorskip("PIL.Image", reason="Pillow turns the image")
+    turned = tmp_path / "originals" / "turned.jpg"
+    exif = pixels.Exif()
+    exif[274] = 6
+    pixels.open(originals["yard"]).save(turned, exif=exif)
+    export(tmp_path / "out", entries(originals, yard={"filepath": str(turned)}), layout="coco")
+    sizes = {i["sample_id"]: (i["width"], i["height"]) for i in annotations(tmp_path / "out")["images"]}
+    assert sizes == {"street": (WIDTH, HEIGHT), "field": (WIDTH, HEIGHT), "yard": (HEIGHT, WIDTH)}
