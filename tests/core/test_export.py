@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +172,7 @@ def test_torch_draws_by_weight(tmp_path: Path, originals: Paths) -> None:
 
 
 def test_crowds_have_a_place_in_json_alone(tmp_path: Path, originals: Paths) -> None:
-    crowd = Detections(
-        TRUTH.image, TRUTH.xyxy, TRUTH.label, None, TRUTH.images, CLASSES, crowd=[True, False, False, False]
-    )
+    crowd = replace(TRUTH, crowd=np.array([True, False, False, False]))
     export(tmp_path / "coco", entries(originals), crowd, layout="coco")
     assert [a["iscrowd"] for a in annotations(tmp_path / "coco")["annotations"]] == [1, 0, 1, 0, 0]
     summary = export(tmp_path / "yolo", entries(originals), crowd)
@@ -194,7 +193,8 @@ def test_an_export_without_val_can_be_read_and_says_so(tmp_path: Path, originals
 
     summary = export(tmp_path / "out", entries(originals)[:3])
     assert summary.warnings == (
-        "data.yaml has no val split: Ultralytics validates on it after every epoch, so train with val=False or fill it in",
+        "data.yaml has no val split: Ultralytics validates on it after every epoch, so train with val=False or fill it "
+        "in",
     )
     assert check_det_dataset(str(tmp_path / "out" / "data.yaml"))["val"] is None
 

@@ -99,11 +99,11 @@ def test_ids_of_two_kinds_are_refused(tmp_path: Path) -> None:
 def test_readers_and_writers_are_loaded_when_they_are_asked_for() -> None:
     code = (
         "import sys, hnm_core\n"
-        "readers = {f'hnm_core.io.{room}' for room in ('coco', 'export', 'labels', 'parquet', 'yolo')}\n"
+        "readers = {f'hnm_core.io.{room}' for room in ('coco', 'labels', 'parquet', 'yolo')}\n"
         "assert not readers & set(sys.modules)\n"
         "from hnm_core.io import *\n"
         "assert all(name in globals() for name in hnm_core.io.__all__)\n"
-        "assert export_yolo is hnm_core.io.export.export_yolo and read_coco is hnm_core.io.coco.read_coco\n"
+        "assert write_yolo is hnm_core.io.labels.write_yolo and read_coco is hnm_core.io.coco.read_coco\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
