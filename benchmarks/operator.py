@@ -32,6 +32,9 @@ IMAGES, GROWN, ROUNDS = 5_000, 20_000, 3
 SHARES = {"set_values": 500, "set_label_values": 5_000, "evaluate_detections": 200, "evaluate_detections with key": 50}
 """Images on which the slow public calls are timed."""
 
+MUSTS = (6, 10, 100, 100, 500, 1 / 2.5)
+"""How many times faster each row has to be; the last may take 2.5 times as long."""
+
 FIELDS = {"pred_field": "predictions", "gt_field": "ground_truth"}
 BASICS = ("id", "bounding_box", "label")
 
@@ -39,11 +42,11 @@ BASICS = ("id", "bounding_box", "label")
 def table(images: int = IMAGES, grown: int = GROWN) -> list[str]:
     """Markdown lines."""
     small, large = _measured(images), _measured(grown, compare=False)
-    lines = ["| work | seconds | against | seconds | ratio |", "|---|---|---|---|---|"]
-    for work, ours, against, theirs in small["rows"]:
-        ratio = f"{theirs / ours:.0f} × faster" if theirs >= 10 * ours else f"{theirs / ours:.1f} × faster"
-        ratio = f"{ours / theirs:.2f} × as long" if theirs < ours else ratio
-        lines.append(f"| {work} | {ours:.2f} | {against} | {theirs:.2f} | {ratio} |")
+    lines = ["| work | seconds | against | seconds | ratio | must |", "|---|---|---|---|---|---|"]
+    for (work, ours, against, theirs), must in zip(small["rows"], MUSTS, strict=True):
+        ratio, least = (times(value) for value in (theirs / ours, must))
+        missed = " (missed)" if theirs < must * ours else ""
+        lines.append(f"| {work} | {ours:.2f} | {against} | {theirs:.2f} | {ratio} | {least}{missed} |")
     exponent = math.log(large["cpu"] / small["cpu"]) / math.log(large["boxes"] / small["boxes"])
     memory = " and ".join(f"{m['memory'] / MEGABYTE / (m['boxes'] / 1e6):.0f}" for m in (small, large))
     return [
@@ -52,6 +55,35 @@ def table(images: int = IMAGES, grown: int = GROWN) -> list[str]:
         f"{images:,} images, {small['boxes']:,} boxes, {small['values']:,} values written; medians of {ROUNDS} runs. "
         f"From {images:,} to {grown:,} images the operator's CPU time (its own and MongoDB's) grows with exponent "
         f"{exponent:.2f}; its peak of memory above the imports is {memory} MB per million boxes.",
+        *why_missed(small),
+    ]
+
+
+def times(ratio: float) -> str:
+    """How many times faster, or as long, in words."""
+    if ratio < 1:
+        return f"{1 / ratio:.3g} × as long"
+    return f"{ratio:.0f} × faster" if ratio >= 10 else f"{ratio:.2g} × faster"
+
+
+def why_missed(found: dict[str, Any]) -> list[str]:
+    """What stands in the way of the musts that are missed, by what was measured; no line where none is."""
+    missed = [
+        (ours, theirs / must)
+        for (_, ours, _, theirs), must in zip(found["rows"], MUSTS, strict=True)
+        if theirs < must * ours
+    ]
+    if not missed:
+        return []
+    costs, values = found["mongodb"], found["values"]
+    wished = " and ".join(f"{goal:.2f} s instead of {ours:.2f} s" for ours, goal in missed)
+    return [
+        "",
+        f"What is missed ({wished}) is MongoDB's own work, in which this plugin has no part: sent ready made, the "
+        f"updates cost it {costs['ready']:.2f} CPU s, {1e6 * costs['ready'] / values:.1f} µs for each of {values:,} "
+        f"values (three on every object, up to three more on the mistakes); where 5 % of the objects are written "
+        f"{costs['few']:.2f} CPU s, since nearly every sample is still looked up, compared by the ids of its boxes and "
+        f"stored anew. Fewer values, or no look at the ids, would be faster, and less useful or less safe.",
     ]
 
 
@@ -91,13 +123,14 @@ def _measure(images: int, compare: bool) -> dict[str, Any]:
         cpu.append(_cpu(dataset) - before)
         memory.append(_peak() - held)
         runs.delete(dataset, "run")
-    found = {"boxes": boxes, "cpu": statistics.median(cpu), "memory": max(memory), "values": 0, "rows": []}
+    found = {"boxes": boxes, "cpu": statistics.median(cpu), "memory": max(memory)}
     if compare:
-        found["rows"], found["values"] = _rows(dataset, statistics.median(whole))
+        found |= _compared(dataset, statistics.median(whole))
     return found
 
 
-def _rows(dataset: Any, whole: float) -> tuple[list[tuple[str, float, str, float]], int]:
+def _compared(dataset: Any, whole: float) -> dict[str, Any]:
+    """The rows of the table, how many values are written, and the CPU seconds that MongoDB uses for them."""
     from fiftyone_plugin import bridge, reading, updates, writeback
     from fiftyone_plugin.settings import RunSettings
 
@@ -116,27 +149,23 @@ def _rows(dataset: Any, whole: float) -> tuple[list[tuple[str, float, str, float
     object.__setattr__(few, "truth", few.truth.take(some[1]))
     few_result = mine(few.predictions, few.truth)
 
-    def writing(asked: Any, of: Any) -> float:
-        def save() -> None:
-            writeback.save(dataset, asked, of, settings)
+    def undo() -> None:
+        writeback.erase(dataset, writeback.fields_of("run", settings))
 
-        return _median(save, lambda: writeback.erase(dataset, writeback.fields_of("run", settings)))
-
-    everything, share = writing(tables, result), writing(few, few_result)
+    everything = _median(lambda: writeback.save(dataset, tables, result, settings), undo)
+    costs: dict[str, list[float]] = {"few": [], "ready": []}
+    share = _median(_noting(dataset, costs["few"], lambda: writeback.save(dataset, few, few_result, settings)), undo)
     job, chunk = updates.Job(tables, result, settings), range(0, len(tables.sample_ids), writeback.CHUNK)
     chunks = [range(a, min(a + writeback.CHUNK, len(tables.sample_ids))) for a in chunk]
     ready = [job.of(images, job.read(images)) for images in chunks]
     count = sum(len(change) for some in ready for update in some for change in update._doc.values())
     writeback.declare(dataset, writeback.fields_of("run", settings))
-    write = _median(
-        lambda: _send(dataset._sample_collection, ready),
-        lambda: writeback.erase(dataset, writeback.fields_of("run", settings)),
-    )
+    write = _median(_noting(dataset, costs["ready"], lambda: _send(dataset._sample_collection, ready)), undo)
     n = len(dataset)
     slow = {name: work(dataset[:share_of]) * max(n / share_of, 1.0) for name, (work, share_of) in _public().items()}
     plain = f"`{'{}'}`, timed on {'{}'} images"
     of = {name: plain.format(name, share_of) for name, share_of in SHARES.items()}
-    return [
+    rows = [
         ("read both fields", read, "`values()`", values),
         (
             "write all objects, 3 values each",
@@ -153,7 +182,8 @@ def _rows(dataset: Any, whole: float) -> tuple[list[tuple[str, float, str, float
         ("the operator whole", whole, of["evaluate_detections"], slow["evaluate_detections"]),
         ("the operator whole", whole, of["evaluate_detections with key"], slow["evaluate_detections with key"]),
         ("the operator whole", whole, "reading, and sending the same updates ready made", read + write),
-    ], count
+    ]
+    return {"rows": rows, "values": count, "mongodb": {name: statistics.median(used) for name, used in costs.items()}}
 
 
 def _public() -> dict[str, tuple[Callable[[Any], float], int]]:
@@ -245,5 +275,20 @@ def _median(work: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> 
 
 def _cpu(dataset: Any) -> float:
     """CPU seconds that this process and MongoDB have used."""
+    return time.process_time() + _mongodb_cpu(dataset)
+
+
+def _mongodb_cpu(dataset: Any) -> float:
     used = dataset._sample_collection.database.client.admin.command("serverStatus")["extra_info"]
-    return time.process_time() + (used["user_time_us"] + used["system_time_us"]) / 1e6
+    return (used["user_time_us"] + used["system_time_us"]) / 1e6
+
+
+def _noting(dataset: Any, costs: list[float], work: Callable[[], Any]) -> Callable[[], None]:
+    """The work, with MongoDB's CPU seconds noted every time."""
+
+    def noted() -> None:
+        before = _mongodb_cpu(dataset)
+        work()
+        costs.append(_mongodb_cpu(dataset) - before)
+
+    return noted

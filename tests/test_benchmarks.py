@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import operator
 from benchmarks.__main__ import TABLES, replaced
 from benchmarks.scenes import CLASSES, coco_like, write_coco
 from hnm_core import mine
@@ -37,6 +38,24 @@ def test_a_table_replaces_only_its_own_place() -> None:
     assert replaced(text, "engine", ["x", "y"]) == "a\n<!-- benchmark: engine -->\nx\ny\n<!-- end: engine -->\nb\n"
     with pytest.raises(ValueError, match="no place for table 'scaling'"):
         replaced(text, "scaling", [])
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(100, "100 × faster"), (53.4, "53 × faster"), (7.75, "7.8 × faster"), (6, "6 × faster"), (0.4, "2.5 × as long")],
+)
+def test_ratios_are_said_in_words(ratio: float, said: str) -> None:
+    assert operator.times(ratio) == said
+
+
+def test_the_table_says_why_a_must_is_missed_and_only_then() -> None:
+    reached = [("work", 1.0, "peer", must) for must in operator.MUSTS]
+    found = {"rows": reached, "values": 1_000_000, "mongodb": {"ready": 1.8, "few": 0.3}}
+    assert operator.why_missed(found) == []
+    missed = [*reached[:3], ("the operator whole", 3.0, "peer", 150.0), *reached[4:]]
+    _, why = operator.why_missed({**found, "rows": missed})
+    assert why.startswith("What is missed (1.50 s instead of 3.00 s) is MongoDB's own work")
+    assert "1.80 CPU s, 1.8 µs for each of 1,000,000 values" in why
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
