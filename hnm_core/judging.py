@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .accounting import Rows, weighting
+from .calibration import as_columns, weigh_evidence
 from .columns import Detections
 from .imageset import Images
 from .pooling import add_shares, object_shares
-from .posterior import Strata, number_strata
+from .posterior import Levels, Strata, expit, logit, number_strata
 from .report import Weighting
-from .reviews import HARD_NEGATIVE, IGNORE, LABEL_IS_WRONG, STATES, UNREVIEWED, state_codes
+from .reviews import HARD_NEGATIVE, IGNORE, LABEL_IS_WRONG, MISSING_LABEL, STATES, UNREVIEWED, state_codes
 from .settings import MiningSettings
 from .strategies import Difficulty
 from .taxonomy import LOCALIZATION, Errors
@@ -102,12 +103,16 @@ class Suspicion:
         state: ``(k,)`` int8, what a person said, as place in :data:`~hnm_core.reviews.STATES`.
         stratum: ``(k,)`` int64, row in ``strata``; -1 for lucky hits.
         strata: what is known of each stratum.
+        offset: ``(k,)`` what evidence adds to the log odds of the stratum's share.
+        evidence: the weight of each kind of evidence, 1 before anybody looked.
     """
 
     value: NDArray[np.float64]
     state: NDArray[np.int8]
     stratum: NDArray[np.int64]
     strata: Strata
+    offset: NDArray[np.float64]
+    evidence: Mapping[str, float]
 
     @property
     def low(self) -> NDArray[np.float64]:
@@ -122,8 +127,17 @@ class Suspicion:
     def _end(self, of_stratum: NDArray[np.float64]) -> NDArray[np.float64]:
         unsure = np.flatnonzero((self.stratum >= 0) & ~_judged(self.state))
         ends = self.value.copy()
-        ends[unsure] = of_stratum[self.stratum[unsure]]
+        ends[unsure] = _with_evidence(of_stratum[self.stratum[unsure]], self.offset[unsure])
         return ends
+
+    def after(self, row: int, wrong: bool) -> Suspicion:
+        """What would be believed if this were the next answer; its strata stay as they are."""
+        value, state = self.value.copy(), self.state.copy()
+        unsure = np.flatnonzero((self.stratum >= 0) & ~_judged(self.state))
+        share = self.strata.levels.after(int(self.stratum[row]), wrong)
+        value[unsure] = _with_evidence(share[self.stratum[unsure]], self.offset[unsure])
+        value[row], state[row] = float(wrong), MISSING_LABEL if wrong else HARD_NEGATIVE
+        return replace(self, value=value, state=state)
 
     @property
     def looks(self) -> int:
@@ -174,6 +188,8 @@ def judge(
     state: Iterable[str] | NDArray[Any] | None,
     images: Images,
     settings: MiningSettings,
+    *,
+    evidence: Mapping[str, Any] | None = None,
 ) -> Judgement:
     """Suspicion, scores and weights of a mining after what people said of its mistakes.
 
@@ -185,6 +201,7 @@ def judge(
         state: ``(k,)`` what was said of each: names or places in :data:`~hnm_core.reviews.STATES`; None for nothing.
         images: the images, in the order that ``mistakes.image`` counts.
         settings: ``use_suspicion`` and what :func:`~hnm_core.weights.weigh_images` reads.
+        evidence: per kind ``(k,)`` log-likelihood ratios, see :mod:`hnm_core.calibration`.
 
     Raises:
         ValueError: if a state does not exist, or there is not one per mistake.
@@ -196,12 +213,8 @@ def judge(
         >>> after.suspicion.round(2).tolist(), after.suspicions.reviewed["hard_negative"]
         ([0.0, 0.24], 1)
     """
-    suspicions = suspect(mistakes, _states_of(mistakes, state))
-    counts = np.flatnonzero(mistakes.mined & (suspicions.state != IGNORE))
-    counts = counts[np.argsort(mistakes.code[counts], kind="stable")]  # so that chance has no say in equal shares
-    some, believed = mistakes.take(counts), 1.0 - suspicions.value[counts] * settings.use_suspicion
-    shares = object_shares(some.image, some.difficulty * believed)
-    scores = add_shares(some.image, shares, len(images))
+    suspicions = suspicions_of(mistakes, state, evidence)
+    some, shares, scores = _scores(mistakes, suspicions, images, settings)
     weighed = images.weigh(scores, settings)
     expected, low, high = suspicions.strata.expected()
     return Judgement(
@@ -217,39 +230,71 @@ def judge(
     )
 
 
-def suspect(mistakes: Mistakes, state: NDArray[np.int8]) -> Suspicion:
-    """How likely each label is wrong, from what was said of some of the mistakes.
+def weights_of(
+    mistakes: Mistakes, suspicions: Suspicion, images: Images, settings: MiningSettings
+) -> NDArray[np.float64]:
+    """``(images,)`` the weights alone."""
+    return images.weigh(_scores(mistakes, suspicions, images, settings)[2], settings).weights
 
-    Args:
-        mistakes: all of them.
-        state: ``(k,)`` places in :data:`~hnm_core.reviews.STATES`.
-    """
+
+def suspicions_of(
+    mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None, evidence: Mapping[str, Any] | None = None
+) -> Suspicion:
+    """How likely each label is wrong, from what was said of some of the mistakes; arguments as :func:`judge`."""
+    states = _states_of(mistakes, state)
+    columns = as_columns(evidence, len(mistakes))
     wrong_type = np.flatnonzero(mistakes.code >= LOCALIZATION)
-    some, said = mistakes.take(wrong_type), state[wrong_type]
+    some, said, column = mistakes.take(wrong_type), states[wrong_type], columns[wrong_type]
     number, keys = number_strata(some.code, some.label, some.score, some.of_truth)
+    label_error, answered = np.isin(said, LABEL_IS_WRONG), _judged(said)
+    answers = number[answered], label_error[answered]
+    weights = weigh_evidence(column[answered], answers[1], answers[0], *keys[:2])
+    offset = column @ weights
+    levels = Levels.of(*keys[:2], *answers, offset[answered])
+    own = _with_evidence(levels.own[number], offset)
 
     def per_stratum(which: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.bincount(number[which], minlength=len(keys[0]))
 
-    label_error, answered = np.isin(said, LABEL_IS_WRONG), _judged(said)
+    pending = some.mined & (said == UNREVIEWED)
+    counts = per_stratum(pending)
+    sums = np.bincount(number[pending], own[pending], len(counts))
     strata = Strata(
         *keys,
-        pending=per_stratum(some.mined & (said == UNREVIEWED)),
+        pending=counts,
         confirmed=per_stratum(some.mined & label_error),
         cleared=per_stratum(some.mined & (said == HARD_NEGATIVE)),
         looks=per_stratum(answered),
         wrong=per_stratum(label_error),
+        levels=levels,
+        share=np.divide(sums, counts, out=levels.own.copy(), where=(counts > 0) & offset.any()),
     )
-    value, stratum = np.zeros(len(mistakes)), np.full(len(mistakes), -1)
-    value[wrong_type], stratum[wrong_type] = strata.mean[number], number
-    value[state == HARD_NEGATIVE] = 0.0
-    value[np.isin(state, LABEL_IS_WRONG)] = 1.0
-    return Suspicion(value, state, stratum, strata)
+    value, stratum, offsets = np.zeros(len(mistakes)), np.full(len(mistakes), -1), np.zeros(len(mistakes))
+    value[wrong_type], stratum[wrong_type], offsets[wrong_type] = own, number, offset
+    value[states == HARD_NEGATIVE] = 0.0
+    value[np.isin(states, LABEL_IS_WRONG)] = 1.0
+    kinds = dict(zip(evidence or {}, weights.tolist(), strict=True))
+    return Suspicion(value, states, stratum, strata, offsets, kinds)
+
+
+def _scores(
+    mistakes: Mistakes, suspicions: Suspicion, images: Images, settings: MiningSettings
+) -> tuple[Mistakes, NDArray[np.float64], NDArray[np.float64]]:
+    """The objects that count, what each adds to its image's score, and the scores."""
+    counts = np.flatnonzero(mistakes.mined & (suspicions.state != IGNORE))
+    counts = counts[np.argsort(mistakes.code[counts], kind="stable")]  # so that chance has no say in equal shares
+    some, believed = mistakes.take(counts), 1.0 - suspicions.value[counts] * settings.use_suspicion
+    shares = object_shares(some.image, some.difficulty * believed)
+    return some, shares, add_shares(some.image, shares, len(images))
+
+
+def _with_evidence(share: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    return expit(logit(share) + offset) if offset.any() else share
 
 
 def _judged(state: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Which states say whose the mistake is."""
-    return (state != UNREVIEWED) & (state != IGNORE)
+    return np.isin(state, (UNREVIEWED, IGNORE), invert=True)
 
 
 def _states_of(mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None) -> NDArray[np.int8]:

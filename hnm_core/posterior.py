@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from .suspicion import prior_suspicion
 from .taxonomy import ERROR_TYPES, ROW_NAMES
 
-__all__ = ["BANDS", "COVERAGE", "PSEUDO_COUNTS", "Strata", "beta_interval", "number_strata"]
+__all__ = ["BANDS", "COVERAGE", "PSEUDO_COUNTS", "Levels", "Strata", "beta_interval", "expit", "logit", "number_strata"]
 
 PSEUDO_COUNTS = 2.0
 """How many looks what is above a level is worth at it (chosen)."""
@@ -26,7 +27,7 @@ BANDS = (0.6, 0.8)
 COVERAGE = 0.9
 """Probability that an interval shown holds the share."""
 
-GRID = 1024
+GRID, NEWTON = 1024, 30
 TAILS = np.array([(1.0 - COVERAGE) / 2.0, (1.0 + COVERAGE) / 2.0])
 NO_BAND = -1
 
@@ -39,11 +40,13 @@ class Strata:
         code: ``(s,)`` int64, error type, as place in :data:`~hnm_core.taxonomy.ROW_NAMES`.
         label: ``(s,)`` int64, number of the class.
         band: ``(s,)`` int64, score band, 0 the lowest; -1 for truths.
-        pending: ``(s,)`` mined objects that nobody has looked at.
+        pending: ``(s,)`` mined objects that nobody has judged.
         confirmed: ``(s,)`` mined objects that are label errors, as a person said.
         cleared: ``(s,)`` mined objects that are the model's, as a person said.
         looks: ``(s,)`` answers, those on objects that are not mined too.
         wrong: ``(s,)`` answers that the label is wrong.
+        levels: the shares of label errors, of which :attr:`mean` is the last.
+        share: ``(s,)`` expected share among the pending ones: the mean, but for what evidence says of each.
     """
 
     code: NDArray[np.int64]
@@ -54,6 +57,8 @@ class Strata:
     cleared: NDArray[np.int64]
     looks: NDArray[np.int64]
     wrong: NDArray[np.int64]
+    levels: Levels
+    share: NDArray[np.float64]
 
     def __len__(self) -> int:
         """The number of strata."""
@@ -66,8 +71,8 @@ class Strata:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """``(s,)`` expected share of label errors among what nobody has looked at."""
-        return self._levels.mean
+        """``(s,)`` expected share of label errors where no evidence speaks."""
+        return self.levels.own
 
     @property
     def low(self) -> NDArray[np.float64]:
@@ -89,8 +94,9 @@ class Strata:
         n = float(pending.sum())
         if not n:
             return certain, certain, certain
-        mean = float(pending @ self.mean) / n
-        low, high = beta_interval(np.array([mean]), np.array([self._levels.variance_of_sum(pending) / n**2]))
+        mean = float(pending @ self.share) / n
+        variance = self.levels.variance_of_sum(pending, self.share) / n**2
+        low, high = beta_interval(np.array([mean]), np.array([variance]))
         return certain + n * mean, certain + n * float(low[0]), certain + n * float(high[0])
 
     def by_error(self) -> dict[str, dict[str, float]]:
@@ -106,64 +112,157 @@ class Strata:
         return out
 
     @cached_property
-    def _levels(self) -> _Levels:
-        return _Levels.of(self)
-
-    @cached_property
     def _interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return beta_interval(self.mean, self._levels.variance)
+        return beta_interval(self.mean, self.levels.variance)
 
 
 @dataclass(frozen=True, eq=False)
-class _Levels:
-    """The shares of the three levels; ``v`` is the variance a level adds, ``g`` how much it follows the one above."""
+class Levels:
+    """The shares of label errors of every stratum, of its class in its error type, and of its error type.
 
-    mean: NDArray[np.float64]
-    v: tuple[NDArray[np.float64], ...]
-    g: tuple[NDArray[np.float64], ...]
-    to_type: NDArray[np.int64]
+    Attributes:
+        own: ``(s,)`` share of the stratum.
+        of_class: ``(s,)`` share of its class.
+        of_type: ``(s,)`` share of its error type.
+        n: answers in the stratum, its class and its type, ``(s,)`` each.
+        to_class: ``(s,)`` number of its class in its type.
+        to_type: ``(s,)`` number of its error type.
+    """
+
+    own: NDArray[np.float64]
+    of_class: NDArray[np.float64]
+    of_type: NDArray[np.float64]
+    n: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     to_class: NDArray[np.int64]
+    to_type: NDArray[np.int64]
 
     @classmethod
-    def of(cls, strata: Strata) -> _Levels:
-        n, k = strata.looks.astype(np.float64), strata.wrong.astype(np.float64)
-        among = int(strata.label.max(initial=0)) + 1
-        of_class, to_class = np.unique(strata.code * among + strata.label, return_inverse=True)
-        class_type, types = of_class // among, len(ROW_NAMES)
+    def of(
+        cls,
+        code: NDArray[np.int64],
+        label: NDArray[np.int64],
+        stratum: NDArray[np.int64],
+        wrong: NDArray[np.bool_],
+        offset: NDArray[np.float64] | None = None,
+    ) -> Levels:
+        """The levels after some answers.
 
-        def level(
-            n: NDArray[np.float64], k: NDArray[np.float64], above: NDArray[np.float64]
-        ) -> list[NDArray[np.float64]]:
-            mean = (k + PSEUDO_COUNTS * above) / (n + PSEUDO_COUNTS)
-            return [mean, mean * (1.0 - mean) / (n + PSEUDO_COUNTS + 1.0), PSEUDO_COUNTS / (n + PSEUDO_COUNTS)]
+        Args:
+            code: ``(s,)`` error type of every stratum.
+            label: ``(s,)`` its class.
+            stratum: ``(r,)`` stratum of every answer.
+            wrong: ``(r,)`` bool, the answer: whether the label is wrong.
+            offset: ``(r,)`` what evidence adds to the logit there.
+        """
+        among = int(label.max(initial=0)) + 1
+        classes, to_class = np.unique(code * among + label, return_inverse=True)
+        prior = np.nan_to_num(prior_suspicion(np.arange(len(ROW_NAMES), dtype=np.int8)))
+        of_type = _shrunk(code[stratum], wrong, offset, prior)
+        of_class = _shrunk(to_class[stratum], wrong, offset, of_type[classes // among])
 
-        prior = np.nan_to_num(prior_suspicion(np.arange(types)))
-        kind = level(np.bincount(strata.code, n, types), np.bincount(strata.code, k, types), prior)
-        size = len(of_class)
-        klass = level(np.bincount(to_class, n, size), np.bincount(to_class, k, size), kind[0][class_type])
-        own = level(n, k, klass[0][to_class])
-        v, g = (kind[1], klass[1][to_class], own[1]), (klass[2][to_class], own[2])
-        return cls(own[0], v, g, strata.code, to_class)
+        def answers(to: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.bincount(to[stratum], minlength=int(to.max(initial=0)) + 1)[to]
+
+        return cls(
+            own=_shrunk(stratum, wrong, offset, of_class[to_class]),
+            of_class=of_class[to_class],
+            of_type=of_type[code],
+            n=(answers(np.arange(len(code))), answers(to_class), answers(code)),
+            to_class=to_class,
+            to_type=code,
+        )
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Of every stratum's share."""
-        above = self.v[1] + self.g[0] ** 2 * self.v[0][self.to_type]
-        return np.asarray(self.v[2] + self.g[1] ** 2 * above, dtype=np.float64)
+        """``(s,)`` of every stratum's share."""
+        own, of_class, of_type = self._spread
+        above = of_class + self._follow(1) ** 2 * of_type
+        return np.asarray(own + self._follow(0) ** 2 * above, dtype=np.float64)
 
-    def variance_of_sum(self, objects: NDArray[np.int64]) -> float:
-        """Of the number of label errors among that many objects of each stratum, and of which each is one or not."""
-        by_class = np.bincount(self.to_class, objects * self.g[1])
-        by_type = np.bincount(self.to_type, objects * self.g[1] * self.g[0], len(self.v[0]))
-        of_class = np.zeros(len(by_class))
-        of_class[self.to_class] = self.v[1]
-        drawn = (objects * self.mean * (1.0 - self.mean)).sum()
-        return float((objects**2 * self.v[2]).sum() + by_class**2 @ of_class + by_type**2 @ self.v[0] + drawn)
+    def variance_of_sum(self, objects: NDArray[np.int64], share: NDArray[np.float64]) -> float:
+        """Of the number of label errors among that many objects of each stratum, of which each is one or not."""
+        own, of_class, of_type = self._spread
+        by_class, by_type = objects * self._follow(0), objects * self._follow(0) * self._follow(1)
+        sums = _sums(self.to_class, by_class)[self.to_class], _sums(self.to_type, by_type)[self.to_type]
+        together = (objects**2 * own).sum() + by_class @ (sums[0] * of_class) + by_type @ (sums[1] * of_type)
+        return float(together + (objects * share * (1.0 - share)).sum())
+
+    def after(self, at: int, wrong: bool) -> NDArray[np.float64]:
+        """``(s,)`` shares after one more answer in stratum ``at``."""
+        d_own, d_class, d_type = (d[at] for d in self._steps(wrong))
+        in_class, in_type = self.to_class == self.to_class[at], self.to_type == self.to_type[at]
+        moved = np.where(in_class, self._follow(0) * d_class, self._follow(0) * self._follow(1) * d_type * in_type)
+        moved[at] = d_own
+        return np.asarray(np.clip(self.own + moved, 0.0, 1.0), dtype=np.float64)
+
+    def influence(self, mass: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(s,)`` expected sum of mass × change of share over all strata, if the next answer comes in each stratum."""
+        follow, further = self._follow(0), self._follow(0) * self._follow(1)
+        in_class, in_type = _sums(self.to_class, mass * follow)[self.to_class], _sums(self.to_type, mass * further)
+        others = in_class - mass * follow, in_type[self.to_type] - in_class * self._follow(1)
+        total = np.zeros(len(mass))
+        for wrong, chance in ((True, self.own), (False, 1.0 - self.own)):
+            d_own, d_class, d_type = map(np.abs, self._steps(wrong))
+            total += chance * (d_own * mass + d_class * others[0] + d_type * others[1])
+        return total
+
+    def _steps(self, wrong: bool) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """How far the share of each stratum, its class and its type moves with one more answer there."""
+        answer, (n, n_class, n_type) = float(wrong), self.n
+        d_type = (answer - self.of_type) / (n_type + PSEUDO_COUNTS + 1.0)
+        d_class = (answer - self.of_class + PSEUDO_COUNTS * d_type) / (n_class + PSEUDO_COUNTS + 1.0)
+        return (answer - self.own + PSEUDO_COUNTS * d_class) / (n + PSEUDO_COUNTS + 1.0), d_class, d_type
+
+    def _follow(self, level: int) -> NDArray[np.float64]:
+        """How much the share of a stratum (0), of a class (1), follows the one above."""
+        return np.asarray(PSEUDO_COUNTS / (self.n[level] + PSEUDO_COUNTS), dtype=np.float64)
+
+    @property
+    def _spread(self) -> tuple[NDArray[np.float64], ...]:
+        """The variance that each level adds, given the one above."""
+        shares = zip((self.own, self.of_class, self.of_type), self.n, strict=True)
+        return tuple(share * (1.0 - share) / (n + PSEUDO_COUNTS + 1.0) for share, n in shares)
+
+
+def logit(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log odds of a share, finite at 0 and 1 too."""
+    inside = np.clip(share, 1e-9, 1.0 - 1e-9)
+    return np.asarray(np.log(inside) - np.log1p(-inside), dtype=np.float64)
+
+
+def expit(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of these log odds."""
+    return np.exp(-np.logaddexp(0.0, -log_odds))
+
+
+def _shrunk(
+    group: NDArray[np.int64], wrong: NDArray[np.bool_], offset: NDArray[np.float64] | None, above: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The share of wrong answers of each group, shrunk to the one above by as many looks as pseudo-counts.
+
+    With evidence it is the share where none speaks: the root of Σ (answer - expit(logit share + offset)), the
+    pseudo-counts being answers without evidence; by Newton's method.
+    """
+    n, k = _sums(group, np.ones(len(group)), len(above)), _sums(group, wrong, len(above))
+    share = np.asarray((k + PSEUDO_COUNTS * above) / (n + PSEUDO_COUNTS), dtype=np.float64)
+    if offset is None or not offset.any():
+        return share
+    at = logit(share)
+    for _ in range(NEWTON):
+        own, seen = expit(at), expit(at[group] + offset)
+        slope = PSEUDO_COUNTS * own * (1.0 - own) + _sums(group, seen * (1.0 - seen), len(above))
+        off = PSEUDO_COUNTS * (above - own) + k - _sums(group, seen, len(above))
+        at = at + np.clip(off / np.maximum(slope, 1e-9), -1.0, 1.0)
+    return expit(at)
+
+
+def _sums(group: NDArray[np.int64], value: NDArray[Any], groups: int = 0) -> NDArray[np.float64]:
+    return np.bincount(group, value, groups).astype(np.float64)
 
 
 def number_strata(
     code: NDArray[np.int8], label: NDArray[np.int64], score: NDArray[np.float64], of_truth: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...]]:
+) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """The stratum of every object, and the strata there are.
 
     Args:
@@ -219,5 +318,5 @@ def beta_interval(
             ends[0, i] = t[i, 0] + np.log(TAILS[0] / share[i, 0]) / a[i, 0]
         if share[i, -1] < TAILS[1]:
             ends[1, i] = t[i, -1] - np.log((1.0 - TAILS[1]) / (1.0 - share[i, -1])) / b[i, 0]
-    low, high = np.exp(-np.logaddexp(0.0, -ends))
+    low, high = expit(ends)
     return low, high

@@ -89,9 +89,7 @@ class Reviews:
             box, state = _checked(number, entry)
             last.pop(box, None)  # so that it moves to the end: later is newer
             last[box] = state
-        images, classes = ({key[i]: 0 for key in last} for i in (0, 2))
-        for names in (images, classes):
-            names.update({name: i for i, name in enumerate(names)})
+        images, classes = _numbered(key[0] for key in last), _numbered(key[2] for key in last)
         return cls(
             image=np.array([images[key[0]] for key in last], dtype=np.int64),
             xyxy=np.array([key[3] for key in last], dtype=np.float64).reshape(-1, 4),
@@ -173,6 +171,11 @@ def state_codes(states: Iterable[str] | NDArray[Any]) -> NDArray[np.int8]:
     return codes.astype(np.int8)
 
 
+def _numbered(names: Iterable[str]) -> dict[str, int]:
+    """The names, each once, with their numbers in the order of appearance."""
+    return {name: i for i, name in enumerate(dict.fromkeys(names))}
+
+
 def _checked(number: int, entry: Mapping[str, Any]) -> tuple[tuple[str, bool, str, tuple[float, ...]], int]:
     """The box of an entry and its state."""
     missing = [key for key in KEYS if key not in entry] if isinstance(entry, Mapping) else list(KEYS)
@@ -182,14 +185,14 @@ def _checked(number: int, entry: Mapping[str, Any]) -> tuple[tuple[str, bool, st
         if entry[key] not in choices:
             raise ValueError(f"review {number} has {key} {entry[key]!r}, expected one of {', '.join(choices)}")
     try:
-        box = tuple(float(edge) for edge in entry["bbox"])
+        box: tuple[float, ...] = tuple(float(edge) for edge in entry["bbox"])
         fine = len(box) == 4 and box[0] <= box[2] and box[1] <= box[3] and bool(np.isfinite(box).all())
     except (TypeError, ValueError):
         fine = False
     if not fine:
         raise ValueError(f"review {number} has bbox {entry['bbox']!r}, expected [x0, y0, x1, y1] with x0 ≤ x1, y0 ≤ y1")
-    key = (str(entry["image"]), entry["side"] == "truth", str(entry["class"]), box)
-    return key, STATES.index(entry["state"])
+    of = (str(entry["image"]), bool(entry["side"] == "truth"), str(entry["class"]), box)
+    return of, STATES.index(entry["state"])
 
 
 def _inherit(reviews: Reviews, side: NDArray[np.bool_], table: Detections) -> NDArray[np.int8]:

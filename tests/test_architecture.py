@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
 STAIR = """
     columns boxes settings few matching thresholds taxonomy strategies selection reviews suspicion posterior
-    pooling weights imageset report accounting judging charts pipeline overview rounds
+    calibration pooling weights imageset report accounting judging looks charts pipeline overview rounds
 """.split()
 DOORS = "miner io plots pages realtime training distributed verify export cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from hnm_core.posterior import BANDS, PSEUDO_COUNTS, Strata, beta_interval, number_strata
+from hnm_core.posterior import BANDS, PSEUDO_COUNTS, Levels, Strata, beta_interval, number_strata
 from hnm_core.suspicion import PRIOR
 from hnm_core.taxonomy import BACKGROUND, CLASSIFICATION, MISSED
 
 stats = pytest.importorskip("scipy.stats")
 
 
-def strata(*rows: tuple[int, int, int, int, int]) -> Strata:
-    """From rows of (code, label, pending, looks, wrong); one band each."""
+def strata(*rows: tuple[int, int, int, int, int], band: Any = 0) -> Strata:
+    """From rows of (code, label, pending, looks, wrong)."""
     code, label, pending, looks, wrong = np.array(rows, dtype=np.int64).reshape(-1, 5).T
-    zero = np.zeros(len(rows), dtype=np.int64)
-    return Strata(code, label, zero, pending, confirmed=wrong, cleared=looks - wrong, looks=looks, wrong=wrong)
+    answer = np.concatenate([np.arange(n) < k for n, k in zip(looks, wrong, strict=True)]) if len(rows) else wrong > 0
+    levels = Levels.of(code, label, np.repeat(np.arange(len(rows)), looks), answer)
+    bands = np.broadcast_to(band, len(rows))
+    return Strata(code, label, bands, pending, wrong, looks - wrong, looks, wrong, levels, levels.own)
 
 
 def test_the_interval_is_that_of_scipys_beta() -> None:
@@ -37,10 +41,9 @@ def test_before_anybody_looked_it_is_the_prior() -> None:
 
 
 def test_a_look_moves_its_stratum_most_then_its_class_then_its_type_and_no_other() -> None:
-    code = np.array([BACKGROUND, BACKGROUND, BACKGROUND, CLASSIFICATION])
-    label, band, one = np.array([0, 0, 1, 0]), np.array([0, 1, 0, 0]), np.ones(4, dtype=np.int64)
-    looks = np.array([4, 0, 0, 0])
-    table = Strata(code, label, band, one, 0 * one, looks, looks, 0 * one)
+    looked_at, untouched = (BACKGROUND, 0, 1, 4, 0), (BACKGROUND, 0, 1, 0, 0)
+    other_class, other_type = (BACKGROUND, 1, 1, 0, 0), (CLASSIFICATION, 0, 1, 0, 0)
+    table = strata(looked_at, untouched, other_class, other_type, band=[0, 1, 0, 0])
     of_type = 2 * 0.8 / 6
     of_class = 2 * of_type / 6
     assert table.mean.tolist() == pytest.approx([2 * of_class / 6, of_class, of_type, 0.2])
@@ -69,8 +72,8 @@ def test_intervals_hold_what_they_say_in_a_world_made_as_the_levels_say() -> Non
         looks = np.array([8, 0, 3, 3, 0, 0])
         wrong = rng.binomial(looks, shares)
         pending = np.full(6, 50)
-        label, band = np.repeat([0, 1, 2], 2), np.tile([0, 1], 3)
-        table = Strata(np.full(6, BACKGROUND), label, band, pending, wrong, looks - wrong, looks, wrong)
+        rows = zip([BACKGROUND] * 6, np.repeat([0, 1, 2], 2), pending, looks, wrong, strict=True)
+        table = strata(*rows)  # type: ignore[arg-type]
         inside += int(((table.low <= shares) & (shares <= table.high)).sum())
         _, low, high = table.expected()
         total_inside += low <= rng.binomial(pending, shares).sum() + wrong.sum() <= high
