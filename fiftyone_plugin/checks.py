@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fiftyone as fo
+from pymongo.errors import ExecutionTimeout
 
 from . import views
 from .settings import RunSettings
@@ -65,10 +66,21 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
     return chosen
 
 
-def any_sample(samples: Any, *conditions: dict[str, Any]) -> bool:
-    """Whether any sample fulfils all conditions on what is stored; stops at the first."""
-    first = [*({"$match": condition} for condition in conditions), {"$limit": 1}, {"$project": {"_id": 1}}]
+def any_sample(samples: Any, *conditions: dict[str, Any], among: int | None = None) -> bool:
+    """Whether any sample, or any of the first ones, fulfils all conditions on what is stored; stops at the first."""
+    limit = [] if among is None else [{"$limit": among}]
+    first = [*limit, *({"$match": condition} for condition in conditions), {"$limit": 1}, {"$project": {"_id": 1}}]
     return any(True for _ in samples._aggregate(post_pipeline=first))
+
+
+def count_within(samples: Any, milliseconds: int) -> int | None:
+    """How many samples there are, or None if that takes the database longer."""
+    pipeline = samples._pipeline(post_pipeline=[{"$count": "n"}])
+    try:
+        found = list(samples._root_dataset._sample_collection.aggregate(pipeline, maxTimeMS=milliseconds))
+    except ExecutionTimeout:
+        return None
+    return int(found[0]["n"]) if found else 0
 
 
 def _has_boxes(field: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import fiftyone as fo
@@ -9,7 +10,37 @@ import fiftyone as fo
 from hnm_core import MiningReport, MiningSettings
 from hnm_core.report import Counts
 
+KEPT = ("pred_field", "gt_field", "iou_threshold", "class_agnostic")
+"""What mining takes over from an evaluation."""
+
 THRESHOLD = MiningSettings().confidence_threshold
+
+
+def keys(dataset: Any) -> list[str]:
+    """The keys of the evaluations of detections, which can be mined as well."""
+    return [key for key in dataset.list_evaluations(type="detection") if _config(dataset, key).pred_field]
+
+
+def with_evaluation(dataset: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of mining with fields and IoU threshold as the evaluation had them that ``eval_key`` names, if any.
+
+    Raises:
+        ValueError: if there is no such evaluation.
+    """
+    key = params.get("eval_key")
+    if not key:
+        return dict(params)
+    known = keys(dataset)
+    if key not in known:
+        cure = f"evaluations of detections are {', '.join(map(repr, known))}" if known else "there is none"
+        raise ValueError(f"dataset {dataset.name!r} has no evaluation {key!r} of detections: {cure}")
+    config = _config(dataset, key)
+    taken = (config.pred_field, config.gt_field, config.iou, not getattr(config, "classwise", True))
+    return {**params, **dict(zip(KEPT, taken, strict=True))}
+
+
+def _config(dataset: Any, key: str) -> Any:
+    return dataset.get_evaluation_info(key).config
 
 
 def rate(name: str, samples: Any, results: Any, confidence_threshold: float = THRESHOLD) -> float:

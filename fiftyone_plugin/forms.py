@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -16,12 +15,11 @@ import fiftyone.operators.types as types
 from hnm_core import MiningSettings
 from hnm_core.strategies import strategy_names
 
-from . import checks, predicting, runs
+from . import checks, runs
 from .settings import SPLITS, RunSettings
 
 TRUTH_WORDS = ("truth", "gt", "label", "annot")
 PREDICTION_WORDS = ("pred", "det", "model", "yolo")
-JSON_HINT = 'JSON, such as {"car": 0.7}'
 
 
 def has_fields(ctx: Any, inputs: types.Object) -> bool:
@@ -88,9 +86,13 @@ def split(ctx: Any, inputs: types.Object) -> None:
     )
 
 
-def engine(ctx: Any, inputs: types.Object) -> None:
-    """Ask for the engine's settings: the main ones, and all others on demand."""
-    knobs = dataclasses.fields(MiningSettings)
+def engine(ctx: Any, inputs: types.Object, known: Collection[str] = ()) -> None:
+    """Ask for the engine's settings but those known already: the main ones, and all others on demand.
+
+    What may be set per class is asked for elsewhere, in rows.
+    """
+    asked = (knob for knob in dataclasses.fields(MiningSettings) if knob.name not in known)
+    knobs = [knob for knob in asked if not isinstance(getattr(MiningSettings(), knob.name), Mapping)]
     defaults = MiningSettings()
     for knob in knobs:
         if knob.metadata.get("main"):
@@ -121,13 +123,13 @@ def engine(ctx: Any, inputs: types.Object) -> None:
             _knob(inputs, knob, getattr(defaults, knob.name))
 
 
-def check(ctx: Any, inputs: types.Object) -> None:
+def check(ctx: Any, inputs: types.Object, params: Mapping[str, Any]) -> None:
     """Say why this form can't be sent as it stands, in the words of the error that Python would raise."""
     pred_field, gt_field = guess_fields(checks.detection_fields(ctx.dataset))
     guessed = {"pred_field": pred_field, "gt_field": gt_field, "run_key": runs.free_key(ctx.dataset)}
     try:
-        settings = RunSettings.from_params(guessed | ctx.params)
-        runs.check_new(ctx.dataset, settings, overwrite=bool(ctx.params.get("overwrite")))
+        settings = RunSettings.from_params(guessed | dict(params))
+        runs.check_new(ctx.dataset, settings, overwrite=bool(params.get("overwrite")))
         checks.check_minable(ctx.target_view(require_flat=True), settings)
     except ValueError as error:
         refuse(inputs, str(error))
@@ -230,8 +232,6 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
         for value in facts["choices"]:
             choices.add_choice(value, label=value)
         inputs.list(knob.name, types.String(), default=list(default), view=choices, **texts)
-    elif isinstance(default, Mapping):
-        inputs.str(knob.name, **texts | {"description": f"{facts['help']}. {JSON_HINT}"})
     elif isinstance(default, bool):
         inputs.bool(knob.name, default=default, **texts)
     else:
@@ -251,40 +251,6 @@ def notes(outputs: types.Object, sentences: Iterable[str]) -> None:
     """Show sentences one above the other."""
     for number, sentence in enumerate(sentences):
         outputs.view(f"note_{number}", types.Notice(label=sentence))
-
-
-def prediction(ctx: Any, inputs: types.Object) -> None:
-    """Ask for a checkpoint and where its boxes go; say what loading it means before anything is loaded."""
-    inputs.view("trust", types.Notice(label=predicting.TRUST))
-    model, field = ctx.params.get("model"), ctx.params.get("pred_field", "predictions")
-    what = (
-        "Path of an Ultralytics checkpoint on the machine that runs FiftyOne, such as runs/detect/train/weights/best.pt"
-    )
-    inputs.str("model", label="Checkpoint", required=True, description=what)
-    if model and predicting.is_hub_name(model) and not Path(model).is_file():
-        what = "There is no such file: fetch the checkpoint of this name from Ultralytics' releases on github.com"
-        inputs.bool("download", label="Download it", default=False, description=what)
-    what = "A new field, or one of predictions; field of type Detections"
-    inputs.str("pred_field", label="Predictions", default="predictions", required=False, description=what)
-    try:
-        if model and not (ctx.params.get("download") and predicting.is_hub_name(model)):
-            predicting.find_model(model)
-        predicting.check_field(ctx.target_view(require_flat=True), field, overwrite=bool(ctx.params.get("overwrite")))
-    except (ValueError, FileNotFoundError) as error:
-        refuse(inputs, str(error))
-    if field in checks.detection_fields(ctx.dataset):
-        inputs.bool("overwrite", label="Replace the boxes that are there", default=False)
-    what = "Boxes below it are dropped; low ones tell a miss from a right box with a low score"
-    lowest = predicting.LEAST_CONFIDENCE
-    inputs.float(
-        "confidence", label="Lowest confidence", default=lowest, min=0, max=1, required=False, description=what
-    )
-    what = "Longer side in pixels that images are scaled to; 0 takes what the checkpoint was trained with"
-    inputs.int("imgsz", label="Image size", default=0, min=0, max=10_000, required=False, description=what)
-    what = "Images predicted at once"
-    inputs.int("batch", label="Batch", default=predicting.BATCH, min=1, max=1024, required=False, description=what)
-    what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
-    inputs.str("device", label="Device", required=False, description=what)
 
 
 def needed(ctx: Any, name: str) -> Any:

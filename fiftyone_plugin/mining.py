@@ -8,7 +8,7 @@ from typing import Any
 from hnm_core import mine
 from hnm_core.strategies import find_strategy
 
-from . import bridge, predicting, runs, tuning
+from . import bridge, evaluating, predicting, runs, tuning
 from .settings import RunSettings
 
 
@@ -28,6 +28,7 @@ def mine_samples(
     Raises:
         ValueError: in one sentence, if something can't be mined as asked.
     """
+    params = evaluating.with_evaluation(samples._root_dataset, params)
     settings, overwrite = RunSettings.from_params(params), bool(params.get("overwrite"))
     runs.check_new(samples._root_dataset, settings, overwrite=overwrite)
     find_strategy(settings.engine.strategy)

@@ -210,8 +210,8 @@ def _fetched(name: str) -> Path:
     return path
 
 
-def check_field(samples: Any, field: str, *, overwrite: bool = False) -> None:
-    """Refuse fields that can't take predictions, before any work is done.
+def check_field(samples: Any, field: str, *, overwrite: bool = False, among: int | None = None) -> None:
+    """Refuse fields that can't take predictions, before any work is done; a form looks at the first samples only.
 
     Raises:
         ValueError: saying why.
@@ -225,9 +225,9 @@ def check_field(samples: Any, field: str, *, overwrite: bool = False) -> None:
         return
     checks.check_fields(samples, field)
     path = f"{field}.detections"
-    if checks.any_sample(samples, {path: {"$elemMatch": {"confidence": None}}}):
+    if checks.any_sample(samples, {path: {"$elemMatch": {"confidence": None}}}, among=among):
         raise ValueError(f"field {field!r} holds boxes without confidence, as ground truth does: choose another field")
-    if not overwrite and checks.any_sample(samples, {f"{path}.0": {"$exists": True}}):
+    if not overwrite and checks.any_sample(samples, {f"{path}.0": {"$exists": True}}, among=among):
         raise ValueError(f"field {field!r} holds boxes in these samples: choose another field, or set overwrite")
 
 

@@ -21,6 +21,9 @@ NOT_SETTINGS = frozenset(
 )
 """What operator calls carry beside the settings: actions, and the state of the form."""
 
+CLASS_ROWS = "class_rows"
+"""Where a form sends thresholds of single classes: ``{"c0": {"label": "a.b", "confidence": .7, "iou": None}, ...}``."""
+
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -39,6 +42,7 @@ class RunSettings:
         choose_thresholds: choose the confidence threshold of every class on the dataset's val split.
         target_precision: choose them for this precision, in (0, 1]; 0 asks for the highest F1.
         group_field: sample field that names each sample's scene or video, for ``max_per_group``.
+        eval_key: the evaluation whose fields and IoU threshold were taken over.
         engine: every knob of mining itself.
     """
 
@@ -52,6 +56,7 @@ class RunSettings:
     choose_thresholds: bool = False
     target_precision: float = 0.0
     group_field: str | None = None
+    eval_key: str | None = None
     engine: MiningSettings = field(default_factory=MiningSettings)
 
     def __post_init__(self) -> None:
@@ -93,6 +98,8 @@ class RunSettings:
             ValueError: if a required name is missing, a name is unknown or a value unfit.
         """
         given = {k: v for k, v in params.items() if v is not None and v != "" and k not in NOT_SETTINGS}
+        for name, thresholds in from_class_rows(given.pop(CLASS_ROWS, None)).items():
+            given[name] = {**as_mapping(name, given.get(name, {})), **thresholds}
         missing = [name for name in ("pred_field", "gt_field", "run_key") if name not in given]
         if missing:
             raise ValueError(f"mining needs pred_field, gt_field and run_key; missing: {', '.join(missing)}")
@@ -129,6 +136,28 @@ def check_key(key: Any) -> str:
         f"run_key {key!r} can't begin a field name: take letters, digits and underscores, no digit first, such as "
         f"{better!r}"
     )
+
+
+def from_class_rows(rows: Any) -> dict[str, dict[str, Any]]:
+    """Thresholds of single classes as settings, from the rows of a form.
+
+    Raises:
+        ValueError: if a row has no class, or two have the same.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    seen: set[str] = set()
+    for number, row in enumerate((rows or {}).values(), 1):
+        given = {k: v for k, v in (row or {}).items() if v not in (None, "")}
+        label = given.pop("label", None)
+        if given and label is None:
+            raise ValueError(f"row {number} of the thresholds per class names no class")
+        if label in seen:
+            raise ValueError(f"the thresholds per class name {label!r} twice")
+        if label is not None:
+            seen.add(label)
+        for attribute, value in given.items():
+            found.setdefault(f"class_{attribute}", {})[label] = value
+    return found
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import forms, mining, runs, views
+from .. import evaluating, forms, mining, mining_form, runs, views
 
 
 class MineHardNegatives(foo.Operator):
@@ -25,8 +25,18 @@ class MineHardNegatives(foo.Operator):
             allow_delegated_execution=True,
         )
 
-    def __call__(self, samples: Any, pred_field: str, gt_field: str, run_key: str, **settings: Any) -> dict[str, Any]:
-        """Mine a dataset or view from Python; every setting of a run may be named, ``overwrite=True`` replaces one."""
+    def __call__(
+        self,
+        samples: Any,
+        pred_field: str | None = None,
+        gt_field: str | None = None,
+        run_key: str | None = None,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        """Mine a dataset or view from Python; every setting of a run may be named, ``overwrite=True`` replaces one.
+
+        ``eval_key`` names an evaluation to take both fields from.
+        """
         named = {"pred_field": pred_field, "gt_field": gt_field, "run_key": run_key, **settings}
         return mining.mine_samples(samples, named)
 
@@ -40,11 +50,16 @@ class MineHardNegatives(foo.Operator):
         inputs = types.Object()
         inputs.view_target(ctx, action_description="Mine", require_flat=True)
         if forms.has_fields(ctx, inputs):
-            forms.check(ctx, inputs)
-            forms.fields(ctx, inputs)
+            params = mining_form.evaluation(ctx, inputs)
+            forms.check(ctx, inputs, params)
+            if not params.get("eval_key"):
+                forms.fields(ctx, inputs)
             forms.run_key(ctx, inputs)
             forms.split(ctx, inputs)
-            forms.engine(ctx, inputs)
+            mining_form.count(ctx, inputs)
+            forms.engine(ctx, inputs, evaluating.KEPT if params.get("eval_key") else ())
+            if params.get("show_advanced"):
+                mining_form.class_rows(ctx, inputs, params)
         return types.Property(inputs, view=types.View(label="Mine hard negatives"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import forms, predicting
+from .. import checks, forms, predicting
 
 OPTIONS = ("confidence", "imgsz", "batch", "device", "overwrite", "download")
+
+FIRST = 200
+"""Samples that the form looks at; all are looked at before predicting."""
 
 
 class PredictWithYolo(foo.Operator):
@@ -35,7 +39,7 @@ class PredictWithYolo(foo.Operator):
         """The form."""
         inputs = types.Object()
         inputs.view_target(ctx, action_description="Predict on", require_flat=True)
-        forms.prediction(ctx, inputs)
+        _ask(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Predict with YOLO"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
@@ -55,3 +59,39 @@ class PredictWithYolo(foo.Operator):
         images, boxes = ctx.results["images_read"], ctx.results["detections"]
         outputs.md(f"{boxes:,} boxes in {images:,} images, in field `{ctx.results['field']}`.", name="shown")
         return types.Property(outputs, view=types.View(label="Prediction finished"))
+
+
+def _ask(ctx: Any, inputs: types.Object) -> None:
+    """Ask for a checkpoint and where its boxes go; say what loading it means before anything is loaded."""
+    inputs.view("trust", types.Notice(label=predicting.TRUST))
+    model, field = ctx.params.get("model"), ctx.params.get("pred_field", "predictions")
+    what = (
+        "Path of an Ultralytics checkpoint on the machine that runs FiftyOne, such as runs/detect/train/weights/best.pt"
+    )
+    inputs.str("model", label="Checkpoint", required=True, description=what)
+    if model and predicting.is_hub_name(model) and not Path(model).is_file():
+        what = "There is no such file: fetch the checkpoint of this name from Ultralytics' releases on github.com"
+        inputs.bool("download", label="Download it", default=False, description=what)
+    what = "A new field, or one of predictions; field of type Detections"
+    inputs.str("pred_field", label="Predictions", default="predictions", required=False, description=what)
+    try:
+        if model and not (ctx.params.get("download") and predicting.is_hub_name(model)):
+            predicting.find_model(model)
+        predicting.check_field(
+            ctx.target_view(require_flat=True), field, overwrite=bool(ctx.params.get("overwrite")), among=FIRST
+        )
+    except (ValueError, FileNotFoundError) as error:
+        forms.refuse(inputs, str(error))
+    if field in checks.detection_fields(ctx.dataset):
+        inputs.bool("overwrite", label="Replace the boxes that are there", default=False)
+    what = "Boxes below it are dropped; low ones tell a miss from a right box with a low score"
+    lowest = predicting.LEAST_CONFIDENCE
+    inputs.float(
+        "confidence", label="Lowest confidence", default=lowest, min=0, max=1, required=False, description=what
+    )
+    what = "Longer side in pixels that images are scaled to; 0 takes what the checkpoint was trained with"
+    inputs.int("imgsz", label="Image size", default=0, min=0, max=10_000, required=False, description=what)
+    what = "Images predicted at once"
+    inputs.int("batch", label="Batch", default=predicting.BATCH, min=1, max=1024, required=False, description=what)
+    what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
+    inputs.str("device", label="Device", required=False, description=what)

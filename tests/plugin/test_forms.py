@@ -12,7 +12,7 @@ import pytest
 from fiftyone import ViewField as F
 from fiftyone.operators.executor import ExecutionContext, Executor
 
-from fiftyone_plugin import forms
+from fiftyone_plugin import checks, forms
 from hnm_core import MiningSettings
 from hnm_core.strategies import Difficulty, forget_strategy, register_strategy
 from tests.datasets import DELETE, EXPORT, FIELDS, MINE, RENAME, VIEW, dataset_of
@@ -61,14 +61,65 @@ def test_a_dataset_that_can_be_mined_can_be_sent_as_it_stands(dataset: fo.Datase
 def test_every_engine_setting_is_offered_with_its_own_default_range_and_help(dataset: fo.Dataset) -> None:
     found = form(dataset, show_advanced=True)
     for knob in dataclasses.fields(MiningSettings):
+        if isinstance(getattr(MiningSettings(), knob.name), dict):
+            continue  # in rows, below
         offered, default = found[knob.name], getattr(MiningSettings(), knob.name)
         assert offered["view"]["label"] == knob.metadata["label"]
         assert knob.metadata["help"] in offered["view"]["description"]
         assert not offered["required"]
         if isinstance(default, float):
             assert (offered["type"]["min"], offered["type"]["max"]) == (knob.metadata["low"], knob.metadata["high"])
-        if not isinstance(default, dict):
-            assert offered["default"] == (list(default) if isinstance(default, tuple) else default)
+        assert offered["default"] == (list(default) if isinstance(default, tuple) else default)
+
+
+def test_thresholds_per_class_are_rows_called_by_number(dataset: fo.Dataset) -> None:
+    def rows(**params: Any) -> Form:
+        return form(dataset, show_advanced=True, **params)["class_rows"]["type"]["properties"]
+
+    first = rows()
+    assert set(first) == {"c0"}
+    row = first["c0"]["type"]["properties"]
+    assert [choice["value"] for choice in row["label"]["view"]["choices"]] == ["cat"]
+    assert (row["iou"]["type"]["min"], row["confidence"]["type"]["max"]) == (0.01, 1)
+    assert set(rows(class_rows={"c0": {"label": "a.b"}})) == {"c0", "c1"}
+    assert set(rows(class_rows={"c0": {}, "c1": {"label": "a.b"}})) == {"c0", "c1", "c2"}
+    dataset.default_classes = ["dog", "a.b/c d"]
+    row = rows()["c0"]["type"]["properties"]
+    assert [choice["value"] for choice in row["label"]["view"]["choices"]] == ["a.b/c d", "dog"]
+    asked = {"c0": {"label": "", "confidence": 0.5}}
+    assert str(problem(form(dataset, class_rows=asked))).startswith("row 1 of the thresholds per class names no class")
+
+
+def test_what_will_be_mined_is_counted(dataset: fo.Dataset) -> None:
+    assert form(dataset)["count"]["view"]["label"] == "Mines 2 of the dataset's 2 samples"
+    dataset[:1].tag_samples("val")
+    assert form(dataset)["count"]["view"]["label"] == "Mines 1 of the dataset's 2 samples"
+    assert form(dataset[:1], mine_split="val")["count"]["view"]["label"] == "Mines 1 of the dataset's 2 samples"
+    assert form(dataset[1:], mine_split="val")["count"]["view"]["label"] == "Mines 0 of the dataset's 2 samples"
+
+
+def test_a_count_that_takes_too_long_is_let_go(dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = dataset.match(F("filepath").apply(F() != "x"))
+    assert checks.count_within(slow, 60_000) == 2
+    monkeypatch.setattr(checks, "count_within", lambda samples, milliseconds: None)
+    assert form(dataset)["count"]["view"]["label"] == "Mines the train split of up to 2 samples"
+
+
+def test_an_evaluation_to_start_from(dataset: fo.Dataset) -> None:
+    assert "eval_key" not in form(dataset)
+    dataset.evaluate_detections("predictions", "ground_truth", eval_key="eval", iou=0.7, classwise=False)
+    found = form(dataset)
+    assert found["eval_key"]["type"]["values"] == ["eval"]
+    assert {"pred_field", "gt_field", "iou_threshold"} <= set(found)
+    found = form(dataset, eval_key="eval", pred_field="ground_truth", show_advanced=True)
+    assert problem(found) is None
+    assert not {"pred_field", "gt_field", "iou_threshold", "class_agnostic"} & set(found)
+    assert found["from_evaluation"]["view"]["label"] == (
+        "Taken from 'eval': predictions 'predictions', ground truth 'ground_truth', IoU 0.7, whatever the class"
+    )
+    assert "has no evaluation 'gone' of detections: evaluations of detections are 'eval'" in str(
+        problem(form(dataset, eval_key="gone"))
+    )
 
 
 def test_only_the_main_settings_show_until_more_are_asked_for(dataset: fo.Dataset) -> None:

@@ -62,6 +62,26 @@ def test_settings_named_in_python_reach_the_engine() -> None:
     assert high_["report"]["mining"]["confident_predictions"] == 7
 
 
+def test_mining_may_start_from_an_evaluation() -> None:
+    dataset = dataset_of()
+    dataset.evaluate_detections("predictions", gt_field="ground_truth", eval_key="eval", iou=0.75, progress=False)
+    one = foo.get_operator(MINE)(dataset, eval_key="eval", run_key="run")
+    other = execute(dataset, MINE, **FIELDS, run_key="other", iou_threshold=0.75)
+    assert one["report"] == other["report"]
+    settings = runs.settings_of(dataset, "run")
+    assert (settings.eval_key, settings.pred_field, settings.engine.iou_threshold) == ("eval", "predictions", 0.75)
+    with pytest.raises(ValueError, match="has no evaluation 'old' of detections: evaluations of detections are 'eval'"):
+        foo.get_operator(MINE)(dataset, eval_key="old", run_key="run")
+
+
+def test_thresholds_per_class_come_from_rows() -> None:
+    dataset = dataset_of(scene([("a", "a.b", 0.4, FAR), ("a", "cat", 0.4, HERE)], [("a", "cat", HERE)]))
+    rows = {"c0": {"label": "a.b", "confidence": 0.3}, "c1": {}}
+    result, _ = in_the_app(dataset, MINE, **RUN, class_rows=rows)
+    assert result["report"]["mining"]["confident_predictions"] == 1
+    assert runs.settings_of(dataset, "run").engine.class_confidence == {"a.b": 0.3}
+
+
 def test_what_is_mined_is_the_view_that_was_given() -> None:
     dataset = dataset_of()
     result = foo.get_operator(MINE)(dataset.limit(3), **RUN)

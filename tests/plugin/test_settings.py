@@ -46,6 +46,21 @@ def test_forms_may_send_json_text() -> None:
     assert settings.classes == ("human", "a, b")
 
 
+def test_rows_of_a_form_are_thresholds_per_class() -> None:
+    rows = {
+        "c0": {"label": "a.b", "confidence": 0.7, "iou": None},
+        "c1": {"label": "traffic light/red", "confidence": 0, "iou": 0.3},
+        "c2": {"label": "", "confidence": None},
+        "c3": None,
+    }
+    engine = asked(class_rows=rows).engine
+    assert engine.class_confidence == {"a.b": 0.7, "traffic light/red": 0}
+    assert engine.class_iou == {"traffic light/red": 0.3}
+    assert asked(class_rows={}) == asked()
+    both = asked(class_rows=rows, class_confidence={"car": 0.2, "a.b": 0.1}).engine.class_confidence
+    assert both == {"car": 0.2, "a.b": 0.7, "traffic light/red": 0}
+
+
 @pytest.mark.parametrize(
     ("text", "names"), [("7", ("7",)), ("3, 7", ("3", "7")), ("cat", ("cat",)), (" a ,,b,a", ("a", "b"))]
 )
@@ -75,6 +90,11 @@ def test_classes_may_be_text_with_commas(text: str, names: tuple[str, ...]) -> N
         ({"class_map": "{broken"}, "class_map must be a mapping of class names"),
         ({"class_map": {"person": 3}}, "class_map must map prediction class names to truth class names, got 3"),
         ({"classes": [3, 7]}, r"classes must be class names, in the form as car, truck, got \[3, 7\]"),
+        ({"class_rows": {"c0": {"confidence": 0.5}}}, "row 1 of the thresholds per class names no class"),
+        (
+            {"class_rows": {"c0": {"label": "car", "iou": 0.5}, "c1": {"label": "car"}}},
+            "the thresholds per class name 'car' twice",
+        ),
         ({"class_confidence": {"car": "high"}}, r"class_confidence\['car'\] must be a number in \[0, 1\], got 'high'"),
     ],
 )
