@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+import hnm_core
 from benchmarks.scenes import coco_like
 from hnm_core import HardNegativeMiner, MiningResult, MiningSettings, calculate_sample_weights, mine, register_strategy
 from hnm_core.strategies import Difficulty, Evidence, forget_strategy, strategy_names
@@ -147,6 +148,16 @@ def awake() -> set[str]:
     """What is loaded after the engine was imported and used."""
     use = "hnm_core.HardNegativeMiner().find_hard_negatives([{'bbox': [0, 0, 1, 1], 'confidence': 1, 'class': 1}], [])"
     return loaded_by(f"import hnm_core\nfrom hnm_core.io import *\n{use}")
+
+
+def test_names_of_the_engine_are_loaded_when_they_are_asked_for() -> None:
+    asleep = loaded_by("import sys, hnm_core\nassert 'hnm_core.pipeline' not in sys.modules")
+    assert {"hnm_core", "numpy"} <= asleep
+    everything = "from hnm_core import *\nimport hnm_core\nassert mine is hnm_core.mine is hnm_core.pipeline.mine"
+    assert loaded_by(f"{everything}\nassert all(map(globals().__contains__, hnm_core.__all__))")
+    assert {*hnm_core.__all__, "matching", "__version__"} <= set(dir(hnm_core))
+    with pytest.raises(AttributeError, match=r"^module 'hnm_core' has no attribute 'mine_all'$"):
+        hnm_core.mine_all  # noqa: B018
 
 
 def test_nothing_but_numpy_and_the_standard_library_is_awake(awake: set[str]) -> None:
