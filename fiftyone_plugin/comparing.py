@@ -103,15 +103,10 @@ def _mined(samples: Any, settings: RunSettings) -> MiningResult:
 def _record(dataset: Any, settings: RunSettings, other: RunSettings, changes: RoundChanges) -> None:
     """Take the comparison before away and write this one; the record first, so that it can always be undone."""
     key = settings.run_key
-    config = dataset.get_run_info(key).config
-    old = [path for path in config.fields if path.endswith(f".{key}_{FIELD}")]
-    writeback.erase(dataset, old)
     touched = dict.fromkeys((settings.pred_field, settings.gt_field, other.pred_field, other.gt_field))
     paths = [f"{field}.detections.{key}_{FIELD}" for field in touched]
-    strange = [path for path in paths if dataset.get_field(path) is not None]
-    if strange:
-        raise ValueError(f"field {strange[0]!r} exists and belongs to no mining run: rename or delete it first")
-    config.fields = [path for path in config.fields if path not in old] + paths
+    runs.claim(dataset, key, FIELD, paths)
+    config = dataset.get_run_info(key).config
     config.comparison = json.dumps({"other_run_key": other.run_key, "changes": changes.as_dict()})
     runs.MiningRun.update_run_config(dataset, key, config)
     text = "What became of this error since the run before: persistent, new, or fixed"

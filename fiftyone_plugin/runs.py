@@ -35,7 +35,7 @@ class MiningRunConfig(fr.RunConfig):
         engine_version: version of the engine.
         rates: false-alarm rate, false positives per image and so on, for trends over runs.
         overview: all that the panel shows of the run, as JSON text; kept here since results are large and load whole.
-        fields: every field that the run wrote, and those that comparing it with another wrote.
+        fields: every field that the run wrote, and those that it was given since (:func:`claim`).
         comparison: what it was last compared with and how, as JSON text; None if it never was.
         finished: False while it is being written, and for ever if the writer was killed.
     """
@@ -278,6 +278,28 @@ def rename(dataset: Any, key: str, new_key: str) -> dict[str, str]:
             config.comparison = json.dumps({**compared, "other_run_key": new_key})
             MiningRun.update_run_config(dataset, other, config)
     return {path: _renamed(path, key, new_key) for path in before}
+
+
+def claim(dataset: Any, key: str, leaf: str, paths: Sequence[str]) -> None:
+    """Make these fields a run's own, so that they are renamed and deleted with it; what it had of this kind is erased.
+
+    Args:
+        dataset: the dataset of the run.
+        key: of the run.
+        leaf: what the fields are called after the key, such as ``change``.
+        paths: the fields, not yet declared.
+
+    Raises:
+        ValueError: if one exists and is not the run's.
+    """
+    config = dataset.get_run_info(key).config
+    old = [path for path in config.fields if path.rpartition(".")[2] == f"{key}_{leaf}"]
+    strange = [path for path in paths if path not in old and dataset.get_field(path) is not None]
+    if strange:
+        raise ValueError(f"field {strange[0]!r} exists and belongs to no mining run: rename or delete it first")
+    writeback.erase(dataset, old)
+    config.fields = [path for path in config.fields if path not in old] + list(paths)
+    MiningRun.update_run_config(dataset, key, config)
 
 
 def _results(

@@ -121,9 +121,9 @@ def test_fields_and_operators_named_exist():
     named = re.findall(r"^\| `([a-z_]+)` \|", README.partition("## What a run")[0], flags=re.MULTILINE)
     assert sorted(named) == sorted(re.findall(r"^  - (\w+)$", yml.partition("panels:")[0], flags=re.MULTILINE))
     pytest.importorskip("fiftyone", reason="the plugin's modules import FiftyOne")
-    from fiftyone_plugin import comparing
+    from fiftyone_plugin import comparing, similar
     from fiftyone_plugin.writeback import OBJECT_FIELDS, SAMPLE_FIELDS
 
-    assert {f"KEY_{name}" for name in (*OBJECT_FIELDS, *SAMPLE_FIELDS, comparing.FIELD)} == set(
+    assert {f"KEY_{name}" for name in (*OBJECT_FIELDS, *SAMPLE_FIELDS, comparing.FIELD, similar.FIELD)} == set(
         re.findall(r"`(KEY_\w+)`", README)
     )

@@ -7,6 +7,7 @@ from .metrics import FalseAlarmRate, FalsePositivesPerImage
 from .mine import MineHardNegatives
 from .predict import PredictWithYolo
 from .rename import RenameMiningRun
+from .similar import FindSimilarImages
 from .view import ViewHardNegatives
 
 OPERATORS = [
@@ -15,6 +16,7 @@ OPERATORS = [
     ViewHardNegatives,
     CompareMiningRuns,
     ExportWeightedSubset,
+    FindSimilarImages,
     RenameMiningRun,
     DeleteMiningRun,
     FalseAlarmRate,

@@ -1,0 +1,79 @@
+"""Find similar images: more like a run's hard negatives, from an unlabelled pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+import fiftyone.operators.types as types
+
+from .. import forms, similar
+
+OPTIONS = ("brain_key", "embeddings_field", "pool_tag", "k", "tag")
+
+
+class FindSimilarImages(foo.Operator):
+    """Show the images of a pool that resemble a run's hard negatives most: what to label next."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists this operator."""
+        return foo.OperatorConfig(
+            name="find_similar_images",
+            label="Find similar images",
+            description="Find unlabelled images that resemble a run's hard negatives, to label them next",
+            icon="/assets/similar.svg",
+            dynamic=True,
+            allow_delegated_execution=True,
+            view_target=False,
+        )
+
+    def __call__(self, samples: Any, run_key: str, **options: Any) -> dict[str, Any]:
+        """Find from Python; ``brain_key`` or ``embeddings_field``, and ``pool_tag, k, tag`` may be named."""
+        return similar.find_similar(samples._root_dataset, run_key, **options)
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if forms.existing_run(ctx, inputs):
+            _ask(ctx, inputs)
+        return types.Property(inputs, view=types.View(label="Find similar images"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        """Find, and show what was found, nearest first."""
+        given = {name: ctx.params[name] for name in OPTIONS if ctx.params.get(name) not in (None, "")}
+        run_key = ctx.params.get("run_key")
+        outcome = similar.find_similar(ctx.dataset, run_key, **given, progress=ctx.set_progress)
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+            ctx.ops.set_view(view=similar.similar(ctx.dataset, run_key))
+        return outcome
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        """How many were found."""
+        outputs = types.Object()
+        forms.notes(outputs, ctx.results["warnings"])
+        found, pool = ctx.results["found"], ctx.results["pool"]
+        outputs.md(f"The grid shows the nearest {found:,} of {pool:,} images, nearest first.", name="shown")
+        return types.Property(outputs, view=types.View(label="Similar images found"))
+
+
+def _ask(ctx: Any, inputs: types.Object) -> None:
+    known, vectors = similar.indexes(ctx.dataset), similar.vector_fields(ctx.dataset)
+    first, field = next(iter(known), None), next(iter(vectors), None)
+    if known:
+        what = "FiftyOne Brain's index of the images, or of the objects of a field"
+        forms.choose(inputs, "brain_key", known, first, "Similarity index", what)
+    elif vectors:
+        forms.choose(inputs, "embeddings_field", vectors, field, "Embeddings", "Field of vectors, one an image")
+    tags = ctx.dataset.distinct("tags") if known or vectors else []
+    what = "The samples to search: those with this tag, or empty for those without ground truth; never val or test"
+    forms.choose(inputs, "pool_tag", tags, None, "Pool", what)
+    what = "Images to find"
+    inputs.int("k", label="How many", default=similar.MOST, min=1, max=100_000, required=False, description=what)
+    what = "A tag for the images found, such as to_label; stays when the run is deleted"
+    inputs.str("tag", label="Tag", required=False, description=what)
+    try:
+        similar.check_source(ctx.dataset, ctx.params.get("brain_key", first), ctx.params.get("embeddings_field", field))
+    except ValueError as error:
+        forms.refuse(inputs, str(error))
