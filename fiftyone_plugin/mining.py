@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hnm_core import mine
+from hnm_core.reviews import Reviews
 from hnm_core.strategies import find_strategy
 
 from . import bridge, evaluating, predicting, runs, tuning
+from .ledger import Ledger
 from .settings import RunSettings
 
 
@@ -38,7 +40,8 @@ def mine_samples(
     tables.warnings.extend([*notes, *predicting.model_notes(samples._root_dataset, settings.pred_field)])
     groups = tuning.groups_of(samples, settings, tables.sample_ids)
     progress(0.4, f"Mining {len(tables.predictions)} predictions")
-    result = mine(tables.predictions, tables.truth, settings.engine, groups=groups)
+    reviews = Reviews.of(Ledger(samples).entries())
+    result = mine(tables.predictions, tables.truth, settings.engine, groups=groups, reviews=reviews)
     progress(0.5, "Writing fields")
     runs.record(samples, tables, result, settings, overwrite=overwrite)
     progress(1.0, "Done")

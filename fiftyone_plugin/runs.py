@@ -38,10 +38,11 @@ class MiningRunConfig(fr.RunConfig):
         fields: every field that the run wrote, and those that it was given since (:func:`claim`).
         comparison: what it was last compared with and how, as JSON text; None if it never was.
         finished: False while it is being written, and for ever if the writer was killed.
+        weighed: when reviews were last applied to its weights, ISO 8601 in UTC; "" if never since it was mined.
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        absent = {"finished": False, "rates": {}, "overview": "", "comparison": None}
+        absent = {"finished": False, "rates": {}, "overview": "", "comparison": None, "weighed": ""}
         super().__init__(**{"method": METHOD, **absent, **kwargs})
 
     @classmethod
@@ -81,7 +82,7 @@ class MiningRun(fr.Run):
         """Remove the fields that the run wrote, and its tags where no other run holds them."""
         dataset = samples._root_dataset
         writeback.erase(dataset, self.config.fields)
-        mine, theirs = _tagged(dataset, [key]), _tagged(dataset, [k for k in keys(dataset) if k != key])
+        mine, theirs = tagged_by(dataset, [key]), tagged_by(dataset, [k for k in keys(dataset) if k != key])
         alone = Tagged(*(sorted(set(a) - set(b)) for a, b in zip(mine, theirs, strict=True)))
         writeback.untag(dataset, alone, [self.config.pred_field, self.config.gt_field])
 
@@ -92,15 +93,17 @@ class MiningRunResults(fr.RunResults):
     Attributes:
         report: the report's ``as_dict()``.
         summary: the report as text.
+        weight_notes: those of the report's notes that are about the weights.
         warnings: what the user should know about the data that was read, in sentences.
         objects: parallel lists over the confident predictions and the missed truths: ``label_id, sample_id, side,
             error, type, confidence, iou, difficulty, label, hard``; ``type`` is empty for what was not mined.
-        images: parallel lists over the mined samples: ``sample_id, repeats, hard``.
+        images: parallel lists over the mined samples: ``sample_id, repeats, hard, background``.
+        classes: names of the classes, as the tables numbered them.
         tagged_samples: ids of the samples that this run tagged.
         tagged_labels: ids of the labels that this run tagged.
     """
 
-    COLUMNS = ("objects", "images", "tagged_samples", "tagged_labels")
+    COLUMNS = ("objects", "images", "classes", "tagged_samples", "tagged_labels")
     """Kept as JSON text, since FiftyOne's own encoder walks every single value in Python."""
 
     def serialize(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -110,7 +113,7 @@ class MiningRunResults(fr.RunResults):
 
     @classmethod
     def _from_dict(cls, d: dict[str, Any], samples: Any, config: Any, key: str) -> MiningRunResults:
-        return cls(samples, config, key, **d | {name: json.loads(d[name]) for name in cls.COLUMNS})
+        return cls(samples, config, key, **d | {name: json.loads(d.get(name, "[]")) for name in cls.COLUMNS})
 
 
 def record(
@@ -241,6 +244,12 @@ def check_finished(config: MiningRunConfig, key: str | None) -> None:
         raise ValueError(f"run {key!r} was interrupted while it was written: delete it, then mine again")
 
 
+def revision(dataset: Any, key: str) -> tuple[str, ...]:
+    """What changes whenever the results of a run are written."""
+    info = dataset.get_run_info(key)
+    return str(info.timestamp), info.config.weighed, str(info.config.finished)
+
+
 def delete(dataset: Any, key: str) -> list[str]:
     """Undo a run: its fields, its tags where no other run holds them, its record. Returns the fields removed.
 
@@ -307,7 +316,7 @@ def _results(
 ) -> MiningRunResults:
     dataset = samples._root_dataset
     wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
-    held = _tagged(dataset, [key for key in keys(dataset) if key != settings.run_key])
+    held = tagged_by(dataset, [key for key in keys(dataset) if key != settings.run_key])
     theirs = [set(there) - set(of_runs) for there, of_runs in zip(before, held, strict=True)]
     ours = [[i for i in tagged if i not in user] for tagged, user in zip(wanted, theirs, strict=True)]
     return MiningRunResults(
@@ -316,9 +325,11 @@ def _results(
         settings.run_key,
         report=result.report.as_dict(),
         summary=str(result.report),
+        weight_notes=list(result.judgement.notes),
         warnings=list(tables.warnings),
         objects=_objects(tables, result),
         images=_images(tables, result),
+        classes=list(tables.truth.classes),
         tagged_samples=ours[0],
         tagged_labels=ours[1],
     )
@@ -330,6 +341,7 @@ def _images(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
         "sample_id": list(map(str, tables.sample_ids)),
         "repeats": result.repeats.tolist(),
         "hard": result.hard_images.tolist(),
+        "background": (np.bincount(tables.truth.image, minlength=len(tables.sample_ids)) == 0).tolist(),
     }
 
 
@@ -362,7 +374,7 @@ def _columns(side: str, table: hnm_core.Detections, result: MiningResult, rows: 
     }
 
 
-def _tagged(dataset: Any, run_keys: Iterable[str]) -> Tagged:
+def tagged_by(dataset: Any, run_keys: Iterable[str]) -> Tagged:
     """What these runs say they tagged; a run without results has tagged nothing yet."""
     tagged = Tagged([], [])
     for key in run_keys:

@@ -83,6 +83,7 @@ class Side:
         self.start = np.searchsorted(table.image, np.arange(len(table.images) + 1)).tolist()
         self._lists, self._table, self._other = lists, table, other
         self._error = getattr(result.errors, name)
+        self._state = getattr(result, f"{name}_state")
         self.hard, self._near, self._iou, self._difficulty, self._suspicion = (
             getattr(result, f"{name}_{attribute}") for attribute in ("hard", "near", "iou", "difficulty", "suspicion")
         )
@@ -96,6 +97,11 @@ class Side:
         assert self._table.ids is not None
         return self._table.ids[rows].tolist()
 
+    def states(self, rows: slice) -> list[str | None]:
+        """The review state of what was mined, and of what would have been if nobody had said to ignore it."""
+        state = self._state[rows]
+        return np.where(self.hard[rows] | (state == "ignore"), state, np.array(None)).tolist()
+
     def columns(self, rows: slice) -> dict[str, list[Any]]:
         """Per attribute the values of these rows, None for none."""
         near = self._near[rows]
@@ -107,7 +113,7 @@ class Side:
             "iou": self._iou[rows].tolist(),
             "near_id": near_ids.tolist(),
             "suspicion": _present(self._suspicion[rows]),
-            "state": np.where(self.hard[rows], "unreviewed", np.array(None)).tolist(),
+            "state": self.states(rows),
         }
 
 
@@ -118,6 +124,7 @@ class _Boxes:
         rows = slice(side.start[images.start], side.start[images.stop])
         self.side, self._first, self._ids = side, rows.start, side.ids(rows)
         self._columns = side.columns(rows)
+        self._hard = [hard or None for hard in side.hard[rows].tolist()]
         places = range(max(map(len, lists), default=0))
         self._paths = {name: [f"{side.path}.{n}.{key}_{name}" for n in places] for name in self._columns}
         self._tags = [f"{side.path}.{n}.tags" for n in places]
@@ -135,7 +142,7 @@ class _Boxes:
         at = None if place is None else [place.get(box) for box in own]
         for name, column in self._columns.items():
             change.update(_pairs(self._paths[name], column[rows], at))
-        tags.update((path, TAG) for path, _ in _pairs(self._tags, self._columns["state"][rows], at))
+        tags.update((path, TAG) for path, _ in _pairs(self._tags, self._hard[rows], at))
         path = self.side.path
         if at is not None and 4 * len(own) < len(ids):
             placed = zip(at, own, strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from hnm_core.reviews import SIDES, STATES
 from hnm_core.rounds import CHANGES, KINDS
 from hnm_core.taxonomy import ERROR_TYPES
 
@@ -18,6 +19,9 @@ HELD_OUT = {"val": ("val", "validation", "valid"), "test": ("test",)}
 
 TYPES = ("false_positive", "false_negative", "lucky_hit")
 """What can be mined: the first and the last among the predictions, the second among the truths."""
+
+SORTS = ("difficulty", "suspicion", "confidence")
+"""What mined objects can be sorted by."""
 
 
 def of_split(samples: Any, split: str, split_field: str | None = None) -> Any:
@@ -46,36 +50,80 @@ def hardest(
     samples: Any,
     settings: RunSettings,
     *,
-    type: str = "false_positive",
+    type: str | None = None,
+    side: str | None = None,
+    label: str | None = None,
     error: str | None = None,
+    state: str | None = None,
+    change: str | None = None,
     min_difficulty: float | None = None,
+    min_suspicion: float | None = None,
+    max_suspicion: float | None = None,
     patches: bool = False,
+    sort_by: str = "difficulty",
 ) -> Any:
     """The mined objects of a run and their samples, hardest first.
+
+    What a person said to ignore is left out unless ``state`` asks for it.
 
     Args:
         samples: a dataset, or a view of it.
         settings: the settings of the run.
-        type: ``false_positive``, ``false_negative`` or ``lucky_hit``.
+        type: ``false_positive`` (unless ``side`` says otherwise), ``false_negative`` or ``lucky_hit``.
+        side: all that was mined among the ``prediction`` or the ``truth`` boxes.
+        label: only objects of this class.
         error: only this error type, such as ``background``.
+        state: only this review state, such as ``missing_label``.
+        change: only ``persistent`` or ``new`` errors, where the run was compared with another.
         min_difficulty: only objects at least this hard, in ``[0, 1]``.
-        patches: one object a tile, by its difficulty, instead of whole images by their score.
+        min_suspicion: only objects whose label is wrong with at least this probability.
+        max_suspicion: only objects whose label is wrong with at most this probability.
+        patches: one object a tile instead of whole images.
+        sort_by: ``difficulty``, ``suspicion`` or ``confidence``, largest first; whole images by the largest that they
+            show, or by their image score for ``difficulty``.
 
     Raises:
-        ValueError: if a name is none of those above.
+        ValueError: if a name is none of those above, or nothing has what is asked for.
     """
     key = settings.run_key
-    field = settings.gt_field if known("type", type, TYPES) == "false_negative" else settings.pred_field
-    lucky = F(f"{key}_error") == "true_positive"
-    wanted = F(f"{key}_state").exists() & (lucky if type == "lucky_hit" else ~lucky)  # what was mined has a state
+    if type is None and side is None:
+        type = TYPES[0]
+    own = known("side", side, SIDES) if side else "truth" if type == "false_negative" else "prediction"
+    of_truth = own == "truth"
+    if type and (known("type", type, TYPES) == "false_negative") != of_truth:
+        raise ValueError(f"no {type} is on side {side!r}: name one of the two")
+    field = settings.gt_field if of_truth else settings.pred_field
+    if known("sort_by", sort_by, SORTS) == "confidence" and of_truth:
+        raise ValueError("a truth has no confidence: sort by difficulty or suspicion")
+    if change is not None and samples.get_field(f"{field}.detections.{key}_change") is None:
+        raise ValueError(f"run {key!r} was not compared with another: compare_mining_runs says what is new")
+    held, lucky = F(f"{key}_state"), F(f"{key}_error") == "true_positive"
+    wanted = held.exists() & (held != "ignore") if state is None else held == known("state", state, STATES)
+    if type:
+        wanted &= lucky if type == "lucky_hit" else ~lucky
     if error is not None:
         wanted &= F(f"{key}_error") == known("error", error, ERROR_TYPES)
-    if min_difficulty is not None:
-        wanted &= F(f"{key}_difficulty") >= min_difficulty
+    if change is not None:
+        wanted &= F(f"{key}_change") == known("change", change, CHANGES[:2])
+    if label is not None:
+        wanted &= F("label").is_in([label, *_mapped_to(label, settings, of_truth=of_truth)])
+    for least, most, name in ((min_difficulty, None, "difficulty"), (min_suspicion, max_suspicion, "suspicion")):
+        if least is not None:
+            wanted &= F(f"{key}_{name}") >= least
+        if most is not None:
+            wanted &= F(f"{key}_{name}") <= most
     found = samples.filter_labels(field, wanted)
+    attribute = sort_by if sort_by == "confidence" else f"{key}_{sort_by}"
     if patches:
-        return found.to_patches(field).sort_by(f"{field}.{key}_difficulty", reverse=True)
-    return found.sort_by(f"{key}_score", reverse=True)
+        return found.to_patches(field).sort_by(f"{field}.{attribute}", reverse=True)
+    if sort_by == "difficulty":
+        return found.sort_by(f"{key}_score", reverse=True)
+    return found.sort_by(F(f"{field}.detections").map(F(attribute)).max(), reverse=True)
+
+
+def _mapped_to(label: str, settings: RunSettings, *, of_truth: bool) -> list[str]:
+    """What the predictions call a class of the run."""
+    return [] if of_truth else [name for name, mapped in settings.class_map.items() if mapped == label]
 
 
 def changed(samples: Any, settings: RunSettings, other: RunSettings, change: str, *, kind: str = KINDS[0]) -> Any:
@@ -95,6 +143,26 @@ def changed(samples: Any, settings: RunSettings, other: RunSettings, change: str
     field = run.pred_field if known("kind", kind, KINDS) == KINDS[0] else run.gt_field
     found = samples.filter_labels(field, F(f"{settings.run_key}_change") == change)
     return found.sort_by(f"{run.run_key}_score", reverse=True)
+
+
+def save(view: Any, name: str) -> None:
+    """Keep a view under a name in its dataset.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    check_name(view._root_dataset, name)
+    view._root_dataset.save_view(name, view)
+
+
+def check_name(dataset: Any, name: str) -> None:
+    """Refuse a name that a saved view has.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if dataset.has_saved_view(name):
+        raise ValueError(f"a saved view is called {name!r} already: choose another save_as")
 
 
 def known(what: str, name: str, names: Collection[str]) -> str:

@@ -74,7 +74,7 @@ def save(dataset: Any, tables: Tables, result: MiningResult, settings: RunSettin
     _mend_tags(dataset._sample_collection, job)
     _write_all(dataset._sample_collection, job, len(tables.sample_ids))
     dataset.create_index(f"{settings.run_key}_score")
-    _reload(dataset)
+    reload(dataset)
 
 
 def to_tag(tables: Tables, result: MiningResult, settings: RunSettings) -> Tagged:
@@ -113,7 +113,7 @@ def erase(dataset: Any, fields: Iterable[str]) -> None:
     of_samples = [path for path in declared if "." not in path]
     if of_samples:
         dataset.delete_sample_fields(of_samples)
-    _reload(dataset)
+    reload(dataset)
 
 
 def untag(dataset: Any, tagged: Tagged, fields: Iterable[str]) -> None:
@@ -128,7 +128,7 @@ def untag(dataset: Any, tagged: Tagged, fields: Iterable[str]) -> None:
                 {"$pull": {f"{field}.detections.$[label].tags": TAG}, "$set": now()},
                 array_filters=[{"label._id": {"$in": some}, "label.tags": TAG}],
             )
-    _reload(dataset)
+    reload(dataset)
 
 
 def declare(dataset: Any, fields: dict[str, tuple[type, str]]) -> None:
@@ -197,6 +197,6 @@ def _chunks(ids: Sequence[str], size: int = 100_000) -> Iterator[list[ObjectId]]
     return ([ObjectId(i) for i in ids[start : start + size]] for start in range(0, len(ids), size))
 
 
-def _reload(dataset: Any) -> None:
+def reload(dataset: Any) -> None:
     """Let samples that are in memory see what was written behind their back."""
-    Sample._reload_docs(dataset._sample_collection_name)
+    Sample._reload_docs(dataset._root_dataset._sample_collection_name)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import charts
 from .pipeline import MiningResult
 from .taxonomy import BELOW_THRESHOLD, ROW_NAMES
 
-__all__ = ["overview"]
+__all__ = ["overview", "weighed"]
 
 REPORTED = ("statistics", "metrics", "rates", "mining", "errors", "notes")
 """The parts of a report that a headline needs: those by class and size grow with the data set's classes."""
@@ -36,7 +38,6 @@ def overview(result: MiningResult) -> dict[str, Any]:
         {'background': [[180, 0, 1, 0.9, 0.0]]}
     """
     report = result.report.as_dict()
-    weights = {name: value for name, value in (report["weights"] or {}).items() if name != "class_exposure"}
     rows = np.flatnonzero(result.errors.prediction != BELOW_THRESHOLD)
     names = np.array(ROW_NAMES)[result.errors.prediction[rows]]
     score, iou = np.asarray(result.predictions.score)[rows], result.prediction_iou[rows]
@@ -47,12 +48,20 @@ def overview(result: MiningResult) -> dict[str, Any]:
         result.truth_difficulty[result.truth_hard],
     )
     return {
-        "report": {**{name: report[name] for name in REPORTED}, "weights": weights or None},
+        **weighed(report, result.weights),
         "grid": grid,
         "cells": cells,
         "histograms": {"confidence": charts.histograms(score, names), "iou": charts.histograms(iou, names)},
         "classes": [list(row) for row in classes],
         "other_classes": list(others),
         "difficulty": charts.curve(np.concatenate(mined)),
-        "weights": charts.curve(result.weights) if weights else [],
+    }
+
+
+def weighed(report: Mapping[str, Any], weights: NDArray[np.float64]) -> dict[str, Any]:
+    """The parts of an overview that change where reviews change the weights: ``report`` and ``weights``."""
+    shown = {name: value for name, value in (report["weights"] or {}).items() if name != "class_exposure"}
+    return {
+        "report": {**{name: report[name] for name in REPORTED}, "weights": shown or None},
+        "weights": charts.curve(weights) if shown else [],
     }

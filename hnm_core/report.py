@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from operator import add
 from typing import Any
 
@@ -185,9 +185,35 @@ class MiningReport:
             "notes": list(self.notes),
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MiningReport:
+        """The report that :meth:`as_dict` gave.
+
+        Example:
+            >>> report = MiningReport(images=2, counts=Counts(total_predictions=3), looks=1)
+            >>> MiningReport.from_dict(report.as_dict()) == report
+            True
+        """
+        mining, weights = values["mining"], values["weights"]
+        counted = {**values["statistics"], **mining}
+        interval = mining["expected_label_errors_interval"]
+        return cls(
+            counts=Counts(**{f.name: counted[f.name] for f in fields(Counts)}),
+            errors=values["errors"],
+            classes={name: Counts(**count) for name, count in values["classes"].items()},
+            sizes={name: Counts(**count) for name, count in values["sizes"].items()},
+            expected_interval=None if interval is None else tuple(interval),
+            **{name: mining[name] for name in _COPIED},
+            weighting=Weighting(**weights) if weights else None,
+            notes=tuple(values["notes"]),
+        )
+
     def __str__(self) -> str:
         """The report as a table for people."""
         return "\n".join(_lines(self))
+
+
+_COPIED = ("images", "candidates", "cap", "expected_label_errors", "looks", "reviewed", "suspicion_used")
 
 
 def _added(first: Mapping[str, Counts], second: Mapping[str, Counts]) -> dict[str, Counts]:

@@ -17,11 +17,14 @@ from .scenes import Tables, everything_at_once
 SIDE = 1024
 """What a scene's unit is divided by: a power of two, so that every IoU stays exactly what it was."""
 
-MINE, VIEW, EXPORT, DELETE, RENAME = (
+MINE, VIEW, TRIAGE, APPLY, ACCEPT, EXPORT, DELETE, RENAME = (
     f"@hnm/hard-negative-mining/{name}"
     for name in (
         "mine_hard_negatives",
         "view_hard_negatives",
+        "triage_hard_negatives",
+        "apply_reviews",
+        "accept_missing_labels",
         "export_weighted_subset",
         "delete_mining_run",
         "rename_mining_run",

@@ -1,5 +1,7 @@
 """The operators that FiftyOne gets to know, one a file."""
 
+from .accept import AcceptMissingLabels
+from .apply import ApplyReviews
 from .compare import CompareMiningRuns
 from .delete import DeleteMiningRun
 from .export import ExportWeightedSubset
@@ -8,12 +10,16 @@ from .mine import MineHardNegatives
 from .predict import PredictWithYolo
 from .rename import RenameMiningRun
 from .similar import FindSimilarImages
+from .triage import TriageHardNegatives
 from .view import ViewHardNegatives
 
 OPERATORS = [
     PredictWithYolo,
     MineHardNegatives,
     ViewHardNegatives,
+    TriageHardNegatives,
+    ApplyReviews,
+    AcceptMissingLabels,
     CompareMiningRuns,
     ExportWeightedSubset,
     FindSimilarImages,

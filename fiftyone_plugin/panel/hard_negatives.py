@@ -12,13 +12,14 @@ import fiftyone.operators.types as types
 from .. import background, checks, rounds, runs, views
 from ..settings import RunSettings
 from . import figures, layout, picks, steps
+from .review import ReviewSection
 from .sections import SECTIONS
 
 MOST_VIEWS = 5
 """How many views *Back* goes back."""
 
 
-class HardNegativesPanel(foo.Panel):
+class HardNegativesPanel(ReviewSection, foo.Panel):
     """Shows what a run stored, never what the grid happens to show.
 
     State goes to and fro with every event, so it holds little: ``head.run`` the chosen run, ``runs`` those there are,
@@ -67,7 +68,7 @@ class HardNegativesPanel(foo.Panel):
         step = next(step for step in steps.STEPS if step.name == ctx.params["step"])
         run = self._run(ctx)
         if step.name in SECTIONS and run:
-            ctx.panel.state.set("section", step.name)
+            self._open(ctx, step.name)
             self._note(ctx, step.name)
         else:
             ctx.panel.state.set("asked", step.name)
@@ -88,7 +89,7 @@ class HardNegativesPanel(foo.Panel):
 
     def show_section(self, ctx: Any) -> None:
         """Open the section chosen in the tabs."""
-        ctx.panel.state.set("section", ctx.params["section"])
+        self._open(ctx, ctx.params["section"])
 
     def pick(self, ctx: Any) -> None:
         """Show in the grid what was clicked; a round's point shows its run here."""
@@ -156,6 +157,12 @@ class HardNegativesPanel(foo.Panel):
         key = ctx.panel.get_state("head.run")
         return next((run for run in ctx.panel.state.runs or [] if run["key"] == key), None)
 
+    def _open(self, ctx: Any, section: str) -> None:
+        """Show a tab; the review shows what it last knew, which others may have changed."""
+        ctx.panel.state.set("section", section)
+        if section == "review":
+            self.start_review(ctx)
+
     def _note(self, ctx: Any, step: str) -> None:
         """Remember a step taken with the run that is shown, and what comes next."""
         run = self._run(ctx)
@@ -204,6 +211,8 @@ class HardNegativesPanel(foo.Panel):
         else:
             ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": remarks})
             ctx.panel.data.set(layout.CHARTS, drawn)
+            if ctx.panel.state.section == "review":
+                self.start_review(ctx)
         self._look_ahead(ctx)
 
     def _keep_view(self, ctx: Any) -> None:

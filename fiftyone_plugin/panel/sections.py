@@ -7,7 +7,7 @@ from typing import Any
 
 import fiftyone.operators.types as types
 
-from . import layout
+from . import layout, review
 
 Section = Callable[[types.Object, Any, Any], None]
 
@@ -25,5 +25,5 @@ def rounds(panel: types.Object, handler: Any, ctx: Any) -> None:
     layout.run_actions(panel, handler, ctx.panel.get_state("head.run"))
 
 
-SECTIONS: dict[str, Section] = {"charts": charts, "rounds": rounds}
+SECTIONS: dict[str, Section] = {"charts": charts, "review": review.section, "rounds": rounds}
 """The tabs in their order: name → ``(panel, handler, ctx)``. A step of the same name opens its tab."""

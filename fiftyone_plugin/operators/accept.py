@@ -1,0 +1,91 @@
+"""Accept missing labels: what people confirmed becomes truth, in a copy of the truth field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+import fiftyone.operators.types as types
+
+from .. import forms, proposals, runs
+
+
+class AcceptMissingLabels(foo.Operator):
+    """Copy the truth field and add the predictions that were reviewed as missing labels."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists this operator."""
+        return foo.OperatorConfig(
+            name="accept_missing_labels",
+            label="Accept missing labels",
+            description="Add the predictions reviewed as missing labels to a copy of the ground truth",
+            icon="/assets/accept.svg",
+            dynamic=True,
+            allow_delegated_execution=True,
+            view_target=False,
+        )
+
+    def __call__(
+        self,
+        samples: Any,
+        run_key: str,
+        output_field: str | None = None,
+        *,
+        anno_key: str | None = None,
+        backend: str | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Accept from Python; ``anno_key`` sends the copy to FiftyOne's annotation ``backend`` besides."""
+        done = proposals.accept(samples._root_dataset, run_key, output_field)
+        if anno_key:
+            proposals.annotate(
+                samples._root_dataset, run_key, done["output_field"], anno_key, backend=backend, **options
+            )
+        return done
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if forms.existing_run(ctx, inputs):
+            _ask(ctx, inputs)
+        return types.Property(inputs, view=types.View(label="Accept missing labels"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        """Accept, and show the new field."""
+        names = ("output_field", "anno_key", "backend")
+        given = {name: ctx.params.get(name) or None for name in names}
+        done = self(ctx.dataset, ctx.params.get("run_key"), **given)
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return done
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        """How many were accepted, and what is left to mend."""
+        outputs, done = types.Object(), ctx.results
+        wrong = len(done["wrong_labels"])
+        forms.notes(
+            outputs,
+            [
+                f"{done['accepted']} labels in {done['samples']} samples were added to {done['output_field']!r}; each "
+                f"says in {proposals.SOURCE!r} which prediction it was",
+                *([f"{wrong} labels were called wrong and are as they were: mend them by hand"] if wrong else []),
+            ],
+        )
+        return types.Property(outputs, view=types.View(label="Missing labels accepted"))
+
+
+def _ask(ctx: Any, inputs: types.Object) -> None:
+    """Ask for the name of the copy, and whether to send it to be annotated."""
+    settings = runs.settings_of(ctx.dataset, ctx.params.get("run_key") or runs.newest(ctx.dataset))
+    what = "A copy of the ground truth, which itself stays as it is"
+    inputs.str("output_field", label="New field", default=f"{settings.gt_field}_accepted", description=what)
+    what = "Send it to an annotation tool under this name (FiftyOne's annotate, as configured for CVAT, Label Studio)"
+    inputs.str("anno_key", label="Annotation key", required=False, description=what)
+    if ctx.params.get("anno_key"):
+        inputs.str("backend", label="Annotation backend", required=False, description="cvat, labelstudio, ...")
+    try:
+        proposals.check_output(ctx.dataset, settings, ctx.params.get("output_field"))
+        proposals.check_confirmed(ctx.dataset, settings)
+    except ValueError as error:
+        forms.refuse(inputs, str(error))

@@ -1,0 +1,271 @@
+"""The panel's review: the mistake whose answer tells most, cut out of its image; a click each, and what it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import fiftyone.operators.types as types
+
+from hnm_core.weights import effective_sample_size
+
+from .. import looking, reweigh, triage
+from ..review import Review, open_review
+from .layout import FACT, NOTES, QUIET
+
+CROP, TREND = "review_crop", "review_trend"
+"""Names of what is sent once and not with every event: the picture and the chart."""
+
+LONGEST = 200
+"""Looks that the chart goes back."""
+
+VERDICTS = ("hard_negative", "missing_label", "wrong_label", "ignore")
+LINE, BAND = "#D55E00", "rgba(213, 94, 0, 0.2)"
+COLUMNS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 240px), 1fr))", "gap": 2}}}
+FACTS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 150px), 1fr))", "gap": 1}}}
+PICTURE = {"image": {"style": {"width": "100%", "maxHeight": 360, "objectFit": "contain"}}}
+WORDS = {"container": {"sx": {"& p": {"m": 0, "mb": 0.5, "fontSize": 13}, "& p strong": {"fontSize": 15}}}}
+
+
+TREND_LAYOUT = {
+    "title": {"text": "Expected label errors, with their 90 % interval", "font": {"size": 13}, "x": 0.02, "y": 0.97},
+    "font": {"size": 11},
+    "margin": {"t": 34, "l": 48, "r": 12, "b": 40},
+    "xaxis": {"title": {"text": "looks", "font": {"size": 11}, "standoff": 6}, "zeroline": False},
+    "yaxis": {"rangemode": "tozero", "zeroline": False},
+}
+
+
+class Standing(NamedTuple):
+    """What the answers so far say of a run.
+
+    Attributes:
+        looks: answers that count.
+        expected: label errors expected among the mined objects.
+        low: lower end of their interval.
+        high: upper end.
+        extra: mean extra weight of an image.
+        effective: effective sample size over the number of images.
+    """
+
+    looks: int
+    expected: float
+    low: float
+    high: float
+    extra: float
+    effective: float
+
+    @classmethod
+    def of(cls, judged: Any) -> Standing:
+        """The numbers of a judgement."""
+        extra = float(judged.weights.mean() - 1.0) if len(judged.weights) else 0.0
+        low, high = map(float, judged.expected_interval)
+        expected, effective = float(judged.expected_label_errors), effective_sample_size(judged.weights)
+        return cls(judged.suspicions.looks, expected, low, high, extra, effective)
+
+
+class ReviewSection:
+    """The events of the panel's review.
+
+    ``state.review`` holds the run, the object that is shown and what is said of it, the objects that were skipped, and
+    where things stand; the picture is data, which is sent once.
+    """
+
+    def start_review(self, ctx: Any) -> None:
+        """Show the first crop of the run that the panel shows."""
+        self._reviewed(ctx, lambda review, state: None, fresh=True)
+
+    def give_verdict(self, ctx: Any) -> None:
+        """Write down what was clicked, of the object that was shown when it was clicked."""
+        verdict, label_id, sample_id = (ctx.params[name] for name in ("verdict", "label_id", "sample_id"))
+
+        def say(review: Review, state: dict[str, Any]) -> None:
+            if label_id != state.get("label_id"):  # the second click of a double one
+                return
+            key = review.settings.run_key
+            triage.triage(ctx.dataset, key, verdict, [label_id], sample_ids=[sample_id], who=ctx.user_id)
+
+        self._reviewed(ctx, say)
+
+    def skip(self, ctx: Any) -> None:
+        """Show another one."""
+
+        def put_off(review: Review, state: dict[str, Any]) -> None:
+            if ctx.params.get("label_id") == state.get("label_id"):
+                state["skipped"] = [*state["skipped"], state["label_id"]]
+
+        self._reviewed(ctx, put_off)
+
+    def undo_review(self, ctx: Any) -> None:
+        """Withdraw the last answer, and show its object again."""
+
+        def take_back(review: Review, state: dict[str, Any]) -> None:
+            undone = triage.undo(ctx.dataset, ctx.user_id)
+            state["again"] = next((i for i in undone["label_ids"] if i in review), None)
+
+        self._reviewed(ctx, take_back)
+
+    def apply_reviews(self, ctx: Any) -> None:
+        """Let the answers count in the weights."""
+
+        def weigh(review: Review, state: dict[str, Any]) -> None:
+            done = reweigh.apply_reviews(ctx.dataset, review.settings.run_key)
+            ctx.ops.reload_samples()
+            ctx.ops.notify(reweigh.said(done), variant="success")
+
+        self._reviewed(ctx, weigh)
+
+    def _reviewed(self, ctx: Any, do: Callable[[Review, dict[str, Any]], None], *, fresh: bool = False) -> None:
+        """Do something to the review, then show where things stand and what to look at next."""
+        key = ctx.panel.get_state("head.run")
+        state = dict(ctx.panel.state.review or {})
+        if fresh or state.get("run") != key:
+            state = {"run": key, "skipped": [], "trend": []}
+        try:
+            review = open_review(ctx.dataset, key)
+            do(review, state)
+            review = open_review(ctx.dataset, key)
+        except ValueError as error:
+            state["trouble"] = "" if state.get("label_id") else str(error)
+            if state.get("label_id"):
+                ctx.ops.notify(str(error), variant="error")
+        else:
+            ctx.panel.data.set(CROP, _show_next(ctx.dataset, review, state))
+            ctx.panel.data.set(TREND, _trend(state))
+        ctx.panel.state.set("review", state)
+
+
+def section(panel: types.Object, handler: Any, ctx: Any) -> None:
+    """Lay out the review."""
+    state = ctx.panel.state.review or {}
+    if state.get("trouble"):
+        panel.view("review_trouble", types.Warning(label="There is nothing to review", description=state["trouble"]))
+    elif "now" not in state:
+        panel.md("Reading the run…", name="review_wait")
+    else:
+        before, now = (Standing(*state[name]) for name in ("before", "now"))
+        if state["label_id"]:
+            _question(panel, handler, state)
+        else:
+            panel.view("review_done", types.Success(label=f"All {state['mined']:,} mined objects are reviewed"))
+        _actions(panel, handler, state, now)
+        _numbers(panel, before, now, state)
+
+
+def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | None:
+    """Put into the state what to look at next and where things stand; the picture of it."""
+    before, now = Standing.of(review.unseen()), Standing.of(review.now())
+    trend = [*state["trend"], now] if not state["trend"] or tuple(state["trend"][-1]) != now else state["trend"]
+    label_id = state.pop("again", None) or review.next(state["skipped"])
+    if label_id is None and state["skipped"]:  # all others are done: ask again for those put off
+        state["skipped"], label_id = [], review.next()
+    shown = looking.look(dataset, review, label_id) if label_id else None
+    state.update(
+        {
+            "label_id": label_id,
+            "sample_id": shown.sample_id if shown else None,
+            "pictured": bool(shown and shown.picture),
+            "title": shown.title if shown else "",
+            "remark": shown.remark if shown else "",
+            "before": before,
+            "now": now,
+            "trend": [list(point) for point in (trend or [now])[-LONGEST:]],
+            "left": review.left(),
+            "mined": int(review.asked_for.sum()),
+            "errors": _by_error(review),
+        }
+    )
+    return shown.picture if shown else None
+
+
+def _by_error(review: Review) -> list[list[Any]]:
+    """Per error type of mined objects: its name, looks, share of label errors and its interval."""
+    found = review.now().suspicions.strata.by_error()
+    return [[name, *(of[key] for key in ("looks", "wrong", "mean", "low", "high"))] for name, of in found.items()]
+
+
+def _of(state: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What a button says of the object that it stands under."""
+    return {"label_id": state["label_id"], "sample_id": state["sample_id"], **more}
+
+
+def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
+    """The crop, what it is, and the verdicts beside it."""
+    row = panel.grid("review_question", orientation="horizontal", componentsProps=COLUMNS)
+    if state["pictured"]:
+        row.str(CROP, view=types.ImageView(alt=state["title"], componentsProps=PICTURE))
+    side = row.v_stack("review_side", gap=1)
+    side.md(f"**{state['title']}**\n\n{state['remark']}", name="review_title", componentsProps=WORDS)
+    for verdict in VERDICTS:
+        label, meaning = triage.VERDICTS[verdict]
+        side.btn(
+            verdict,
+            label=label,
+            title=meaning,
+            on_click=handler.give_verdict,
+            params=_of(state, verdict=verdict),
+            variant="outlined",
+            componentsProps={"button": {"sx": {"width": "100%"}}},
+        )
+
+
+def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: Standing) -> None:
+    """What else can be done."""
+    bar = panel.h_stack("review_bar", gap=1, align_y="center")
+    if state["label_id"]:
+        bar.btn("skip", label="Skip", title="Show another one", on_click=handler.skip, params=_of(state))
+    bar.btn("undo", label="Undo", title="Withdraw your last answer", on_click=handler.undo_review)
+    what = "Let the answers count in fields, tags and weights of the run"
+    bar.btn("apply", label="Apply to weights", title=what, on_click=handler.apply_reviews, variant="contained")
+
+
+def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mapping[str, Any]) -> None:
+    """What the answers have moved: before anybody looked → now."""
+    facts = (
+        ("Looks", f"{now.looks:,}", f"{state['left']:,} of {state['mined']:,} mined objects left"),
+        (
+            "Expected label errors",
+            f"{before.expected:.0f} → {now.expected:.0f}",
+            f"90 % interval {now.low:.0f} to {now.high:.0f}, before {before.low:.0f} to {before.high:.0f}",
+        ),
+        ("Certainty", _certainty(before, now), "width of that interval, before anybody looked and now"),
+        ("Mean extra weight", f"{before.extra:.3f} → {now.extra:.3f}", "of an image, by its hard negatives"),
+        ("Effective sample", f"{before.effective:.1%} → {now.effective:.1%}", "of the images"),
+    )
+    grid = panel.grid("review_numbers", orientation="horizontal", componentsProps=FACTS)
+    for number, (name, value, remark) in enumerate(facts):
+        grid.md(
+            f"{name}\n\n**{value}**\n\n*{remark}*", name=f"moved_{number}", componentsProps={"container": {"sx": FACT}}
+        )
+    panel.plot(TREND, layout=TREND_LAYOUT, config=QUIET, height="200px")
+    lines = ["| error | looks | label errors | share now (90 %) |", "|---|---|---|---|"]
+    for name, looks, wrong, mean, low, high in state["errors"]:
+        lines.append(f"| {name} | {looks:.0f} | {wrong:.0f} | {mean:.0%} ({low:.0%} to {high:.0%}) |")
+    panel.md("\n".join(lines), name="review_errors", componentsProps=NOTES)
+
+
+def _certainty(before: Standing, now: Standing) -> str:
+    """How much narrower the interval is, and by how many looks."""
+    width, was = now.high - now.low, before.high - before.low
+    return f"±{was / 2:.0f} → ±{width / 2:.0f}"
+
+
+def _trend(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Expected label errors after every look, and the band of their interval."""
+    points = [Standing(*point) for point in (state["before"], *state["trend"])]
+    looks = [point.looks for point in points]
+    band = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False, "line": {"width": 0}}
+    return [
+        {**band, "x": looks, "y": [point.high for point in points]},
+        {**band, "x": looks, "y": [point.low for point in points], "fill": "tonexty", "fillcolor": BAND},
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "showlegend": False,
+            "x": looks,
+            "y": [point.expected for point in points],
+            "line": {"color": LINE},
+            "marker": {"size": 5},
+            "hovertemplate": "after %{x} looks: %{y:.0f}<extra></extra>",
+        },
+    ]

@@ -1,0 +1,186 @@
+"""A stored run as a person reviews it: what was said so far, what it makes of the weights, what to look at next.
+
+Reading a run's results takes seconds on a large dataset, so each process keeps the runs that it read last; what people
+said meanwhile, here or elsewhere, is caught up with whenever it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from hnm_core.imageset import Images
+from hnm_core.judging import Judgement, Mistakes, judge
+from hnm_core.looks import next_looks
+from hnm_core.reviews import STATES
+from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES, TRUE_POSITIVE
+
+from . import runs, states
+from .ledger import Act, Ledger
+
+KEPT = 4
+"""Runs to keep in memory."""
+
+_kept: OrderedDict[Any, Review] = OrderedDict()
+_lock = Lock()
+
+
+class Review:
+    """The mistakes of a run and the state of each.
+
+    Attributes:
+        settings: the run's settings.
+        label_ids: per mistake the id of its object.
+        sample_ids: per mistake the id of its sample.
+        mistakes: the mistakes as the engine judges them.
+        images: the images of the run.
+        asked_for: ``(k,)`` bool, the mined ones that a person can be asked for; nothing is wrong with a lucky hit.
+        state: ``(k,)`` int8, what was said of each mistake.
+    """
+
+    def __init__(self, dataset: Any, run_key: str | None) -> None:
+        self._dataset = dataset
+        self.settings, results = runs.load(dataset, run_key)
+        if "background" not in results.images:
+            raise ValueError(f"run {run_key!r} was mined by an older version, which kept too little: mine again")
+        self.images = Images(tuple(results.images["sample_id"]), np.array(results.images["background"], dtype=bool))
+        self.label_ids, self.sample_ids, self.mistakes = mistakes_of(results)
+        self._row = {label_id: row for row, label_id in enumerate(self.label_ids)}
+        self._samples = set(self.images.names)
+        self._ledger, self._acts = Ledger(dataset), dict[str, tuple[Any, Act]]()
+        self.state = np.zeros(len(self.label_ids), dtype=np.int8)
+        self.asked_for = self.mistakes.mined & (self.mistakes.code != TRUE_POSITIVE)
+        self._judged: dict[bool, Judgement] = {}
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take in what was said or withdrawn since, by whomever."""
+        changed = self._ledger.changed({key: stamp for key, (stamp, _) in self._acts.items()})
+        touched = {
+            entry.image
+            for key, (_, act) in changed.items()
+            for entry in (*act.entries, *(self._acts[key][1].entries if key in self._acts else ()))
+        }
+        self._acts.update(changed)
+        touched &= self._samples
+        if not touched:
+            return
+        entries = [entry.as_dict() for entry in self._standing(touched)]
+        boxes = states.boxes_of(self._dataset, self.settings, touched)
+        for label_id, state in states.inherited(boxes, entries).items():
+            row = self._row.get(label_id)
+            if row is not None:
+                self.state[row] = STATES.index(state)
+        self._judged.pop(True, None)
+
+    def now(self) -> Judgement:
+        """What everything said so far makes of the run."""
+        return self._judge(True)
+
+    def unseen(self) -> Judgement:
+        """What the run was before anybody looked."""
+        return self._judge(False)
+
+    def next(self, asked: Iterable[str] = ()) -> str | None:
+        """Id of the object whose answer is expected to tell most; None if nothing is left.
+
+        Args:
+            asked: ids of objects that were shown and skipped.
+        """
+        rows = [self._row[label_id] for label_id in asked if label_id in self._row]
+        found = next_looks(self.mistakes, self.state, self.images, self.settings.engine, asked=rows)
+        return self.label_ids[int(found[0])] if len(found) else None
+
+    def left(self) -> int:
+        """How many mined mistakes nobody has reviewed."""
+        return int((self.asked_for & (self.state == 0)).sum())
+
+    def __contains__(self, label_id: object) -> bool:
+        """Whether an object is one of the mistakes."""
+        return label_id in self._row
+
+    def row(self, label_id: str) -> int:
+        """Row of an object among the mistakes.
+
+        Raises:
+            ValueError: if it is none of them.
+        """
+        if label_id not in self._row:
+            raise ValueError(f"object {label_id} is no mistake of run {self.settings.run_key!r}")
+        return self._row[label_id]
+
+    def estimates(self) -> Mapping[str, float]:
+        """Suspicion of every mistake, by the id of its object."""
+        return dict(zip(self.label_ids, self.now().suspicion.tolist(), strict=True))
+
+    def _judge(self, seen: bool) -> Judgement:
+        if seen not in self._judged:
+            state = self.state if seen else np.zeros_like(self.state)
+            self._judged[seen] = judge(self.mistakes, state, self.images, self.settings.engine)
+        return self._judged[seen]
+
+    def _standing(self, samples: Collection[str]) -> Iterable[Any]:
+        """What stands about these samples, in order."""
+        for _, (_, act) in sorted(self._acts.items()):
+            if not act.withdrawn:
+                yield from (entry for entry in act.entries if entry.image in samples)
+
+
+def open_review(dataset: Any, run_key: str | None) -> Review:
+    """The review of a run, up to date; read from the database once, until the run is written anew.
+
+    Raises:
+        ValueError: if there is no such run, or it was interrupted or mined by an older version.
+    """
+    key = runs.check_key_exists(dataset, run_key)
+    name = (str(dataset._doc.id), key, runs.revision(dataset, key))
+    with _lock:
+        review = _kept.get(name)
+        if review is None:
+            for other in [other for other in _kept if other[:2] == name[:2]]:
+                del _kept[other]
+            review = _kept[name] = Review(dataset, key)
+        else:
+            review.catch_up()
+        _kept.move_to_end(name)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return review
+
+
+def mistakes_of(results: Any) -> tuple[list[str], list[str], Mistakes]:
+    """Every mistake among the stored objects of a run, mined or not, in their order: object, sample and columns."""
+    objects = results.objects
+    error = np.array(objects["error"], dtype=object)
+    code_of, label_of, image_of = (
+        {name: number for number, name in enumerate(names)}
+        for names in (ROW_NAMES, results.classes, results.images["sample_id"])
+    )
+    mined = np.array([bool(kind) for kind in objects["type"]], dtype=bool)
+    wrong = np.isin(error, ERROR_TYPES)
+    rows = np.flatnonzero(wrong | mined)
+
+    def column(name: str, dtype: Any, number: Mapping[str, int] | None = None) -> Any:
+        listed = objects[name]
+        kept = [listed[row] for row in rows.tolist()]
+        return np.array([number[value] for value in kept] if number is not None else kept, dtype=dtype)
+
+    label_ids = [objects["label_id"][row] for row in rows.tolist()]
+    sample_ids = [objects["sample_id"][row] for row in rows.tolist()]
+    return (
+        label_ids,
+        sample_ids,
+        Mistakes(
+            image=column("sample_id", np.int64, image_of),
+            code=column("error", np.int8, code_of),
+            label=column("label", np.int64, label_of),
+            score=column("confidence", np.float64),
+            difficulty=column("difficulty", np.float64),
+            of_truth=column("side", object) == "truth",
+            mined=mined[rows],
+        ),
+    )

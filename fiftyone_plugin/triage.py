@@ -1,0 +1,196 @@
+"""A person's word on objects → the ledger, and the copies of it in every run that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+from bson import ObjectId
+
+from hnm_core.suspicion import PRIOR
+
+from . import review, runs, states, writeback
+from .ledger import Act, Entry, Ledger, check_state
+from .settings import RunSettings, as_names
+from .states import Box
+
+VERDICTS = {
+    "hard_negative": ("Model is wrong", "A hard negative: it counts in full"),
+    "missing_label": ("Label is missing", "There is an object that nobody labelled: it does not count"),
+    "wrong_label": ("Label is wrong", "The label's box or class is wrong: it does not count"),
+    "ignore": ("Ignore", "Nothing to learn from: it is left out"),
+    "unreviewed": ("Unreviewed", "Take back what was said of it"),
+}
+"""What can be said of a mistake, in the order of the form: its name and its meaning."""
+
+NOTHING = "select samples, patches or labels first, or name label_ids"
+
+
+def triage(
+    dataset: Any,
+    run_key: str | None,
+    state: str | None,
+    label_ids: Iterable[str],
+    *,
+    sample_ids: Iterable[str] = (),
+    who: str | None = None,
+) -> dict[str, Any]:
+    """Write down what somebody says of objects that a run mined.
+
+    Args:
+        dataset: the dataset.
+        run_key: the run in which they were seen.
+        state: what is said of all of them.
+        label_ids: ids of the objects.
+        sample_ids: ids of their samples where they are known: the search for them takes seconds in a large dataset.
+        who: the person; None for the user that this process runs as.
+
+    Returns:
+        ``state``, ``count`` and ``label_ids`` of the objects, ``runs`` in which their copies were changed.
+
+    Raises:
+        ValueError: if there is no such run or state, nothing is named, or an object was not mined by the run.
+    """
+    settings = runs.settings_of(dataset, run_key)
+    state = check_state(state)
+    wanted = list(dict.fromkeys(map(str, label_ids)))
+    if not wanted:
+        raise ValueError(f"nothing is selected: {NOTHING}")
+    boxes = _find(dataset, settings, set(wanted), sample_ids)
+    known = {box.label_id for box in boxes if box.held is not None}
+    strange = [label_id for label_id in wanted if label_id not in known]
+    if strange:
+        raise ValueError(_why_not(settings, strange, wanted, boxes))
+    entries = [
+        Entry(box.sample_id, box.side, box.label, box.bbox, state, settings.run_key, box.label_id) for box in boxes
+    ]
+    act = Ledger(dataset).add(entries, who)
+    return _done(dataset, act)
+
+
+def undo(dataset: Any, who: str | None = None) -> dict[str, Any]:
+    """Withdraw the last thing that a person said and that still stands.
+
+    Returns:
+        ``state`` that was withdrawn, ``count`` and ``label_ids`` of the objects, ``runs`` with changed copies.
+
+    Raises:
+        ValueError: if nothing of theirs is left to withdraw.
+    """
+    act = Ledger(dataset).undo(who)
+    if act is None:
+        raise ValueError("there is nothing to undo: no review of yours stands in this dataset")
+    return _done(dataset, act)
+
+
+def selected(view: Any, settings: RunSettings, ids: Sequence[str], labels: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ids of the mined objects that are selected in the App: single labels, or all that the selected tiles show.
+
+    Args:
+        view: the view that the grid shows.
+        settings: settings of the run.
+        ids: ids of the selected tiles, samples or patches.
+        labels: selected labels, as FiftyOne's context lists them; they come first.
+    """
+    fields = [field for _, field in states.sides_of(settings)]
+    if labels:
+        return [label["label_id"] for label in labels if label.get("field") in (*fields, None)]
+    if not ids:
+        return []
+    tiles, found = view.select(list(ids)), []
+    for field in fields:
+        path = f"{field}.detections"
+        if view.get_field(path) is not None:
+            for shown in zip(*tiles.values([f"{path}.id", f"{path}.{settings.run_key}_state"]), strict=True):
+                found += [label_id for label_id, state in zip(*(part or () for part in shown), strict=True) if state]
+        elif view.get_field(f"{field}.bounding_box") is not None:  # a patch has one object, or none of this field
+            found += [label_id for label_id in tiles.values(f"{field}.id") if label_id is not None]
+    return found
+
+
+def chosen(ctx: Any, run_key: str | None) -> tuple[list[str], list[str]]:
+    """Ids of the objects that an operator is to review, and of their samples as far as the App knows them.
+
+    Args:
+        ctx: FiftyOne's context; ``label_ids`` among its parameters come before what is selected.
+        run_key: the run that mined them.
+
+    Raises:
+        ValueError: if there is no such run.
+    """
+    if given := ctx.params.get("label_ids"):
+        return list(as_names("label_ids", given)), []
+    settings = runs.settings_of(ctx.dataset, run_key)
+    labels = ctx.selected_labels or []
+    samples = [label["sample_id"] for label in labels] if labels else list(ctx.selected)
+    return selected(ctx.view, settings, ctx.selected, labels), [i for i in samples if i]
+
+
+def said(done: Mapping[str, Any], *, undone: bool = False) -> str:
+    """What was done, in a sentence."""
+    what = done["state"].replace("_", " ")
+    return f"{'Withdrawn' if undone else 'Reviewed'}: {what}, {objects(done['count'])}"
+
+
+def objects(count: int) -> str:
+    """So many objects, in words."""
+    return f"{count:,} object{'' if count == 1 else 's'}"
+
+
+def copy_states(dataset: Any, act: Act) -> list[str]:
+    """Bring the copies of the ledger in every run in line with it, in the samples that an act is about.
+
+    Returns:
+        Keys of the runs that were changed.
+    """
+    sample_ids = {entry.image for entry in act.entries}
+    entries = Ledger(dataset).entries(sample_ids)
+    changed = []
+    for key in runs.keys(dataset):
+        settings = runs.settings_of(dataset, key)
+        boxes = states.boxes_of(dataset, settings, sample_ids)
+        guess = {box.label_id: PRIOR.get(box.error or "", 0.0) for box in boxes}
+        now = states.inherited(boxes, entries)
+        if states.copy_states(dataset, settings, boxes, now, cache(partial(_estimates, dataset, key, guess))):
+            changed.append(key)
+    writeback.reload(dataset)
+    return changed
+
+
+def _done(dataset: Any, act: Act) -> dict[str, Any]:
+    return {
+        "state": act.entries[0].state,
+        "count": len(act.entries),
+        "label_ids": [entry.label_id for entry in act.entries],
+        "runs": copy_states(dataset, act),
+    }
+
+
+def _estimates(dataset: Any, key: str, guess: Mapping[str, float]) -> Mapping[str, float]:
+    try:
+        return review.open_review(dataset, key).estimates()
+    except ValueError:  # interrupted, or mined by an older version: the prior is all that is known
+        return guess
+
+
+def _find(dataset: Any, settings: RunSettings, label_ids: set[str], sample_ids: Iterable[str]) -> list[Box]:
+    """The boxes of these ids: in the samples named if they are there, else wherever they are."""
+    found = [box for box in states.boxes_of(dataset, settings, sample_ids) if box.label_id in label_ids]
+    if len(found) < len(label_ids):
+        ids = [ObjectId(label_id) for label_id in label_ids if ObjectId.is_valid(label_id)]
+        anywhere = [{f"{field}.detections._id": {"$in": ids}} for _, field in states.sides_of(settings)]
+        documents = dataset._root_dataset._sample_collection.find({"$or": anywhere}, {"_id": 1})
+        samples = [str(document["_id"]) for document in documents]
+        found = [box for box in states.boxes_of(dataset, settings, samples) if box.label_id in label_ids]
+    return found
+
+
+def _why_not(settings: RunSettings, strange: Sequence[str], wanted: Sequence[str], boxes: Sequence[Box]) -> str:
+    """Why some objects can't be reviewed."""
+    error = {box.label_id: box.error for box in boxes}.get(strange[0])
+    first = f"it is {error}" if error else f"no object of {settings.pred_field!r} or {settings.gt_field!r} has this id"
+    return (
+        f"{len(strange)} of {len(wanted)} objects were not mined by run {settings.run_key!r} (first {strange[0]}: "
+        f"{first}): select what the run mined, as view_hard_negatives shows it"
+    )

@@ -1,0 +1,216 @@
+"""Triage: a verdict reaches the ledger and every run that holds the object, and can be taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone import ViewField as F
+from fiftyone.operators.executor import ExecutionContext, Executor
+
+from fiftyone_plugin import runs, views
+from fiftyone_plugin.ledger import Ledger
+from tests.datasets import DELETE, FIELDS, MINE, TRIAGE, VIEW, by_name, dataset_of
+from tests.scenes import FAR, HERE, apart, scene
+
+PREDICTIONS = "predictions.detections"
+
+
+def mined(*keys: str, dataset: fo.Dataset | None = None, **settings: Any) -> fo.Dataset:
+    dataset = dataset or dataset_of(
+        scene(
+            [(f"s{i}", "cat", 0.9 - i / 20, FAR) for i in range(4)]
+            + [("s0", "cat", 0.6, apart(1)), ("s1", "dog", 0.2, HERE)],
+            [("s2", "cat", HERE), ("s3", "dog", HERE)],
+        )
+    )
+    for key in keys or ("run",):
+        foo.get_operator(MINE)(dataset, **FIELDS, run_key=key, **{"hard_negative_ratio": 1.0, **settings})
+    return dataset
+
+
+def column(dataset: fo.Dataset, name: str, key: str = "run", field: str = "predictions") -> list[Any]:
+    return [value for listed in dataset.values(f"{field}.detections.{key}_{name}") for value in listed or ()]
+
+
+def label(dataset: fo.Dataset, sample: str, number: int = 0, field: str = "predictions") -> str:
+    return by_name(dataset)[sample][field].detections[number].id
+
+
+def triage(dataset: fo.Dataset, state: str | None = None, *label_ids: str, key: str = "run", **more: Any) -> Any:
+    return foo.get_operator(TRIAGE)(dataset, run_key=key, state=state, label_ids=list(label_ids), **more)
+
+
+def prompt(dataset: fo.Dataset, view: Any = None, **request: Any) -> ExecutionContext:
+    """What the App's server knows when an operator is called from it."""
+    shown = dataset.view() if view is None else view
+    whole = {"dataset_name": dataset.name, "view": shown._serialize(), "params": {}, **request}
+    return ExecutionContext(request_params=whole, executor=Executor(), operator_uri=TRIAGE)
+
+
+def test_a_verdict_sets_state_and_suspicion_in_every_run_that_holds_the_object() -> None:
+    dataset = mined("run", "other")
+    prior = column(dataset, "suspicion")
+    done = triage(dataset, "hard_negative", label(dataset, "s0"))
+    assert (done["count"], sorted(done["runs"])) == (1, ["other", "run"])
+    for key in ("run", "other"):
+        assert column(dataset, "state", key) == ["hard_negative", *["unreviewed"] * 4, None]
+        assert column(dataset, "suspicion", key) == [0.0, *prior[1:]]
+    triage(dataset, "missing_label", label(dataset, "s1"))
+    assert by_name(dataset)["s1"].predictions.detections[0].run_state == "missing_label"
+    assert by_name(dataset)["s1"].predictions.detections[0].run_suspicion == 1.0
+
+
+def test_a_run_that_mined_less_is_left_alone() -> None:
+    dataset = mined("run", "strict")
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="strict", confidence_threshold=0.8, overwrite=True)
+    done = triage(dataset, "ignore", label(dataset, "s3"))
+    assert done["runs"] == ["run"]
+    assert column(dataset, "state", "strict")[4] is None
+
+
+def test_undo_brings_back_what_was_there_and_the_estimate() -> None:
+    dataset = mined("run", "other")
+    before = {key: (column(dataset, "state", key), column(dataset, "suspicion", key)) for key in ("run", "other")}
+    triage(dataset, "wrong_label", label(dataset, "s0"), reviewer="ann")
+    triage(dataset, "missing_label", label(dataset, "s0"), label(dataset, "s0", 1), reviewer="ann")
+    undone = triage(dataset, undo=True, reviewer="ann")
+    assert (undone["state"], undone["count"]) == ("missing_label", 2)
+    assert column(dataset, "state")[:2] == ["wrong_label", "unreviewed"]
+    assert column(dataset, "suspicion")[1] > before["run"][1][1]  # one of its kind is a label error by now
+    triage(dataset, undo=True, reviewer="ann")
+    triage(dataset, "unreviewed", label(dataset, "s0", 1), reviewer="ann")
+    triage(dataset, "ignore", label(dataset, "s0", 1), reviewer="ann")
+    for _ in range(2):
+        triage(dataset, undo=True, reviewer="ann")
+    assert [act.entries for act in Ledger(dataset).acts()] == []
+    assert {key: (column(dataset, "state", key), column(dataset, "suspicion", key)) for key in before} == before
+    with pytest.raises(ValueError, match="nothing to undo: no review of yours stands"):
+        triage(dataset, undo=True, reviewer="ann")
+
+
+def test_unreviewed_takes_a_verdict_back() -> None:
+    dataset = mined()
+    prior = column(dataset, "suspicion")
+    triage(dataset, "missing_label", label(dataset, "s0"))
+    triage(dataset, "unreviewed", label(dataset, "s0"))
+    assert column(dataset, "state")[0] == "unreviewed"
+    assert column(dataset, "suspicion") == prior
+
+
+def test_missed_truths_are_reviewed_too() -> None:
+    dataset = mined()
+    triage(dataset, "wrong_label", label(dataset, "s2", field="ground_truth"))
+    assert column(dataset, "state", field="ground_truth") == ["wrong_label", "unreviewed"]
+    assert [said["side"] for said in Ledger(dataset).entries()] == ["truth"]
+
+
+def test_mining_again_predicting_again_and_deleting_runs_keep_the_verdicts() -> None:
+    dataset = mined()
+    triage(dataset, "missing_label", label(dataset, "s0"))
+    triage(dataset, "ignore", label(dataset, "s3"))
+    foo.get_operator(DELETE)(dataset, run_key="run")
+    for sample in dataset:  # the next model: new ids, boxes a little off
+        for box in sample.predictions.detections:
+            box.id = fo.Detection().id
+            x, y, width, height = box.bounding_box
+            box.bounding_box = [x, y, width * 1.1, height]
+        sample.save()
+    mined("next", dataset=dataset)
+    state_of = {name: sample.predictions.detections[0].next_state for name, sample in by_name(dataset).items()}
+    assert state_of == {"s0": "missing_label", "s1": "unreviewed", "s2": "unreviewed", "s3": "ignore"}
+    ignored = by_name(dataset)["s3"].predictions.detections[0]
+    assert not ignored.has_field("next_difficulty")
+    assert ignored.tags == []
+    assert by_name(dataset)["s0"].predictions.detections[0].next_suspicion == 1.0
+    mining = runs.load(dataset, "next")[1].report["mining"]
+    assert {state: count for state, count in mining["reviewed"].items() if count} == {"missing_label": 1, "ignore": 1}
+
+
+def test_what_was_not_mined_is_refused_and_nothing_is_written() -> None:
+    dataset = mined()
+    faint = label(dataset, "s1", 1)
+    with pytest.raises(
+        ValueError, match=r"1 of 2 objects were not mined by run 'run' \(first .*: it is below_threshold\)"
+    ):
+        triage(dataset, "ignore", label(dataset, "s0"), faint)
+    with pytest.raises(ValueError, match="no object of 'predictions' or 'ground_truth' has this id"):
+        triage(dataset, "ignore", "0" * 24)
+    with pytest.raises(ValueError, match=r"no object of .* has this id"):
+        triage(dataset, "ignore", "nonsense")
+    with pytest.raises(ValueError, match="nothing is selected: select samples, patches or labels first"):
+        triage(dataset, "ignore")
+    with pytest.raises(ValueError, match=r"state must be one of unreviewed, hard_negative, .*, got 'good'"):
+        triage(dataset, "good", faint)
+    with pytest.raises(ValueError, match="has no mining run 'gone': runs are 'run'"):
+        triage(dataset, "ignore", faint, key="gone")
+    assert Ledger(dataset).acts() == []
+
+
+def test_selected_labels_samples_and_patches_come_from_the_app() -> None:
+    dataset = mined()
+    names = by_name(dataset)
+    operator = foo.get_operator(TRIAGE)
+    chosen = label(dataset, "s0", 1)
+    picked = {"label_id": chosen, "sample_id": names["s0"].id, "field": "predictions"}
+    params = {"run_key": "run", "state": "hard_negative"}
+    assert operator.execute(prompt(dataset, selected_labels=[picked], params=params))["label_ids"] == [chosen]
+
+    samples = operator.execute(prompt(dataset, selected=[names["s0"].id, names["s2"].id], params=params))
+    assert samples["count"] == 4  # two and one false positive, one miss
+
+    shown = views.hardest(dataset, runs.settings_of(dataset, "run"), min_difficulty=0.88)  # one of the two in s0
+    assert operator.execute(prompt(dataset, shown, selected=shown.values("id"), params=params))["count"] == 1
+
+    patches = foo.get_operator(VIEW)(dataset, run_key="run", patches=True)
+    two = patches.values("id")[:2]
+    assert operator.execute(prompt(dataset, patches, selected=two, params=params))["label_ids"] == sorted(
+        two, key=patches.values("predictions.id").index
+    )
+    single = dataset.to_patches("predictions").match(F("predictions.label") == "dog")
+    with pytest.raises(ValueError, match="it is below_threshold"):
+        operator.execute(prompt(dataset, single, selected=single.values("id"), params=params))
+
+
+def test_the_app_is_told_and_the_user_is_named() -> None:
+    dataset = mined()
+    params = {"run_key": "run", "state": "ignore", "label_ids": [label(dataset, "s0")], "reviewer": "ann"}
+    context = prompt(dataset, params=params)
+    foo.get_operator(TRIAGE).execute(context)
+    told = {call.operator_uri: call.params for call in context.executor._requests}
+    assert told["notify"]["message"] == "Reviewed: ignore, 1 object"
+    assert "reload_samples" in told
+    assert [act.who for act in Ledger(dataset).acts()] == ["ann"]
+    foo.get_operator(TRIAGE).execute(prompt(dataset, params={"undo": True, "reviewer": "ann"}))
+    assert Ledger(dataset).acts() == []
+
+
+def test_the_form_says_what_is_selected() -> None:
+    dataset = mined()
+    operator = foo.get_operator(TRIAGE)
+
+    def form(**request: Any) -> str:
+        return str(operator.resolve_type(prompt(dataset, **request), "inputs").to_json())
+
+    assert "nothing is selected" in form()
+    assert "Of 2 objects" in form(selected=[by_name(dataset)["s0"].id])
+    assert "nothing is selected" not in form(params={"undo": True})
+    assert "has no mining run yet" in str(operator.resolve_type(prompt(dataset_of()), "inputs").to_json())
+
+
+def test_ignored_objects_leave_the_view_until_they_are_asked_for() -> None:
+    dataset = mined()
+    triage(dataset, "ignore", label(dataset, "s0"))
+    shown = foo.get_operator(VIEW)(dataset, run_key="run", patches=True)
+    assert label(dataset, "s0") not in shown.values("id")
+    ignored = foo.get_operator(VIEW)(dataset, run_key="run", patches=True, state="ignore")
+    assert ignored.values("id") == [label(dataset, "s0")]
+
+
+def test_classes_are_named_as_the_run_names_them() -> None:
+    dataset = mined(class_map={"cat": "animal"})
+    triage(dataset, "ignore", label(dataset, "s0"))
+    assert [said["class"] for said in Ledger(dataset).entries()] == ["animal"]
+    assert column(dataset, "state")[0] == "ignore"
