@@ -6,10 +6,8 @@ Everything is predicted before anything is written: a run that fails leaves the 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hnm_core.training.detecting import BATCH, detect
+
 LEAST_CONFIDENCE = 0.01
 """What is kept by default: recall at low confidences says which misses are right boxes with low scores."""
 
-BATCH = 16
 TASKS = ("detect", "segment", "pose")
 """Ultralytics' tasks whose results have upright boxes."""
 
@@ -136,39 +135,6 @@ def load(path: str | Path) -> Any:
     if model.task not in TASKS:
         raise ValueError(f"{path} is a model to {model.task}; mining needs boxes: one to {', '.join(TASKS)}")
     return model
-
-
-def detect(
-    model: Any, files: Sequence[str | Path], *, batch: int = BATCH, **options: Any
-) -> Iterator[NDArray[np.float32] | None]:
-    """What a model sees in each image, in order; the next images are read while it looks.
-
-    Args:
-        model: from :func:`load`.
-        files: paths of images.
-        batch: images at once.
-        options: of Ultralytics' ``predict``, such as ``conf``, ``imgsz`` and ``device``.
-
-    Yields:
-        ``(n, 6)`` float32 per image, ``x0 y0 x1 y1`` as fractions of its sides, confidence and number of the class,
-        surest first; None if the image can't be read.
-    """
-    from ultralytics.utils.patches import imread
-
-    batches = [files[start : start + batch] for start in range(0, len(files), batch)]
-    with ThreadPoolExecutor(4) as readers:
-        coming = [readers.submit(imread, str(file)) for file in (batches[0] if batches else ())]
-        for following in itertools.chain(batches[1:], [()]):
-            images = [image.result() for image in coming]
-            coming = [readers.submit(imread, str(file)) for file in following]
-            readable = [image for image in images if image is not None]
-            results = iter(model.predict(readable, batch=batch, verbose=False, **options) if readable else ())
-            yield from (None if image is None else _boxes(next(results).boxes) for image in images)
-
-
-def _boxes(found: Any) -> NDArray[np.float32]:
-    found = found.cpu().numpy()
-    return np.column_stack([found.xyxyn, found.conf, found.cls]).astype(np.float32).reshape(-1, 6)
 
 
 def find_model(model: str | Path, *, download: bool = False) -> Path:

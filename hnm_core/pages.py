@@ -11,7 +11,7 @@ from .pipeline import MiningResult
 from .report import Counts, MiningReport, percent
 from .rounds import compare_rounds
 
-__all__ = ["as_html", "as_markdown"]
+__all__ = ["as_html", "as_markdown", "report_pages"]
 
 Cells = Sequence[object]
 
@@ -91,6 +91,15 @@ def _suspicion(report: MiningReport) -> list[str]:
     about = f"Of the {mined} hard negatives about {report.expected_label_errors:.0f} are expected to be label errors"
     cost = "until somebody looks, it lowers their weight" if report.suspicion_used else "weights ignore it"
     return [f"{about}. That is a prior by error type, not a finding: {cost}."]
+
+
+def report_pages(result: MiningResult, title: str) -> tuple[dict[str, str], list[str]]:
+    """The report in every format, by file name; and what to say about one that is left out."""
+    pages = {"report.md": as_markdown(result.report), "report.txt": f"{result.report}\n"}
+    try:
+        return {**pages, "report.html": as_html(result, title=title)}, []
+    except ImportError:
+        return pages, ["report.html is left out: its charts need matplotlib (pip install matplotlib)"]
 
 
 def _tables(report: MiningReport) -> list[tuple[str, list[Cells]]]:

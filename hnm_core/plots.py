@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from . import charts
 from .pipeline import MiningResult
 
-__all__ = ["FIGURES", "as_svg", "draw"]
+__all__ = ["FIGURES", "as_svg", "draw", "training_rounds"]
 
 MOST_POINTS = 20_000
 """Points in the scatter plot; they are drawn as pixels, so that the page stays small."""
 
 MOST_CLASSES = 20
 SIZE = (6.2, 3.6)
+ROUND_COLORS = ("#0072b2", "#009e73", "#d55e00", "#555555")
 NEUTRAL = charts.COLORS["true_positive"]
 
 
@@ -121,6 +122,27 @@ def weights(result: MiningResult) -> Figure:
     axes.plot(np.arange(1, len(values) + 1), values, color=charts.COLORS["missed"])
     axes.set_ylim(bottom=0)
     return figure
+
+
+def training_rounds(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """How the rates went over the rounds of a training.
+
+    Args:
+        rows: per round ``epoch`` and the rates ``false_alarm_rate``, ``precision``, ``recall`` and ``fppi``.
+    """
+    figure, axes = _axes("Epochs trained before the round", "Share")
+    right = axes.twinx()
+    right.set(ylabel="False positives per image")
+    right.spines["top"].set_visible(False)
+    epochs = [row["epoch"] for row in rows]
+    lines = {"precision": "o-", "recall": "s-", "false_alarm_rate": "^-", "fppi": "d:"}
+    for color, (name, line) in zip(ROUND_COLORS, lines.items(), strict=True):
+        on = right if name == "fppi" else axes
+        on.plot(epochs, [row[name] for row in rows], line, color=color, label=_words(name))
+    axes.set_ylim(0, 1)
+    right.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _with_legend(figure, axes)
 
 
 FIGURES: dict[str, Callable[[MiningResult], Figure]] = {

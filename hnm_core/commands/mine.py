@@ -15,7 +15,7 @@ from ..io.classes import in_classes
 from ..io.progress import Progress, silent
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
-from ..pages import as_html, as_markdown
+from ..pages import report_pages
 from ..pipeline import MiningResult, mine
 from ..settings import MiningSettings
 from ..strategies import strategy_names
@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help="mine these classes alone")
     add_progress_flag(parser)
+    add_setting_flags(parser)
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting of the engine."""
     for knob in fields(MiningSettings):
         _add_flag(parser, knob)
 
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save_samples and _holds(args.output, result, source):
         folder = args.output.resolve()
     else:
-        pages, notes = _pages(result, f"{args.data.parent.name or args.data.stem} {args.split}")
+        pages, notes = report_pages(result, f"{args.data.parent.name or args.data.stem} {args.split}")
         folder = save_mining(args.output, result, source, pages)
     if args.save_samples:
         save_samples(result, SampleFolder(folder / "samples"), locate, progress)
@@ -76,15 +81,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     print(*notes, sep="\n", end="\n" if notes else "")
     return DONE
-
-
-def _pages(result: MiningResult, title: str) -> tuple[dict[str, str], list[str]]:
-    """The report in every format, by file name; and what to say about one that is left out."""
-    pages = {"report.md": as_markdown(result.report), "report.txt": f"{result.report}\n"}
-    try:
-        return {**pages, "report.html": as_html(result, title=title)}, []
-    except ImportError:
-        return pages, ["report.html is left out: its charts need matplotlib (pip install matplotlib)"]
 
 
 def _locator(args: argparse.Namespace, result: MiningResult) -> Callable[[str], Path]:

@@ -1,0 +1,95 @@
+"""``hnm train``: train with Ultralytics, drawing images by weight and mining the train split as it goes."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..settings import MiningSettings
+from . import DONE, Command
+from .mine import add_setting_flags
+
+OWN = ("epochs", "imgsz", "batch", "device", "project", "name")
+"""Ultralytics' settings that have a flag of their own."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to train, when to mine, and a flag for every setting of the engine."""
+    parser.add_argument(
+        "--data", type=Path, required=True, help="data.yaml of a YOLO data set; its train split is mined"
+    )
+    parser.add_argument("--model", required=True, help="checkpoint (.pt) to start from, or .yaml to start from nothing")
+    parser.add_argument("--epochs", type=int, default=100, help="passes over the training images")
+    parser.add_argument(
+        "--mine-every", type=int, default=10, metavar="EPOCHS", help="from round to round; 0: one round"
+    )
+    parser.add_argument(
+        "--warmup", type=int, default=3, metavar="EPOCHS", help="before the first round; 0 for a trained model"
+    )
+    parser.add_argument(
+        "--save-hard-negatives",
+        "--save-samples",
+        action="store_true",
+        help="keep the hard images of every round, with pictures of what is wrong and a page that shows them",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="CSV", help="weights.csv of `hnm mine` or of an export, until the first round"
+    )
+    parser.add_argument("--imgsz", type=int, default=640, help="side of the images in training, pixels")
+    parser.add_argument("--batch", type=int, default=16, help="images per batch")
+    parser.add_argument(
+        "--device", default=None, help="cpu, 0, or 0,1 for several GPUs; as it is, a GPU if there is one"
+    )
+    parser.add_argument("--project", default="runs/train", help="folder of runs")
+    parser.add_argument("--name", default="hnm", help="of the run, a folder in PROJECT")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with an interrupted training: --model is its weights/last.pt"
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="more settings of Ultralytics"
+    )
+    add_setting_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train and print the rounds."""
+    from ..training.plan import TrainingPlan
+    from ..training.start import train
+
+    plan = TrainingPlan(
+        mine_every=args.mine_every,
+        warmup=args.warmup,
+        settings=MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)}),
+        save_samples=args.save_hard_negatives,
+        weights=str(args.weights) if args.weights else None,
+    )
+    if args.resume:
+        summary = train(args.data, args.model, resume=True)
+    else:
+        options = {name: getattr(args, name) for name in OWN} | {"seed": args.seed, **dict(map(_pair, args.set))}
+        summary = train(args.data, args.model, plan, **options)
+    print(json.dumps(summary.as_dict()) if args.json else summary)
+    return DONE
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """``mosaic=0.5`` as a name and a value: a number, True, None or a list where it reads as one."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, {"true": True, "false": False, "none": None}.get(value.lower(), value)
+
+
+command = Command(
+    help="train a YOLO on a data set, drawing hard images more often and mining anew as it learns",
+    run=run,
+    add_arguments=add_arguments,
+    description="Rounds of mining land in PROJECT/NAME/hard_negatives/round_NNN/.",
+)

@@ -1,0 +1,152 @@
+"""The rounds of a training on disk: what each found, the weights it gave, and how the rates went."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..columns import Detections
+from ..io.samples import SampleFolder, save_samples
+from ..io.saved import load_mining, save_mining
+from ..pages import report_pages
+from ..pipeline import MiningResult, mine
+from .plan import TrainingPlan
+
+__all__ = ["RATES", "Rounds", "read_weights", "truth_of", "with_predictions"]
+
+RATES = ("false_alarm_rate", "precision", "recall", "fppi")
+"""What is followed from round to round."""
+
+COLUMNS = ("round", "epoch", *RATES, "false_positives", "false_negatives", "hard_negatives", "mean_weight")
+
+
+class Rounds:
+    """The folder ``hard_negatives/`` of a training: ``round_001`` and on, ``rounds.csv``, ``rounds.png``.
+
+    Args:
+        folder: made with the first round.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def folders(self) -> dict[int, Path]:
+        """The folder of every finished round, by the epochs that were trained before it, in order."""
+        found = {}
+        for folder in sorted(self.folder.glob("round_*")):
+            if (folder / "mining.json").is_file():
+                record = json.loads((folder / "mining.json").read_text(encoding="utf-8"))
+                found[int(record["source"]["epoch"])] = folder
+        return dict(sorted(found.items()))
+
+    def add(
+        self, epoch: int, predictions: Detections, truth: Detections, plan: TrainingPlan, source: Mapping[str, Any]
+    ) -> MiningResult:
+        """Mine a round and keep it: built aside and renamed, so that what is there is whole.
+
+        Args:
+            epoch: epochs trained before it.
+            predictions: on the images trained on.
+            truth: of the same images.
+            plan: how to mine.
+            source: where the tables came from.
+        """
+        result = mine(predictions, truth, plan.settings)
+        folder = self.folder / f"round_{len(self.folders()) + 1:03d}"
+        pages, _ = report_pages(result, f"{folder.name}, after epoch {epoch}")
+        save_mining(folder, result, {**source, "epoch": epoch}, pages)
+        self.finish(result, folder, plan)
+        return result
+
+    def finish(self, result: MiningResult, folder: Path, plan: TrainingPlan) -> None:
+        """What follows from a round that is on disk: its samples, the table and the chart of all rounds."""
+        if plan.save_samples:
+            save_samples(result, SampleFolder(folder / "samples"), Path)
+        rows = self.rows()
+        aside = self.folder / f".rounds.csv.{os.getpid()}"
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        aside.replace(self.folder / "rounds.csv")
+        try:
+            from ..plots import training_rounds
+        except ImportError:
+            return
+        training_rounds(rows).savefig(self.folder / "rounds.png", dpi=110)
+
+    def last(self) -> tuple[MiningResult, Path] | None:
+        """The latest round, read back; None before the first."""
+        folders = list(self.folders().values())
+        return (load_mining(folders[-1])[0], folders[-1]) if folders else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The numbers of every round, in order."""
+        rows = []
+        for number, (epoch, folder) in enumerate(self.folders().items(), 1):
+            report = json.loads((folder / "mining.json").read_text(encoding="utf-8"))["report"]
+            known = {**report["statistics"], **report["metrics"], **report["rates"], **(report["weights"] or {})}
+            rows.append({name: known.get(name) for name in COLUMNS} | {"round": number, "epoch": epoch})
+        return rows
+
+
+def truth_of(labels: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> Detections:
+    """The truths of the images that Ultralytics trains on, as it reads them; every file once.
+
+    Args:
+        labels: of an Ultralytics dataset: ``im_file``, ``cls`` (n, 1) and ``bboxes`` (n, 4), centre, width and height
+            as fractions.
+        names: class names by number.
+    """
+    once = {label["im_file"]: label for label in labels}
+    boxes = np.concatenate([np.zeros((0, 4)), *(label["bboxes"].reshape(-1, 4) for label in once.values())])
+    classes = np.concatenate([np.zeros(0), *(label["cls"].reshape(-1) for label in once.values())])
+    image = np.repeat(np.arange(len(once)), [len(label["cls"]) for label in once.values()])
+    half = boxes[:, 2:] / 2
+    xyxy = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    return Detections(image, xyxy, classes.astype(np.int64), None, tuple(once), _in_order(names))
+
+
+def with_predictions(found: Iterator[NDArray[np.float32] | None], truth: Detections) -> tuple[Detections, list[str]]:
+    """The predictions on the images of the truths, and the images that could not be read."""
+    per_image = list(found)
+    unread = [name for name, boxes in zip(truth.images, per_image, strict=True) if boxes is None]
+    full = [np.zeros((0, 6), dtype=np.float32) if boxes is None else boxes for boxes in per_image]
+    rows = np.concatenate([np.zeros((0, 6)), *full]).astype(np.float64)
+    image = np.repeat(np.arange(len(full)), [len(boxes) for boxes in full])
+    label = rows[:, 5].astype(np.int64)
+    return Detections(image, rows[:, :4], label, rows[:, 4], truth.images, truth.classes), unread
+
+
+def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64], int]:
+    """Weights of images from a ``weights.csv``, and how many of the images it does not know: those weigh 1.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no table of weights, or knows none of the images.
+    """
+    with file.open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    key = next((name for name in ("image", "filepath") if rows and name in rows[0]), None)
+    if key is None or "weight" not in rows[0]:
+        raise ValueError(f"{file} is no table of weights: expected the columns image (or filepath) and weight")
+    known = {os.path.realpath(file.parent / row[key]): float(row["weight"]) for row in rows}
+    weights = [known.get(os.path.realpath(image)) for image in images]
+    unknown = sum(weight is None for weight in weights)
+    if unknown == len(images):
+        raise ValueError(
+            f"{file} knows none of the {len(images)} images to train on; it names {next(iter(known))}, they are like "
+            f"{images[0]}"
+        )
+    return np.array([1.0 if weight is None else weight for weight in weights]), unknown
+
+
+def _in_order(names: Mapping[int, str]) -> tuple[str, ...]:
+    return tuple(names[number] for number in sorted(names))

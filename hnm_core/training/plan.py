@@ -1,0 +1,86 @@
+"""When a training mines, and how: kept beside what it mined, so that a resumed training goes on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..settings import MiningSettings
+
+__all__ = ["TrainingPlan"]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Which epochs are followed by a round of mining, and what a round does.
+
+    Attributes:
+        mine_every: epochs from one round to the next; 0: one round alone.
+        warmup: epochs before the first round, 0 for a model that is trained already. One as long as the training
+            mines at its end.
+        settings: how to mine.
+        save_samples: keep the hard images of every round, with pictures of what is wrong.
+        confidence: lowest confidence of the predictions that are mined.
+        weights: a ``weights.csv`` of ``hnm mine`` or of an export, to draw by until the first round; mined out of
+            fold, its weights are not flattered by what the model has learnt by heart.
+
+    Raises:
+        ValueError: if a value cannot be.
+
+    Example:
+        >>> TrainingPlan(mine_every=10, warmup=3).due(epochs=30)
+        [3, 13, 23]
+        >>> TrainingPlan(warmup=100).due(epochs=30)
+        [30]
+    """
+
+    mine_every: int = 10
+    warmup: int = 3
+    settings: MiningSettings = field(default_factory=MiningSettings)
+    save_samples: bool = False
+    confidence: float = 0.01
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("mine_every", "warmup"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be a whole number of epochs, 0 or more, got {value!r}")
+        if not 0 <= self.confidence <= 1:
+            raise ValueError(f"confidence must lie in [0, 1], got {self.confidence}")
+
+    def due(self, epochs: int) -> list[int]:
+        """After how many epochs of a training of that length there is a round, in order."""
+        first = min(self.warmup, epochs)
+        return list(range(first, epochs + 1, self.mine_every)) if self.mine_every else [first]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingPlan:
+        """A plan from plain values; those of the settings may stand beside the plan's own.
+
+        Raises:
+            ValueError: if a name is neither.
+        """
+        own = {f.name for f in fields(cls)} - {"settings"}
+        settings = {**values.get("settings", {}), **{k: v for k, v in values.items() if k not in {*own, "settings"}}}
+        return cls(**{k: v for k, v in values.items() if k in own}, settings=MiningSettings.from_dict(settings))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "settings": self.settings.as_dict()}
+
+    def save(self, file: Path) -> None:
+        """Write the plan, whole or not at all; the path of the weights made absolute."""
+        kept = replace(self, weights=str(Path(self.weights).resolve())) if self.weights else self
+        aside = file.with_name(f".{file.name}.{os.getpid()}")
+        aside.write_text(json.dumps(kept.as_dict(), indent=1) + "\n", encoding="utf-8")
+        aside.replace(file)
+
+    @classmethod
+    def load(cls, file: Path) -> TrainingPlan:
+        """The plan from its file."""
+        return cls.from_dict(json.loads(file.read_text(encoding="utf-8")))

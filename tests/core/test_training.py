@@ -1,0 +1,322 @@
+"""Real trainings, tiny ones: what is drawn, what is mined, and what survives a kill."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from fiftyone_plugin.demo.dataset import WEIGHTS
+from fiftyone_plugin.demo.digits import make_digits
+from hnm_core.cli import main
+from hnm_core.io.saved import load_mining
+
+pytest.importorskip("ultralytics", reason="Ultralytics trains")
+
+from hnm_core.training import HardNegativeTrainer, TrainingPlan, image_losses, train
+from hnm_core.training.datasets import WeightedDataset, draw_by_weight
+from hnm_core.training.losses import loss_percentiles, loss_strategy
+from hnm_core.training.mining import Rounds, read_weights, truth_of
+
+TINY: dict[str, Any] = {"imgsz": 64, "batch": 8, "nbs": 8, "device": "cpu", "plots": False, "amp": False, "val": False}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``data.yaml`` of 24 images to train on, 3 of them without a digit to find."""
+    splits = (("train", 0.8), ("val", 0.2))
+    return make_digits(tmp_path_factory.mktemp("digits") / "set", 30, seed=3, size=64, withheld=0, splits=splits)
+
+
+@pytest.fixture
+def weighted(digits: Path) -> Any:
+    """Ultralytics' loader of those images, by weights of 1 to 3."""
+
+    def build(**options: Any) -> Any:
+        from ultralytics.cfg import get_cfg
+        from ultralytics.data import build_dataloader, build_yolo_dataset
+        from ultralytics.data.utils import check_det_dataset
+
+        options = {"imgsz": 32, "mosaic": 1.0, "mixup": 0.5, "close_mosaic": 0, **options}
+        cfg, data = get_cfg(overrides=options), check_det_dataset(str(digits))
+        dataset = WeightedDataset.of(build_yolo_dataset(cfg, data["train"], 8, data))
+        loader = build_dataloader(dataset, 8, workers=0, device="cpu")
+        loader = draw_by_weight(loader, num_replicas=1, rank=0, seed=0)
+        loader.sampler.set_weights(np.linspace(1, 3, len(dataset)))
+        return loader
+
+    return build
+
+
+def fits(counts: Counter[int], weights: np.ndarray) -> float:
+    """How likely counts as far off as these are, if images are drawn by these weights."""
+    seen = np.array([counts[i] for i in range(len(weights))])
+    return float(chisquare(seen, seen.sum() * weights / weights.sum()).pvalue)
+
+
+@pytest.mark.parametrize("cache", [False, "ram"], ids=["from the images drawn lately", "from all in memory"])
+def test_images_and_mosaic_partners_are_drawn_in_proportion_to_the_weights(weighted: Any, cache: Any) -> None:
+    loader = weighted(cache=cache)
+    dataset = loader.dataset
+    partners: Counter[int] = Counter()
+    ask = dataset.get_image_and_label
+
+    def heard(index: int) -> Any:  # whatever is read is read here: the image itself, and those mixed with it
+        partners[index] += 1
+        return ask(index)
+
+    dataset.get_image_and_label = heard
+    number = {name: i for i, name in enumerate(dataset.im_files)}
+    drawn = Counter(number[name] for _ in range(60) for batch in loader for name in batch["im_file"])
+    partners.subtract(drawn)
+    weights = dataset.weights.numpy()
+    assert drawn.total() == 60 * len(dataset)
+    assert partners.total() > 3.5 * drawn.total()  # three to a mosaic, and every other one mixed with a mosaic
+    assert min(fits(drawn, weights), fits(partners, weights)) > 0.001
+    assert max(fits(drawn, weights * 0 + 1), fits(partners, weights * 0 + 1)) < 1e-6
+
+
+@pytest.mark.slow
+def test_rectangular_batches_hold_images_of_like_shape(tmp_path: Path, weighted: Any, digits: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "images" / "train"
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    folder.mkdir(parents=True)
+    for i, size in enumerate([(64, 32), (32, 64), (64, 64)] * 6):
+        Image.new("RGB", size).save(folder / f"{i}.png")
+        (tmp_path / "labels" / "train" / f"{i}.txt").write_text("" if i % 2 else "0 .5 .5 .2 .2\n")
+    data = tmp_path / "data.yaml"
+    data.write_text(f"path: {tmp_path}\ntrain: images/train\nval: images/train\nnames: [a]\n")
+    plan = TrainingPlan(mine_every=1, warmup=1)
+    done = train(data, WEIGHTS, plan, epochs=2, rect=True, project=str(tmp_path), name="rect", **{**TINY, "batch": 4})
+    assert [row["epoch"] for row in done.rounds] == [1, 2]
+
+    shapes = {tuple(batch["img"].shape[2:]) for batch in weighted(rect=True)}
+    assert shapes == {(32, 32)}
+
+
+def run(script: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
+
+
+KILLED = """
+import os, sys
+from hnm_core.io import saved
+from hnm_core.training import TrainingPlan, train
+
+written = saved._write_weights
+calls = []
+
+def dies(path, result):
+    calls.append(path)
+    if len(calls) == 2:
+        os._exit(9)  # in the midst of writing the second round
+    written(path, result)
+
+saved._write_weights = dies
+data, model, project = sys.argv[1:]
+plan = TrainingPlan(mine_every=1, warmup=1)
+options = dict(imgsz=64, batch=8, nbs=8, device="cpu", plots=False, amp=False, val=False, epochs=4)
+train(data, model, plan, project=project, name="run", **options)
+"""
+
+
+@pytest.mark.slow
+def test_a_training_killed_in_mid_round_and_resumed_loses_no_round(digits: Path, tmp_path: Path) -> None:
+    killed = run(KILLED, digits, WEIGHTS, tmp_path)
+    assert killed.returncode == 9, killed.stderr[-2000:]
+    rounds = Rounds(tmp_path / "run" / "hard_negatives")
+    assert list(rounds.folders()) == [1]
+    assert [path.name[:10] for path in rounds.folder.glob(".round*")] == [".round_002"]
+    resumed = train(digits, tmp_path / "run" / "weights" / "last.pt", resume=True)
+    assert [row["epoch"] for row in resumed.rounds] == [1, 2, 3, 4]
+    assert [path.name for path in sorted(rounds.folder.glob("*round_*"))] == [f"round_{i:03d}" for i in (1, 2, 3, 4)]
+    with (tmp_path / "run" / "results.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+    with pytest.raises(ValueError, match=r"last.pt is not of a training that was interrupted: there is nothing to"):
+        train(digits, tmp_path / "run" / "weights" / "last.pt", resume=True)
+
+
+@pytest.mark.slow
+def test_the_guides_command_trains_and_keeps_its_rounds(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = f"""train --data {digits} --model {WEIGHTS} --epochs 3 --mining_strategy confidence_based
+        --hard_negative_ratio 0.3 --confidence_threshold 0.4 --save_hard_negatives"""
+    ours = f"""--mine_every 2 --warmup 1 --imgsz 64 --batch 8 --device cpu --project {tmp_path} --name run --json
+        --set nbs=8 amp=False mosaic=0.5 hsv_h=0.0 optimizer=AdamW"""
+    assert main([*guide.split(), *ours.split()]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    folder = tmp_path / "run" / "hard_negatives"
+    assert [row["epoch"] for row in said["rounds"]] == [1, 3]
+    for number, row in enumerate(said["rounds"], 1):
+        result, source = load_mining(folder / f"round_{number:03d}")
+        assert result.settings.confidence_threshold == 0.4
+        assert source["epoch"] == row["epoch"]
+        assert len(result.truth.images) == 24
+        assert result.report.counts.precision == pytest.approx(row["precision"])
+        assert (folder / f"round_{number:03d}" / "samples" / "index.html").is_file()
+    with (folder / "rounds.csv").open() as file:
+        assert [float(row["fppi"]) for row in csv.DictReader(file)] == [row["fppi"] for row in said["rounds"]]
+    assert (folder / "rounds.png").stat().st_size > 5000
+    with (tmp_path / "run" / "results.csv").open() as file:
+        rates = [float(row["mining/false_alarm_rate"]) for row in csv.DictReader(file)]
+    first = said["rounds"][0]["false_alarm_rate"]
+    assert rates == pytest.approx([float("nan"), first, first], nan_ok=True, rel=1e-4)
+    assert "mosaic: 0.5" in (tmp_path / "run" / "args.yaml").read_text()
+    assert main(["report", str(folder / "round_002"), "--before", str(folder / "round_001")]) == 0
+
+
+@pytest.mark.slow
+def test_a_warm_up_as_long_as_the_training_mines_at_its_end(digits: Path, tmp_path: Path) -> None:
+    plan = TrainingPlan(warmup=50)
+    done = train(digits, WEIGHTS, plan, epochs=1, project=str(tmp_path), name="run", **TINY)
+    assert [row["epoch"] for row in done.rounds] == [1]
+    weights = tmp_path / "run" / "hard_negatives" / "round_001" / "weights.csv"
+    plan = TrainingPlan(mine_every=0, warmup=2, weights=str(weights))
+
+    seen = {}
+
+    class Watching(HardNegativeTrainer):
+        def _model_train(self) -> None:
+            seen[self.epoch] = self.train_loader.sampler.weights.tolist()
+            super()._model_train()
+
+    from ultralytics import YOLO
+
+    YOLO(str(WEIGHTS)).train(
+        data=str(digits), trainer=Watching, mining=plan, epochs=1, project=str(tmp_path), name="on", **TINY
+    )
+    with weights.open() as file:
+        assert sorted(seen[0]) == sorted(float(row["weight"]) for row in csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_models_that_draw_masks_are_mined_by_their_boxes(digits: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / "labels" / split).mkdir(parents=True)
+        for file in (digits.parent / "labels" / split).glob("*.txt"):
+            lines = []
+            for line in file.read_text().splitlines():
+                label, x, y, w, h = map(float, line.split())
+                corners = [(x + i * w / 2, y + j * h / 2) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+                lines.append(f"{label:.0f} " + " ".join(f"{v:.4f}" for corner in corners for v in corner))
+            (tmp_path / "labels" / split / file.name).write_text("\n".join(lines))
+    shutil.copytree(digits.parent / "images", tmp_path / "images")
+    data = tmp_path / "data.yaml"
+    data.write_text(f"path: {tmp_path}\ntrain: images/train\nval: images/val\nnames: [three, seven]\n")
+    done = train(data, "yolo11n-seg.yaml", TrainingPlan(warmup=1), epochs=1, project=str(tmp_path), name="run", **TINY)
+    result, _ = load_mining(done.folder / "hard_negatives" / "round_001")
+    assert len(result.truth) == sum(
+        len(f.read_text().split("\n")) for f in tmp_path.glob("labels/train/*") if f.stat().st_size
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "sentence"),
+    [
+        (
+            "yolo11n-obb.yaml",
+            {},
+            "kind 'obb', which can't be mined in training: oriented boxes are not matched as such",
+        ),
+        ("yolo11n-pose.yaml", {}, "kind 'pose', which can't be mined in training: a pose is not matched by its box"),
+        ("yolo11n-cls.yaml", {}, "kind 'classify', which can't be mined in training: there are no boxes"),
+        ("nowhere/best.pt", {}, "there is no model 'nowhere/best.pt', and it could not be fetched"),
+        (WEIGHTS, {"mosiac": 1}, "Ultralytics has no setting 'mosiac'; did you mean 'mosaic'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(digits: Path, model: Any, options: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        train(digits, model, **options)
+
+
+def test_the_plan_says_when_to_mine() -> None:
+    assert TrainingPlan(mine_every=5, warmup=0).due(12) == [0, 5, 10]
+    assert TrainingPlan(mine_every=0, warmup=4).due(12) == [4]
+    assert TrainingPlan().due(1) == [1]
+    flat = {"mine_every": 2, "confidence_threshold": 0.7, "save_samples": True}
+    plan = TrainingPlan.from_dict(flat)
+    assert plan.settings.confidence_threshold == 0.7
+    assert TrainingPlan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    with pytest.raises(ValueError, match="warmup must be a whole number of epochs, 0 or more, got -1"):
+        TrainingPlan(warmup=-1)
+    with pytest.raises(ValueError, match="no such setting: warm_up"):
+        TrainingPlan.from_dict({"warm_up": 1})
+
+
+def test_truths_are_those_that_ultralytics_trains_on() -> None:
+    label = {"im_file": "a.jpg", "cls": np.array([[1.0]]), "bboxes": np.array([[0.5, 0.5, 0.2, 0.4]])}
+    empty = {"im_file": "b.jpg", "cls": np.zeros((0, 1)), "bboxes": np.zeros((0, 4))}
+    truth = truth_of([label, label, empty], {1: "dog", 0: "cat"})  # a list that names an image twice
+    assert truth.images == ("a.jpg", "b.jpg")
+    assert truth.classes == ("cat", "dog")
+    assert truth.xyxy.tolist() == [pytest.approx([0.4, 0.3, 0.6, 0.7])]
+
+
+def test_weights_are_read_by_image(tmp_path: Path) -> None:
+    table = tmp_path / "weights.csv"
+    table.write_text("filepath,weight\nimages/a.jpg,1.5\nimages/b.jpg,2\n")
+    a, b, c = (str(tmp_path / "images" / f"{name}.jpg") for name in "abc")
+    weights, unknown = read_weights(table, [b, c, a, a])
+    assert (weights.tolist(), unknown) == ([2.0, 1.0, 1.5, 1.5], 1)
+    with pytest.raises(ValueError, match="knows none of the 1 images to train on; it names"):
+        read_weights(table, [c])
+    table.write_text("name,weight\n")
+    with pytest.raises(ValueError, match="is no table of weights: expected the columns image"):
+        read_weights(table, [a])
+
+
+def test_the_loss_of_an_image_is_what_ultralytics_says_of_it_alone(digits: Path) -> None:
+    from ultralytics import YOLO
+
+    losses = image_losses(WEIGHTS, digits, "val", imgsz=64)
+    assert losses.loss.shape == (6,)
+    assert losses.background.tolist() == [
+        not (digits.parent / "labels" / "val" / f"{Path(i).stem}.txt").read_text() for i in losses.images
+    ]
+    i = int(np.flatnonzero(~losses.background)[0])
+    alone = digits.parent.parent / "alone.txt"
+    alone.write_text(f"{losses.images[i]}\n")
+    (digits.parent.parent / "alone.yaml").write_text(f"train: {alone}\nval: {alone}\nnames: [three, seven]\n")
+    trainer_says = []
+
+    def hear(validator: Any) -> None:
+        trainer_says.append({name: float(value) for name, value in validator.loss.items()})
+
+    options = {**TINY, "batch": 1, "rect": False, "epochs": 1, "lr0": 0.0, "project": str(alone.parent), "name": "one"}
+    model = YOLO(str(WEIGHTS))
+    model.add_callback("on_val_end", hear)
+    model.train(data=str(alone.with_suffix(".yaml")), optimizer="SGD", warmup_epochs=0, weight_decay=0, **options)
+    assert losses.loss[i] == pytest.approx(sum(trainer_says[0].values()), rel=0.05)
+
+
+def test_losses_rank_apart_for_images_with_and_without_objects(digits: Path) -> None:
+    loss, background = np.array([1.0, 2.0, 2.0, 9.0, 8.0]), np.array([False, False, False, True, True])
+    assert loss_percentiles(loss, background) == pytest.approx([1 / 3, 2.5 / 3, 2.5 / 3, 1.0, 0.5])
+    from hnm_core import Detections, MiningSettings, mine
+    from hnm_core.strategies import forget_strategy, register_strategy
+
+    world: dict[str, Any] = {"images": ["a", "b"], "classes": ["cat"]}
+    truth = Detections([0, 1], [[0, 0, 9, 9]] * 2, [0, 0], None, **world)  # type: ignore[arg-type]
+    wrong = Detections([0, 1], [[20, 20, 30, 30]] * 2, [0, 0], [0.9, 0.9], **world)  # type: ignore[arg-type]
+    register_strategy("model_loss")(loss_strategy({"a": 1.0, "b": 5.0}))
+    try:
+        result = mine(wrong, truth, MiningSettings(strategy="model_loss"))
+        assert result.prediction_difficulty.tolist() == pytest.approx([0.25, 0.5])
+        forget_strategy("model_loss")
+        register_strategy("model_loss")(loss_strategy({"a": 1.0}))
+        with pytest.raises(ValueError, match="the loss of 1 of 2 images is not known, first 'b'"):
+            mine(wrong, truth, MiningSettings(strategy="model_loss"))
+    finally:
+        forget_strategy("model_loss")
