@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,12 @@ from fiftyone import ViewField as F
 from hnm_core import Detections
 from hnm_core.boxes import xywh_to_xyxy
 from hnm_core.export import ExportImage, ExportSettings, export_weighted
+from hnm_core.export.crops import SUSPECTED
 
 from . import bridge, runs, subsets, views
 from .settings import SPLITS, RunSettings
 
 __all__ = ["check_output_dir", "check_weighted", "export", "options_of"]
-
-SUSPECTED = 0.5
-"""Suspicion above which no crop is made around a mistake: it may well show an object that nobody labelled."""
 
 
 def export(
@@ -64,7 +62,11 @@ def export(
     images = _images(samples, settings, results)
     seen = set(results.images["sample_id"])
     unseen = sum(image.split == "train" and image.sample_id not in seen for image in images)
-    mistakes, notes = _mistakes(samples, settings, truth) if chosen.crops else (None, [])
+    notes: list[str] = []
+    if chosen.holds_crowds:
+        truth, notes = _with_ignored(samples, settings, truth)
+    mistakes, said = _mistakes(samples, settings, truth) if chosen.crops else (None, [])
+    notes += said
     exported = export_weighted(
         output_dir,
         images,
@@ -183,7 +185,7 @@ def _mistakes(samples: Any, settings: RunSettings, truth: Detections) -> tuple[D
             for box, hardness, suspicion, state in zip(*of_sample, strict=True):
                 if state == "ignore":
                     continue
-                if (suspicion or 0.0) > SUSPECTED:
+                if settings.engine.use_suspicion and (suspicion or 0.0) > SUSPECTED:
                     suspected += 1
                     continue
                 image.append(number[sample_id])
@@ -198,6 +200,33 @@ def _mistakes(samples: Any, settings: RunSettings, truth: Detections) -> tuple[D
     rows = np.array(image, dtype=np.int64)
     scores = np.array(difficulty, dtype=np.float64)
     return Detections(rows, xyxy, np.zeros_like(rows), scores, truth.images, ("mistake",)), notes
+
+
+def _with_ignored(samples: Any, settings: RunSettings, truth: Detections) -> tuple[Detections, list[str]]:
+    """The truths and, as regions to ignore, the predictions of which a person said so."""
+    field, key = settings.pred_field, settings.run_key
+    found = samples.filter_labels(field, F(f"{key}_state") == "ignore")
+    columns = found.values(["id", f"{field}.detections.label", f"{field}.detections.bounding_box"])
+    number = {sample_id: i for i, sample_id in enumerate(truth.images)}
+    class_of = {name: i for i, name in enumerate(truth.classes)}
+    rows = [
+        (number[sample_id], class_of[name], box)
+        for sample_id, labels, boxes in zip(*columns, strict=True)
+        for label, box in zip(labels, boxes, strict=True)
+        if (name := settings.class_map.get(label, label)) in class_of
+    ]
+    if not rows:
+        return truth, []
+    image, label, xywh = (np.array(column) for column in zip(*rows, strict=True))
+    more = replace(
+        truth,
+        image=np.concatenate([truth.image, image]),
+        xyxy=np.concatenate([truth.xyxy, xywh_to_xyxy(xywh)]),
+        label=np.concatenate([truth.label, label]),
+        crowd=np.concatenate([truth.is_crowd(), np.ones(len(rows), dtype=bool)]),
+        ids=None,
+    )
+    return more, [f"{len(rows)} predictions that a person took out are regions to ignore (iscrowd)"]
 
 
 def _class_order(dataset: Any, gt_field: str) -> Sequence[str]:

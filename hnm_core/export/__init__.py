@@ -28,7 +28,6 @@ from .yolo import write_yolo_layout
 __all__ = ["LAYOUTS", "MEDIA", "SPLITS", "ExportImage", "ExportSettings", "ExportSummary", "export_weighted"]
 
 NEW_FOLDER = "export into a new folder"
-JSON_LAYOUTS = ("coco", "torch")
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,18 @@ class ExportSummary:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sample_ids"}
         plain = {"output_dir": str(self.output_dir), "data": str(self.data), "warnings": list(self.warnings)}
         return {**values, **plain, "images": dict(self.images), "verification": dict(self.verification)}
+
+    def __str__(self) -> str:
+        """A few lines for people."""
+        images = ", ".join(f"{count:,} {split}" for split, count in self.images.items())
+        lines = [f"{self.output_dir}: {images} images for {self.layout}, {self.train_entries:,} drawn an epoch"]
+        for trainer, found in self.verification.items():
+            lines.append(
+                f"  read back for {trainer} ({found['read_with']}): as promised, background "
+                f"{found['background_share']:.1%}, effective sample size {found['effective_sample_size']:.2f}"
+            )
+        lines += [f"  mind: {sentence}" for sentence in self.warnings]
+        return "\n".join([*lines, "Train with", *(f"  {line}" for line in self.train_with.splitlines())])
 
 
 def export_weighted(
@@ -113,7 +124,7 @@ def export_weighted(
     sound, sizes, warnings = sound_images(images, progress)
     chosen, notes = choose_images(sound, truth, settings, mining)
     warnings += notes
-    truth = _inside(truth, chosen, warnings, crowds=settings.layout in JSON_LAYOUTS)
+    truth = _inside(truth, chosen, warnings, crowds=settings.holds_crowds)
     if settings.crops:
         chosen, truth, notes = add_crops(chosen, truth, _mistakes(mistakes, truth), sizes, mining.background_share)
         warnings += notes
@@ -121,7 +132,7 @@ def export_weighted(
     told_off = progress(named, "writing images")
     with new_folder(target, NEW_FOLDER) as aside:
         warnings += write_weights(aside, named, run_key)
-        if settings.layout in JSON_LAYOUTS:
+        if settings.holds_crowds:
             write_json_layout(aside, told_off, named, truth, settings)
         else:
             write_yolo_layout(aside, target, told_off, named, truth, settings)
@@ -169,7 +180,7 @@ def _summary(
     return ExportSummary(
         output_dir=target,
         layout=settings.layout,
-        data=target / ("annotations/train.json" if settings.layout in JSON_LAYOUTS else "data.yaml"),
+        data=target / ("annotations/train.json" if settings.holds_crowds else "data.yaml"),
         images={split: count[split] for split in SPLITS if count[split]},
         train_entries=sum(i.repeats for i in train),
         background_images=background,

@@ -1,4 +1,4 @@
-"""Crops around mistakes: closer looks that hold every truth they touch, whole."""
+"""Crops around mistakes: closer looks that keep every truth they touch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..columns import Detections
 from .choose import has_truth
 from .images import ExportImage, Window
 
-__all__ = ["add_crops", "crop_window"]
+__all__ = ["SUSPECTED", "add_crops", "crop_window"]
 
-SCALE = 4.0
+SCALE = 2.0
 """Side of a crop, in sides of the mistake's box (chosen)."""
 
 MIN_SIDE = 96
@@ -22,6 +22,12 @@ MIN_SIDE = 96
 
 MAX_SHARE = 0.5
 """A crop of more than this share of its image shows nothing new (chosen)."""
+
+HALF = 0.5
+"""Share of a truth that a crop must show to keep it cut (chosen)."""
+
+SUSPECTED = 0.5
+"""Suspicion above which no crop is made around a mistake: it may well show an object that nobody labelled (chosen)."""
 
 PER_IMAGE = 3
 """Crops of one image at most, around its hardest mistakes (chosen)."""
@@ -35,6 +41,9 @@ def crop_window(
     box: NDArray[np.float64], truths: NDArray[np.float64], crowds: NDArray[np.float64], size: tuple[int, int]
 ) -> Window | None:
     """The part of an image around a mistake, grown until it holds every truth that it touches.
+
+    Where that would be most of the image, truths of which it shows at least half may stay cut by its edge: they are
+    kept as the part that is seen. None is left out.
 
     Args:
         box: ``(4,)`` corners of the mistake in pixels.
@@ -51,23 +60,30 @@ def crop_window(
     """
     limits = np.array([*size, *size], dtype=np.float64)
     side = max(SCALE * float((box[2:] - box[:2]).max()), MIN_SIDE)
-    low = (box[:2] + box[2:] - side) / 2
-    low = np.clip(low, 0, np.maximum(limits[:2] - side, 0))
-    window = np.concatenate([np.minimum(low, box[:2]), np.maximum(low + side, box[2:])])
-    truths = np.clip(truths, 0, limits)
+    low = np.clip((box[:2] + box[2:] - side) / 2, 0, np.maximum(limits[:2] - side, 0))
+    start = np.concatenate([np.minimum(low, box[:2]), np.maximum(low + side, box[2:])])
+    for seen in (1.0, HALF):
+        window = _grown(start, np.clip(truths, 0, limits), limits, seen)
+        width, height = window[2:] - window[:2]
+        if width * height <= MAX_SHARE * size[0] * size[1] and not _touched(crowds, window).any():
+            x0, y0, x1, y1 = (int(v) for v in window)
+            return x0, y0, x1, y1
+    return None
+
+
+def _grown(
+    window: NDArray[np.float64], truths: NDArray[np.float64], limits: NDArray[np.float64], seen: float
+) -> NDArray[np.float64]:
+    """The window in whole pixels, grown until it shows at least this share of every truth that it touches."""
+    area = np.prod(truths[:, 2:] - truths[:, :2], axis=1)
     while True:
         window = np.clip(np.concatenate([np.floor(window[:2]), np.ceil(window[2:])]), 0, limits)
-        held = truths[_touched(truths, window)]
-        corners = np.concatenate([held, window[None]])
-        grown = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
-        if np.array_equal(grown, window):
-            break
-        window = grown
-    width, height = window[2:] - window[:2]
-    if width * height > MAX_SHARE * size[0] * size[1] or _touched(crowds, window).any() or min(width, height) < 1:
-        return None
-    x0, y0, x1, y1 = (int(v) for v in window)
-    return x0, y0, x1, y1
+        sides = np.minimum(truths[:, 2:], window[2:]) - np.maximum(truths[:, :2], window[:2])
+        cut = _touched(truths, window) & (np.prod(sides, axis=1) < seen * area - 1e-6)
+        if not cut.any():
+            return window
+        corners = np.concatenate([truths[cut], window[None]])
+        window = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
 
 
 def _touched(boxes: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -172,11 +188,12 @@ def _rows_by_image(table: Detections) -> list[NDArray[np.int64]]:
 def _held(
     truth: Detections, rows: NDArray[np.int64], window: Window, size: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Truths of an image inside a window: their rows, and their boxes as fractions of it."""
+    """Truths of an image that a window touches: their rows, and what is seen of their boxes as fractions of it."""
     boxes = np.clip(truth.xyxy[rows], 0, 1) * np.array([*size, *size])
     kept = _touched(boxes, np.array(window, dtype=np.float64))
     x0, y0, x1, y1 = window
-    return rows[kept], (boxes[kept] - [x0, y0, x0, y0]) / [x1 - x0, y1 - y0, x1 - x0, y1 - y0]
+    fractions = (boxes[kept] - [x0, y0, x0, y0]) / [x1 - x0, y1 - y0, x1 - x0, y1 - y0]
+    return rows[kept], np.clip(fractions, 0, 1)
 
 
 def _background_left(train: Sequence[ExportImage], truth: Detections, labelled: int, share: float) -> int:

@@ -40,7 +40,7 @@ class ExportSettings:
     """
 
     layout: str = _knob("ultralytics", "Layout", "Who reads it", choices=LAYOUTS, main=True)
-    media: str = _knob("copy", "Images", "Copy the images, link to them, or name them where they lie", choices=MEDIA)
+    media: str = _knob("copy", "Images", "How the images get into the export", choices=MEDIA)
     only_hard: bool = _knob(
         False,
         "Hard images only",
@@ -75,3 +75,8 @@ class ExportSettings:
     def trainers(self) -> tuple[str, ...]:
         """Who must be able to read the export for it to be finished."""
         return ("coco", "mmdet", "detectron2") if self.layout == "coco" else (self.layout,)
+
+    @property
+    def holds_crowds(self) -> bool:
+        """Whether the layout has a place for regions to ignore."""
+        return self.layout in ("coco", "torch")

@@ -17,7 +17,7 @@ from ..columns import Detections
 from .categories import read_labels
 from .classes import in_classes
 
-__all__ = ["read_coco", "write_coco"]
+__all__ = ["read_coco", "read_coco_truth", "write_coco"]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -50,21 +50,7 @@ def read_coco(
     """
     truth, predictions = Path(truth), Path(predictions)
     world = _read_truth_file(truth)
-    results, annotations = _read_results_file(predictions), world["annotations"]
-    names = [str(image.get("file_name", image["id"])) for image in world["images"]]
-    if len(set(names)) < len(names):
-        names = [str(image["id"]) for image in world["images"]]
-    class_row = _by_id(truth, "categories", world["categories"])
-    true = Detections(
-        image=_images(truth, annotations, world["images"], truth),
-        xyxy=_boxes(truth, annotations),
-        label=_numbers(truth, annotations, "category_id", class_row, truth),
-        score=None,
-        images=tuple(names),
-        classes=tuple(str(category["name"]) for category in world["categories"]),
-        ids=np.array([str(a.get("id", i)) for i, a in enumerate(annotations)], dtype=str),
-        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
-    )
+    results, true = _read_results_file(predictions), _truth_of(truth, world)
     boxes = Detections(
         image=_images(predictions, results, world["images"], truth),
         xyxy=_boxes(predictions, results),
@@ -76,6 +62,40 @@ def read_coco(
     ids = [r["category_id"] for r in results]
     label = read_labels(predictions, truth, ids, world["categories"], boxes, true)
     return in_classes(replace(boxes, label=label, classes=true.classes), true, class_map, classes)
+
+
+def read_coco_truth(path: str | Path) -> tuple[Detections, NDArray[np.float64]]:
+    """The ground truth of a COCO annotation file, in pixels, and the size of its images.
+
+    Returns:
+        The table, as :func:`read_coco` gives it, and ``(images, 2)`` width and height, NaN where the file has none.
+
+    Raises:
+        ValueError: if the file is not what it should be.
+        FileNotFoundError: if it is not there.
+    """
+    path = Path(path)
+    world = _read_truth_file(path)
+    sizes = [[image.get("width") or np.nan, image.get("height") or np.nan] for image in world["images"]]
+    return _truth_of(path, world), np.array(sizes, dtype=np.float64).reshape(-1, 2)
+
+
+def _truth_of(path: Path, world: Mapping[str, Any]) -> Detections:
+    annotations = world["annotations"]
+    names = [str(image.get("file_name", image["id"])) for image in world["images"]]
+    if len(set(names)) < len(names):
+        names = [str(image["id"]) for image in world["images"]]
+    class_row = _by_id(path, "categories", world["categories"])
+    return Detections(
+        image=_images(path, annotations, world["images"], path),
+        xyxy=_boxes(path, annotations),
+        label=_numbers(path, annotations, "category_id", class_row, path),
+        score=None,
+        images=tuple(names),
+        classes=tuple(str(category["name"]) for category in world["categories"]),
+        ids=np.array([str(a.get("id", i)) for i, a in enumerate(annotations)], dtype=str),
+        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
+    )
 
 
 def write_coco(

@@ -18,7 +18,7 @@ from ..columns import Detections
 from .classes import in_classes
 from .progress import Progress, silent
 
-__all__ = ["IMAGE_SUFFIXES", "label_file", "read_yolo", "split_images"]
+__all__ = ["IMAGE_SUFFIXES", "label_file", "read_yolo", "read_yolo_truth", "split_images"]
 
 IMAGE_SUFFIXES = frozenset(
     [".avif", ".bmp", ".dng", ".heic", ".jp2", ".jpeg", ".jpeg2000", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
@@ -90,6 +90,21 @@ def read_yolo(
         Detections(truth.image, truth.xyxy, truth.label, None, names, known),
         *(class_map, classes),
     )
+
+
+def read_yolo_truth(images: Sequence[Path], classes: tuple[str, ...], progress: Progress = silent) -> Detections:
+    """The ground truth of some images of a YOLO data set, from the label files beside them.
+
+    Args:
+        images: named by their path.
+        classes: all class names of ``data.yaml``.
+        progress: told how far reading has come.
+
+    Raises:
+        ValueError: if a file is not what it should be, naming file and line.
+    """
+    read = _read_boxes([label_file(image) for image in images], classes, scored=False, progress=progress)
+    return Detections(read.image, read.xyxy, read.label, None, tuple(map(str, images)), classes)
 
 
 def read_data_yaml(data: Path) -> Mapping[str, Any]:
