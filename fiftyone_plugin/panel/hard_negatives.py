@@ -72,6 +72,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             self._note(ctx, step.name)
         else:
             ctx.panel.state.set("asked", step.name)
+            self._keep_view(ctx)
             params = {"run_key": run["key"]} if run and step.name != "mine" else {}
             ctx.prompt(steps.uri(step.operator), params=params, on_success=self.answered)
 
@@ -150,7 +151,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
                 section = state.section if state.section in SECTIONS else next(iter(SECTIONS))
                 layout.tabs(panel, self, list(SECTIONS), section)
                 SECTIONS[section](panel, self, ctx)
-        return types.Property(panel, view=types.GridView(orientation="vertical", gap=1, pad=2))
+        return types.Property(panel, view=layout.page())
 
     def _run(self, ctx: Any) -> dict[str, Any] | None:
         """The run that is shown: its key and when it was made."""
@@ -218,7 +219,8 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
     def _keep_view(self, ctx: Any) -> None:
         """Remember what the grid shows, to go back to."""
         now = ctx.view._serialize() if isinstance(ctx.view, fo.DatasetView) else []
-        ctx.panel.state.set("past", [*(ctx.panel.state.past or []), now][-MOST_VIEWS:])
+        past = [view for view in ctx.panel.state.past or [] if view != now]
+        ctx.panel.state.set("past", [*past, now][-MOST_VIEWS:])
 
     def _set_view(self, ctx: Any, make: Callable[[RunSettings], Any]) -> None:
         """Set the view that is made of the shown run's settings; the run may be gone by now."""

@@ -35,6 +35,12 @@ NOTES = {
 }
 
 
+def page() -> types.View:
+    """The panel's own view: one part below the other, each as wide as the panel."""
+    sx = {"gridTemplateColumns": "minmax(0, 1fr)"}
+    return types.GridView(orientation="vertical", gap=1, pad=2, componentsProps={"grid": {"sx": sx}})
+
+
 def steps(panel: types.Object, handler: Any, offered: Sequence[Step], following: str) -> None:
     """The steps of a round in their order, the next one highlighted."""
     row = panel.grid("steps", orientation="horizontal", componentsProps=_columns(96))
@@ -125,7 +131,7 @@ def problem(panel: types.Object, handler: Any, sentence: str) -> None:
 
 def numbers(panel: types.Object, facts: Sequence[Sequence[Any]], notes: Sequence[str]) -> None:
     """The headline; below, what should be known about it."""
-    grid = panel.grid("numbers", orientation="horizontal", gap=1, componentsProps=_columns(96))
+    grid = panel.grid("numbers", orientation="horizontal", gap=1, componentsProps=_columns(92))
     for number, (name, value, remark, change, better) in enumerate(facts):
         lines = [name, f"**{value}**", *([f"***{change}***"] if change else []), *([f"*{remark}*"] if remark else [])]
         sx = FACT | {"& p em strong": FACT["& p em strong"] | {"color": CHANGE[better]}}
@@ -148,7 +154,8 @@ def charts(panel: types.Object, handler: Any) -> None:
     panel.md("Click a bar or a point to see in the grid what it stands for.", name="hint", componentsProps=NOTES)
     grid = panel.grid(CHARTS, orientation="horizontal", gap=1, componentsProps=_columns(270))
     for name, how in LAYOUTS.items():
-        grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px")
+        wide = {"item": {"sx": {"gridColumn": "1 / -1"}}} if name == "scatter" else {}
+        grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px", componentsProps=wide)
 
 
 def trend(panel: types.Object, handler: Any) -> None:
@@ -212,9 +219,9 @@ LAYOUTS = {
     "errors": _layout("Errors by type (hatched: false negatives)", "objects", "", yaxis=_names()),
     "classes": _layout("Errors by class (hatched: false negatives)", "objects", "", yaxis=_names()),
     "scatter": _layout("Confident predictions (grey: true positives)", "confidence", "IoU with the nearest truth"),
-    "difficulty": _layout("Difficulty of the mined objects", "mined objects, hardest first", "difficulty"),
     "confidence": _layout("Predictions by confidence", "confidence", "predictions"),
     "iou": _layout("Predictions by IoU", "IoU with the nearest truth", "predictions"),
+    "difficulty": _layout("Difficulty of the mined objects", "mined objects, hardest first", "difficulty"),
     "weights": _layout("Sample weights", "images, heaviest first", "weight"),
 }
 _TOP = {"rangemode": "tozero", "zeroline": False, "automargin": True}
