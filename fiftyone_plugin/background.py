@@ -15,6 +15,9 @@ LAUNCH = "fiftyone delegated launch"
 UNDER_WAY = ("scheduled", "queued", "running")
 SHOWN = (*UNDER_WAY, "failed")
 TRACEBACK = "Traceback (most recent call last)"
+REFUSED = "Reason: "
+"""How FiftyOne introduces what a form said against its parameters."""
+
 MOST_SHOWN = 5
 LONGEST = 500
 """Characters of an error that are shown; the whole of it is a command away."""
@@ -60,13 +63,19 @@ def _described(operation: Any) -> dict[str, Any]:
     params = (operation.context.request_params.get("params") or {}) if operation.context else {}
     return {
         "id": str(operation.id),
-        "label": operation.label or operation.operator.removeprefix(PREFIX),
+        "label": _words(operation),
         "run_key": params.get("run_key") or "",
         "state": str(operation.run_state),
         "progress": getattr(status, "progress", None),
         "note": getattr(status, "label", None) or "",
         "error": sentence_of(getattr(result, "error", None) or "") if operation.run_state == "failed" else "",
     }
+
+
+def _words(operation: Any) -> str:
+    """What people call an operation; one that was queued from Python has its operator's name for a label."""
+    label = str(operation.label or operation.operator).removeprefix(PREFIX)
+    return label.replace("_", " ").capitalize() if operation.operator.endswith(label) else label
 
 
 def sentence_of(error: str) -> str:
@@ -82,4 +91,5 @@ def sentence_of(error: str) -> str:
         lines = lines[ends[-1] + 1 :] if ends else lines
     kind, _, said = " ".join(lines).partition(": ")
     text = said if said and " " not in kind else " ".join(lines)
+    text = text.rpartition(REFUSED)[2]
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from . import runs
+
+PATIENCE = 600
+"""Seconds after which an unfinished run was interrupted: FiftyOne stops an operator in the App after ten minutes."""
 
 NOT_ASKED = frozenset({"run_key", "pred_field"})
 """Settings in which two rounds may differ and still be asked the same: every round has its key, and often its field."""
@@ -36,6 +40,15 @@ def before(rounds: Sequence[dict[str, Any]], key: str) -> str | None:
     place = next((number for number, each in enumerate(rounds) if each["key"] == key), len(rounds))
     earlier = (each for each in rounds[place + 1 :] if each["finished"] and each["world"] == rounds[place]["world"])
     return next((each["key"] for each in earlier), None)
+
+
+def is_being_written(round_: dict[str, Any], jobs: Sequence[dict[str, Any]]) -> bool:
+    """Whether a run may still be finished: it was begun just now, or works in the background."""
+    if round_["finished"]:
+        return False
+    begun = datetime.fromisoformat(round_["time"])
+    young = (datetime.now(timezone.utc).replace(tzinfo=None) - begun).total_seconds() < PATIENCE
+    return young or any(job["state"] == "running" and job["run_key"] == round_["key"] for job in jobs)
 
 
 def overview(dataset: Any, key: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import evaluating, forms, mining, mining_form, runs, views
+from .. import background, evaluating, forms, mining, mining_form, runs, views
 
 
 class MineHardNegatives(foo.Operator):
@@ -60,6 +60,7 @@ class MineHardNegatives(foo.Operator):
             forms.engine(ctx, inputs, evaluating.KEPT if params.get("eval_key") else ())
             if params.get("show_advanced"):
                 mining_form.class_rows(ctx, inputs, params)
+            inputs.view("background", types.Notice(label=background.how_to()))
         return types.Property(inputs, view=types.View(label="Mine hard negatives"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:

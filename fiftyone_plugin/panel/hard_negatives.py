@@ -145,12 +145,16 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             layout.invitation(panel, minable=len(checks.detection_fields(ctx.dataset)) >= 2)
         else:
             layout.head(panel, self, [run["key"] for run in state.runs], can_go_back=bool(state.past))
-            if state.trouble:
+            if waiting := self._waiting(ctx):
+                layout.waiting(panel, waiting)
+            elif state.trouble:
                 layout.problem(panel, self, state.trouble)
             else:
                 section = state.section if state.section in SECTIONS else next(iter(SECTIONS))
                 layout.tabs(panel, self, list(SECTIONS), section)
                 SECTIONS[section](panel, self, ctx)
+        if self._waiting(ctx) or any(job["state"] in background.UNDER_WAY for job in state.jobs or []):
+            layout.clock(panel, self)
         return types.Property(panel, view=layout.page())
 
     def _run(self, ctx: Any) -> dict[str, Any] | None:
@@ -163,6 +167,11 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
         ctx.panel.state.set("section", section)
         if section == "review":
             self.start_review(ctx)
+
+    def _waiting(self, ctx: Any) -> str | None:
+        """The key of the run that is shown, if it is still being written."""
+        run = self._run(ctx)
+        return run["key"] if run and rounds.is_being_written(run, ctx.panel.state.jobs or []) else None
 
     def _note(self, ctx: Any, step: str) -> None:
         """Remember a step taken with the run that is shown, and what comes next."""

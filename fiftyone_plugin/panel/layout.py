@@ -21,7 +21,7 @@ DELETE = "delete_mining_run"
 ACTIONS = {"compare_mining_runs": "Compare", "rename_mining_run": "Rename", DELETE: "Delete"}
 QUIET = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
-FACT = {
+FACT: dict[str, dict[str, Any]] = {
     "& p": {"m": 0, "fontSize": 12, "lineHeight": 1.35, "color": "text.secondary"},
     "& p strong": {"fontSize": 18, "fontWeight": 600, "color": "text.primary"},
     "& p em": {"fontSize": 11, "fontStyle": "normal", "color": "text.tertiary"},
@@ -67,7 +67,7 @@ def invitation(panel: types.Object, *, minable: bool) -> None:
 
 
 def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -> None:
-    """What works in the background, what waits for it and what failed; as long as anything does, look again."""
+    """What works in the background, what waits for it and what failed."""
     for number, job in enumerate(jobs):
         what = f"{job['label']}{f' ({key})' if (key := job['run_key']) else ''}"
         if job["state"] == "failed":
@@ -84,8 +84,11 @@ def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -
         else:
             text = f"It starts as soon as `{background.LAUNCH}` runs in a terminal, one operation at a time."
             panel.view(f"job_{number}", types.Notice(label=f"{what} is queued", description=text))
-    if any(job["state"] in background.UNDER_WAY for job in jobs):
-        panel.view("clock", types.TimerView(interval=INTERVAL, on_interval=handler.refresh))
+
+
+def clock(panel: types.Object, handler: Any) -> None:
+    """Looks again every few seconds, as long as it is laid out."""
+    panel.view("clock", types.TimerView(interval=INTERVAL, on_interval=handler.refresh))
 
 
 def head(panel: types.Object, handler: Any, keys: Sequence[str], *, can_go_back: bool) -> None:
@@ -119,6 +122,14 @@ def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -
                 }
             },
         )
+
+
+def waiting(panel: types.Object, key: str) -> None:
+    """What stands here while the run is made."""
+    panel.view(
+        "waiting", types.Notice(label=f"Run {key} is being written", description="It appears here when it is done.")
+    )
+    panel.view("bar", types.ProgressView())
 
 
 def problem(panel: types.Object, handler: Any, sentence: str) -> None:
@@ -167,7 +178,7 @@ def trend(panel: types.Object, handler: Any) -> None:
 
 
 def run_actions(panel: types.Object, handler: Any, key: str) -> None:
-    """What can be done with a run as a whole."""
+    """What can be done with a run as a whole, and with work that takes long."""
     bar = panel.h_stack("actions", gap=1)
     for operator, label in ACTIONS.items():
         if operator in operators():
@@ -178,6 +189,7 @@ def run_actions(panel: types.Object, handler: Any, key: str) -> None:
                 params={"operator": operator},
                 variant="outlined",
             )
+    panel.md(f"Long work, such as training: {background.how_to()}.", name="background", componentsProps=NOTES)
 
 
 def _columns(least: int) -> dict[str, Any]:

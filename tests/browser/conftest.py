@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.browser.app import IMAGES, PICTURES, Shoot, drawn
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -78,3 +81,54 @@ def page(browser: Browser) -> Iterator[Page]:
     context.route("**/*", _only_this_machine)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of digits on photographs, with the bundled detector's predictions."""
+    from fiftyone_plugin.demo.dataset import prepare_digits
+
+    folder = tmp_path_factory.mktemp("digits")
+    prepare_digits(folder, IMAGES, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits(scenes: Path) -> Any:
+    """The digits as a dataset; each test takes a copy."""
+    from fiftyone_plugin.demo.dataset import load_digits
+
+    return load_digits(scenes / "digits" / "data.yaml", scenes / "predictions", "original")
+
+
+@pytest.fixture(scope="module")
+def address(digits: Any) -> Iterator[str]:
+    """Where the App shows datasets."""
+    import fiftyone as fo
+
+    from fiftyone_plugin.demo.command import answers, free_port
+
+    port = free_port(5300)
+    session = fo.launch_app(digits, remote=True, address="127.0.0.1", port=port)
+    at = f"http://127.0.0.1:{port}/datasets"
+    assert answers(f"{at}/{digits.name}"), f"the App did not answer at {at}"
+    yield at
+    session.close()
+
+
+@pytest.fixture
+def shoot(page: Page, tmp_path: Path) -> Shoot:
+    """Keeps what the user sees, and as a picture of the README if asked."""
+    from PIL import Image
+
+    def shoot(name: str) -> None:
+        drawn(page)
+        page.wait_for_timeout(1000)  # transitions
+        page.screenshot(path=tmp_path / f"{name}.png")
+        if PICTURES and name in ("grid", "form", "panel"):
+            Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            with Image.open(tmp_path / f"{name}.png") as screenshot:  # in 256 colours it takes a third of the space
+                small = screenshot.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            small.save(Path(PICTURES) / f"{name}.png", optimize=True)
+
+    return shoot

@@ -4,82 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from datetime import datetime, timezone
+from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
-from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.store import ExecutionStore
 
 from fiftyone_plugin import runs
 from fiftyone_plugin.panel import figures, hard_negatives, picks, steps
 from fiftyone_plugin.settings import RunSettings
 from tests.datasets import DELETE, EXPORT, FIELDS, MINE, dataset_of
+from tests.plugin.panels import Shown, event, mined, size_of
 from tests.scenes import FAR, HERE, everything_at_once, high, random_scene, scene
-
-PANEL = "@hnm/hard-negative-mining/hard_negatives_panel"
-
-
-class Shown(NamedTuple):
-    """What an event of the panel sends to the browser."""
-
-    state: dict[str, Any]
-    data: dict[str, Any]
-    output: dict[str, Any]
-    requests: dict[str, dict[str, Any]]
-
-    @property
-    def text(self) -> str:
-        """Everything that is laid out, with its words."""
-        return json.dumps(self.output)
-
-    @property
-    def steps(self) -> dict[str, str]:
-        """The buttons of the steps, in order, and how they look."""
-        buttons = self.output["type"]["properties"]["steps"]["type"]["properties"].values()
-        return {button["view"]["label"]: button["view"]["variant"] for button in buttons}
-
-    @property
-    def next_step(self) -> str:
-        """The highlighted one."""
-        (name,) = (label for label, variant in self.steps.items() if variant == "contained")
-        return name
-
-    @property
-    def marks(self) -> list[tuple[str, dict[str, Any], int]]:
-        """Every bar and point that has an extent: its chart, its trace, its place in it."""
-        return [
-            (chart, trace, index)
-            for chart, traces in self.data["charts"].items()
-            for trace in traces
-            for index in range(len(trace["ids"]))
-            if size_of(chart, trace, index)
-        ]
-
-
-def size_of(chart: str, trace: dict[str, Any], index: int) -> int:
-    """How many objects a mark claims to stand for."""
-    lengths = {"scatter": "customdata", "errors": "x", "classes": "x", "difficulty": "x", "weights": "x"}
-    return int(trace[lengths.get(chart, "y")][index])
-
-
-def event(
-    dataset: fo.Dataset, method: str, state: dict[str, Any] | None = None, view: Any = None, **params: Any
-) -> Shown:
-    """Let the panel handle an event, as the App's server does."""
-    state = json.loads(json.dumps(state or {}))  # it comes from the browser
-    sent = {"panel_id": "panel", "panel_state": state, "__method__": method, **params}
-    request = {"dataset_name": dataset.name, "view": view._serialize() if view is not None else [], "params": sent}
-    context = ExecutionContext(request_params=request, executor=Executor(), operator_uri=PANEL)
-    foo.get_operator(PANEL).execute(context)
-    requests = {asked.operator_uri: asked.params for asked in context.executor._requests}
-    data: dict[str, Any] = {}
-    for asked in context.executor._requests:
-        if asked.operator_uri == "patch_panel_data":
-            data |= json.loads(json.dumps(asked.params["data"]))
-    output = json.loads(json.dumps(requests["show_panel_output"]["output"]))
-    return Shown(json.loads(json.dumps(context.panel_state)), data, output, requests)
 
 
 class Store:
@@ -90,12 +28,6 @@ class Store:
 
     def store(self, name: str) -> Any:
         return ExecutionStore.create(name, dataset_id=self.dataset._doc.id)
-
-
-def mined(key: str = "run", dataset: fo.Dataset | None = None, **settings: Any) -> fo.Dataset:
-    dataset = dataset or dataset_of()
-    foo.get_operator(MINE)(dataset, **FIELDS, run_key=key, **settings)
-    return dataset
 
 
 def facts(shown: Shown) -> dict[str, str]:
@@ -336,28 +268,66 @@ def test_a_run_made_again_under_its_key_is_another_one() -> None:
     assert facts(event(made, "on_change_view", before.state)) != facts(before)
 
 
-def test_a_deleted_run_is_told_on_the_next_click() -> None:
+def test_a_deleted_run_vanishes_with_the_view_that_showed_it() -> None:
+    made = mined("second", mined("first"))
+    state = event(made, "on_load").state
+    foo.get_operator(DELETE)(made, "second")
+    shown = event(made, "on_change_view", state)
+    assert shown.state["head"]["run"] == "first"
+    assert shown.data["trend"]["fppi"][0]["x"] == ["first"]
+    foo.get_operator(DELETE)(made, "first")
+    assert "no mining run yet" in event(made, "on_change_view", shown.state).text
+
+
+def test_a_click_into_a_deleted_run_says_so() -> None:
     made = mined("second", mined("first"))
     state = event(made, "on_load").state
     foo.get_operator(DELETE)(made, "second")
     shown = event(made, "pick", state, id=picks.of_error("false_positives", "background"))
     assert "has no mining run 'second'" in shown.requests["notify"]["message"]
     assert shown.state["head"]["run"] == "first"
+
+
+def test_a_round_that_only_lost_its_predecessor_stays_and_compares_no_more() -> None:
+    made = mined("second", mined("first"), confidence_threshold=0.85)
+    shown = event(made, "on_load")
     foo.get_operator(DELETE)(made, "first")
-    assert "no mining run yet" in event(made, "on_change_view", shown.state).text
+    after = event(made, "on_change_view", shown.state)
+    assert after.state["head"]["run"] == "second"
+    assert {change for *_, change, _ in after.state["facts"]} == {""}
+
+
+def unfinished(made: fo.Dataset, key: str, begun: datetime) -> None:
+    """Make a run look as its writer leaves it who has not come to the end."""
+    info = made.get_run_info(key)
+    info.config.finished = False
+    runs.MiningRun.update_run_config(made, key, info.config)
+    document = made._doc.runs[key]
+    document.timestamp = begun
+    document.save()
+
+
+def test_a_run_that_is_being_written_is_waited_for() -> None:
+    made = mined()
+    unfinished(made, "run", datetime.now(timezone.utc).replace(tzinfo=None))
+    shown = event(made, "on_load")
+    assert "Run run is being written" in shown.text
+    assert shown.ticks
+    info = made.get_run_info("run")
+    info.config.finished = True
+    runs.MiningRun.update_run_config(made, "run", info.config)
+    done = event(made, "refresh", shown.state)
+    assert done.data["charts"]["errors"]
+    assert not done.ticks
 
 
 def test_an_interrupted_run_says_so() -> None:
     made = mined()
-    info = made.get_run_info("run")
-    info.config.finished = False
-    runs.MiningRun.update_run_config(made, "run", info.config)
+    unfinished(made, "run", datetime(2026, 1, 1))
     shown = event(made, "on_load")
     assert "run 'run' was interrupted while it was written: delete it, then mine again" in shown.text
     assert "charts" not in shown.data
-    info.config.finished = True
-    runs.MiningRun.update_run_config(made, "run", info.config)
-    assert event(made, "on_change_view", shown.state).data["charts"]
+    assert not shown.ticks
 
 
 def test_an_overview_that_can_not_be_read_says_so() -> None:
