@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .posterior import Levels, expit, logit
 
-__all__ = ["LARGEST", "as_columns", "weigh_evidence"]
+__all__ = ["LARGEST", "as_columns", "at_rows", "weigh_evidence"]
 
 LARGEST = 4.0
 """No single piece of evidence says more than this, either way: 55 to 1 (chosen)."""
@@ -39,6 +39,30 @@ def as_columns(evidence: Mapping[str, Any] | None, n: int) -> NDArray[np.float64
             raise ValueError(f"evidence {name!r} has shape {column.shape}, expected ({n},): one number per mistake")
         columns[:, i] = np.clip(np.nan_to_num(column, nan=0.0, posinf=LARGEST, neginf=-LARGEST), -LARGEST, LARGEST)
     return columns
+
+
+def at_rows(
+    evidence: Mapping[str, Any], lengths: tuple[int, int], rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> dict[str, NDArray[np.float64]]:
+    """Evidence on the rows of two tables, at some rows of both, those of the predictions first.
+
+    Args:
+        evidence: per kind ``(n,)`` for the predictions alone, or a pair of ``(n,)`` and ``(m,)``.
+        lengths: n and m.
+        rows: the rows wanted.
+
+    Raises:
+        ValueError: if a kind does not have one number per row.
+    """
+    out = {}
+    for name, values in evidence.items():
+        both = values if isinstance(values, tuple) else (values, np.full(lengths[1], np.nan))
+        sides = [np.asarray(side, dtype=np.float64) for side in both]
+        if [side.shape for side in sides] != [(n,) for n in lengths]:
+            got, (n, m) = " and ".join(str(side.shape) for side in sides), lengths
+            raise ValueError(f"evidence {name!r} has shapes {got}, expected ({n},) and ({m},): one number per row")
+        out[name] = np.concatenate([side[at] for side, at in zip(sides, rows, strict=True)])
+    return out
 
 
 def weigh_evidence(

@@ -21,7 +21,16 @@ from .settings import MiningSettings
 from .strategies import Difficulty
 from .taxonomy import LOCALIZATION, Errors
 
-__all__ = ["Judgement", "Mistakes", "Suspicion", "judge", "mistake_rows"]
+__all__ = [
+    "Judgement",
+    "Mistakes",
+    "Suspicion",
+    "judge",
+    "mistake_rows",
+    "suspicions_of",
+    "weights_of",
+    "without_ignored",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +60,7 @@ class Mistakes:
     mined: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        """Bring the columns to their types; lists, with None for NaN, are fine."""
+        """Bring the columns to their types: JSON's lists, with None for NaN, are fine too."""
         types = (np.int64, np.int8, np.int64, np.float64, np.float64, bool, bool)
         for column, kind in zip(fields(self), types, strict=True):
             object.__setattr__(self, column.name, np.asarray(getattr(self, column.name), dtype=kind))
@@ -92,6 +101,14 @@ class Mistakes:
 def mistake_rows(errors: Errors, hard: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows of both tables that are mistakes or mined lucky hits."""
     return np.flatnonzero(errors.false_positive | hard[0]), np.flatnonzero(errors.false_negative | hard[1])
+
+
+def without_ignored(difficulty: Difficulty, states: tuple[NDArray[np.int8], NDArray[np.int8]]) -> Difficulty:
+    """The same without the rows that a person took out: no candidate has no difficulty."""
+    return Difficulty(
+        np.where(states[0] == IGNORE, np.nan, difficulty.prediction),
+        np.where(states[1] == IGNORE, np.nan, difficulty.truth),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .accounting import are_fractions, count_classes, count_errors, count_sizes
+from .calibration import at_rows
 from .columns import Detections
 from .imageset import Images
-from .judging import Judgement, Mistakes, judge, mistake_rows
+from .judging import Judgement, Mistakes, judge, mistake_rows, without_ignored
 from .matching import Matches, match_detections
 from .report import Counts, MiningReport
-from .reviews import IGNORE, STATES, UNREVIEWED, Reviews, inherit_reviews
+from .reviews import STATES, UNREVIEWED, Reviews, inherit_reviews
 from .selection import Candidates, cap_of, number_groups, select_hardest
 from .settings import MiningSettings
 from .strategies import Difficulty, Evidence, find_strategy, score_difficulty
@@ -146,6 +147,8 @@ class MiningResult(MinedRows):
         hard_images: ``(images,)`` bool, the images that got extra weight for their mistakes.
         judgement: whose each mistake is, after what people said, and what follows from it; its rows are those of
             :attr:`mistakes`.
+        reviews: what people had said.
+        evidence: what was given to narrow suspicion.
         report: counts, rates and what the weights do.
     """
 
@@ -154,6 +157,8 @@ class MiningResult(MinedRows):
     repeats: NDArray[np.int64]
     hard_images: NDArray[np.bool_]
     judgement: Judgement
+    reviews: Reviews | None
+    evidence: Mapping[str, Any]
     report: MiningReport
 
     @property
@@ -214,6 +219,7 @@ def mine(
     *,
     groups: Sequence[Hashable] | None = None,
     reviews: Reviews | None = None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> MiningResult:
     """Find where a detector is confidently wrong, and weigh the images by it.
 
@@ -228,6 +234,9 @@ def mine(
         reviews: what people said of mistakes, of this run or of earlier ones. It takes the place of suspicion there
             and moves that of their like. What they said to ``ignore`` is no candidate; as a false positive or a miss
             it counts all the same.
+        evidence: per kind what narrows suspicion: ``(n,)`` log-likelihood ratios of the predictions, or a pair of
+            ``(n,)`` and ``(m,)`` with the truths'; NaN says nothing. See :mod:`hnm_core.calibration`, and
+            :func:`hnm_core.appearance.appearance_evidence` for one that looks at the images.
 
     Raises:
         ValueError: if the tables do not fit each other or the settings.
@@ -245,9 +254,11 @@ def mine(
     difficulty = Difficulty(found.prediction_difficulty, found.truth_difficulty)
     mistakes = Mistakes.of(predictions, truth, found.errors, difficulty, hard)
     said = None
+    rows = mistake_rows(found.errors, hard)
     if found.states is not None:
-        said = _joined([s[rows] for s, rows in zip(found.states, mistake_rows(found.errors, hard), strict=True)])
-    judged = judge(mistakes, said, found.images, found.settings)
+        said = _joined([state[at] for state, at in zip(found.states, rows, strict=True)])
+    of_mistakes = at_rows(evidence or {}, (len(predictions), len(truth)), rows)
+    judged = judge(mistakes, said, found.images, found.settings, evidence=of_mistakes)
     report = report_of([found])
     return MiningResult(
         **{f.name: getattr(found, f.name) for f in fields(MinedRows)},
@@ -256,8 +267,10 @@ def mine(
         repeats=judged.repeats,
         hard_images=judged.hard_images,
         judgement=judged,
+        reviews=reviews,
+        evidence=dict(evidence or {}),
         report=replace(
-            report if said is None else _with_looks(report, judged),
+            report if said is None and not evidence else _with_looks(report, judged),
             weighting=judged.weighting,
             notes=report.notes + judged.notes,
         ),
@@ -296,7 +309,7 @@ def find(
 
     states = None if reviews is None else inherit_reviews(reviews, predictions, truth)
     if states is not None:
-        difficulty = _without_ignored(difficulty, states)
+        difficulty = without_ignored(difficulty, states)
     images = Images.of(truth)
     candidates = Candidates.of(predictions, truth, errors, difficulty)
     cap = cap_of(errors, settings.hard_negative_ratio)
@@ -378,11 +391,3 @@ def _in_one(tables: list[Detections]) -> Detections:
 
 def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
     return columns[0] if len(columns) == 1 else np.concatenate(columns)
-
-
-def _without_ignored(difficulty: Difficulty, states: tuple[NDArray[np.int8], NDArray[np.int8]]) -> Difficulty:
-    """The same without the rows that a person took out."""
-    return Difficulty(
-        np.where(states[0] == IGNORE, np.nan, difficulty.prediction),
-        np.where(states[1] == IGNORE, np.nan, difficulty.truth),
-    )

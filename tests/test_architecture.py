@@ -12,15 +12,17 @@ ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
 STAIR = """
     columns boxes settings few matching thresholds taxonomy strategies selection reviews suspicion posterior
-    calibration pooling weights imageset report accounting judging looks charts pipeline overview rounds
+    calibration likeness pooling weights imageset report accounting judging looks charts pipeline agreement overview
+    rounds
 """.split()
-DOORS = "miner io plots pages realtime training distributed verify export cli commands".split()
+DOORS = "appearance miner io plots pages realtime training distributed verify export cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}
 BEHIND_A_DOOR = {
     "argparse": {"cli", "commands"},
     "matplotlib": {"plots"},
     "pyarrow": {"export", "io"},
     "ray": {"distributed"},
+    "skimage": {"appearance"},
     "torch": {"training"},
     "ultralytics": {"training", "verify"},
 }

@@ -73,7 +73,7 @@ def test_intervals_hold_what_they_say_in_a_world_made_as_the_levels_say() -> Non
         wrong = rng.binomial(looks, shares)
         pending = np.full(6, 50)
         rows = zip([BACKGROUND] * 6, np.repeat([0, 1, 2], 2), pending, looks, wrong, strict=True)
-        table = strata(*rows)  # type: ignore[arg-type]
+        table = strata(*rows)
         inside += int(((table.low <= shares) & (shares <= table.high)).sum())
         _, low, high = table.expected()
         total_inside += low <= rng.binomial(pending, shares).sum() + wrong.sum() <= high
