@@ -12,11 +12,14 @@ from typing import Any
 from ..columns import Detections
 from ..io import read_coco, read_yolo
 from ..io.classes import in_classes
+from ..io.coco import read_coco_truth
 from ..io.progress import Progress, silent
+from ..io.reviews import read_reviews
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
 from ..pages import report_pages
 from ..pipeline import MiningResult, mine
+from ..reviews import Reviews
 from ..settings import MiningSettings
 from ..strategies import strategy_names
 from . import DONE, Command
@@ -47,6 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--class-map", type=_class_names, default={}, metavar="CLASS=CLASS,...", help="prediction class to truth class"
     )
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help="mine these classes alone")
+    parser.add_argument(
+        "--reviews",
+        type=Path,
+        metavar="JSON",
+        help="what people said of mistakes, as the App's ledger exports it: it takes the place of suspicion there and "
+        "moves that of their like",
+    )
+    parser.add_argument(
+        "--appearance",
+        action="store_true",
+        help="open the images: a false positive that looks like what is labelled is suspected more, others less; "
+        "needs scikit-image",
+    )
     add_progress_flag(parser)
     add_setting_flags(parser)
 
@@ -63,7 +79,13 @@ def run(args: argparse.Namespace) -> int:
     tables = read_tables(args.data, args.split, args.predictions, progress)
     predictions, truth = in_classes(*tables, args.class_map, args.classes)
     settings = MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)})
-    result = mine(predictions, truth, settings)
+    reviews = None if args.reviews is None else _reviews(args.reviews, args.data, truth)
+    result = mine(predictions, truth, settings, reviews=reviews)
+    if args.appearance:
+        from ..appearance import appearance_evidence  # only who asks waits for scikit-image
+
+        said = appearance_evidence(result, lambda name: _root(args) / name)
+        result = mine(predictions, truth, settings, reviews=reviews, evidence={"appearance": said})
     locate = _locator(args, result) if args.save_samples else Path
     source = {name: str(getattr(args, name)) for name in ("data", "split", "predictions")}
     notes: list[str] = []
@@ -88,13 +110,24 @@ def _locator(args: argparse.Namespace, result: MiningResult) -> Callable[[str], 
     coco = args.data.suffix.lower() == ".json"
     if args.images is not None and not coco:
         raise ValueError(f"--images is for COCO json; the YOLO data set {args.data} knows where its images are")
-    root = Path() if not coco else args.images or args.data.parent
+    root = _root(args)
     hard = [root / name for name, count in zip(result.truth.images, result.hard_counts, strict=True) if count]
     gone = [path for path in hard if not path.is_file()]
     if gone:
         where = "; where do the file names start? --images DIR" if coco else ""
         raise FileNotFoundError(f"{len(gone)} of {len(hard)} hard images are not there, first {gone[0]}{where}")
     return lambda name: root / name
+
+
+def _root(args: argparse.Namespace) -> Path:
+    """Where the names of the images start."""
+    return args.images or args.data.parent if args.data.suffix.lower() == ".json" else Path()
+
+
+def _reviews(path: Path, data: Path, truth: Detections) -> Reviews:
+    """The reviews in the names and the unit of the tables."""
+    sizes = read_coco_truth(data)[1] if data.suffix.lower() == ".json" else None
+    return read_reviews(path, truth.images, sizes)
 
 
 def _holds(folder: Path, result: MiningResult, source: Mapping[str, str]) -> bool:

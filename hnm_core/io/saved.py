@@ -1,7 +1,7 @@
 """A mining on disk: the two tables, what was asked, and what people and trainers read of the answer.
 
-Only tables and settings are read back. Mining them again takes a moment and gives the same result, so there is no
-second truth that could disagree.
+Only tables, settings, reviews and evidence are read back. Mining them again takes a moment and gives the same result,
+so there is no second truth that could disagree.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..columns import Detections
 from ..pipeline import MiningResult, mine
+from ..reviews import Reviews
 from ..settings import MiningSettings
 from .aside import new_folder
 
@@ -24,6 +25,7 @@ __all__ = ["load_mining", "save_mining"]
 
 TABLES, RECORD = "tables.npz", "mining.json"
 PREDICTIONS, TRUTH = "predictions", "truth"
+BOX = ("x0", "y0", "x1", "y1")
 
 
 def save_mining(folder: str | Path, result: MiningResult, source: Mapping[str, Any], pages: Mapping[str, str]) -> Path:
@@ -45,7 +47,11 @@ def save_mining(folder: str | Path, result: MiningResult, source: Mapping[str, A
     target = Path(folder).resolve()
     with new_folder(target, "choose another --output") as aside:
         _write_tables(aside / TABLES, result)
-        record = {"source": source, "settings": result.settings.as_dict(), "report": result.report.as_dict()}
+        record = {
+            **{"source": source, "settings": result.settings.as_dict(), "report": result.report.as_dict()},
+            "reviews": None if result.reviews is None else result.reviews.as_entries(),
+            "evidence": list(result.evidence),
+        }
         (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         _write_weights(aside / "weights.csv", result)
         _write_hard_negatives(aside / "hard_negatives.csv", result)
@@ -70,10 +76,13 @@ def load_mining(folder: str | Path) -> tuple[MiningResult, dict[str, Any]]:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         with (folder / TABLES).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             predictions, truth = (_read_table(arrays, side) for side in (PREDICTIONS, TRUTH))
+            evidence = {name: _read_evidence(arrays, i) for i, name in enumerate(record.get("evidence", ()))}
         settings = MiningSettings.from_dict(record["settings"])
-    except (KeyError, json.JSONDecodeError, zipfile.BadZipFile, EOFError) as error:
+    except (KeyError, json.JSONDecodeError, zipfile.BadZipFile, EOFError, IndexError) as error:
         raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}); mine again") from None
-    return mine(predictions, truth, settings), record["source"]
+    entries = record.get("reviews")
+    reviews = None if entries is None else Reviews.of(entries)
+    return mine(predictions, truth, settings, reviews=reviews, evidence=evidence), record["source"]
 
 
 def _write_tables(path: Path, result: MiningResult) -> None:
@@ -83,6 +92,9 @@ def _write_tables(path: Path, result: MiningResult) -> None:
             column = getattr(table, name)
             if column is not None:
                 arrays[f"{side}_{name}"] = column
+    for i, values in enumerate(result.evidence.values()):
+        sides = values if isinstance(values, tuple) else (values,)
+        arrays |= {f"evidence_{i}_{side}": column for side, column in zip((PREDICTIONS, TRUTH), sides, strict=False)}
     np.savez_compressed(path, **arrays)
 
 
@@ -90,6 +102,11 @@ def _read_table(arrays: Any, side: str) -> Detections:
     columns = {name: arrays[f"{side}_{name}"] for name in ("image", "xyxy", "label")}
     columns |= {name: arrays.get(f"{side}_{name}") for name in ("score", "crowd")}
     return Detections(**columns, images=tuple(arrays["images"].tolist()), classes=tuple(arrays["classes"].tolist()))
+
+
+def _read_evidence(arrays: Any, number: int) -> Any:
+    sides = tuple(arrays[key] for side in (PREDICTIONS, TRUTH) if (key := f"evidence_{number}_{side}") in arrays)
+    return sides if len(sides) == 2 else sides[0]
 
 
 def _write_weights(path: Path, result: MiningResult) -> None:
@@ -102,18 +119,19 @@ def _write_hard_negatives(path: Path, result: MiningResult) -> None:
     """One row per mined object, hardest first; coordinates in the unit of the tables."""
     rows = []
     for side, table in (("prediction", result.predictions), ("truth", result.truth)):
-        names = (f"{side}_{name}" for name in ("type", "error", "difficulty", "suspicion", "iou"))
-        kind, error, difficulty, suspicion, iou = (getattr(result, name) for name in names)
+        names = (f"{side}_{name}" for name in ("type", "error", "difficulty", "suspicion", "state", "iou"))
+        kind, error, difficulty, suspicion, state, iou = (getattr(result, name) for name in names)
         for i in np.flatnonzero(getattr(result, f"{side}_hard")).tolist():
             score = "" if table.score is None else float(table.score[i])
             rows.append(
                 (
                     *(table.images[table.image[i]], str(kind[i]), str(error[i]), table.classes[table.label[i]]),
-                    *(score, float(difficulty[i]), float(np.nan_to_num(suspicion[i])), float(iou[i])),
+                    *(score, float(difficulty[i]), float(np.nan_to_num(suspicion[i]))),
+                    *(str(state[i]), float(iou[i])),
                     *table.xyxy[i].tolist(),
                 )
             )
-    head = ("image", "type", "error", "class", "confidence", "difficulty", "suspicion", "iou", "x0", "y0", "x1", "y1")
+    head = ("image", "type", "error", "class", "confidence", "difficulty", "suspicion", "state", "iou", *BOX)
     _write_csv(path, head, sorted(rows, key=lambda row: -float(row[5])))
 
 

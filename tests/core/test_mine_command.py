@@ -300,3 +300,36 @@ def test_a_strategy_of_ones_own_and_classes_by_other_names(coco, tmp_path, capsy
     with pytest.raises(SystemExit):
         mine(coco, tmp_path / "other", "--class-map", "kitten")
     assert "expected CLASS=CLASS,... such as van=car, got 'kitten'" in capsys.readouterr().err
+
+
+def test_reviews_and_looks_are_heard_and_kept(coco, tmp_path, capsys):
+    ledger = tmp_path / "reviews.json"
+    said = {
+        "image": "/somewhere/else/b.jpg",
+        "side": "prediction",
+        "class": "cat",
+        "state": "missing_label",
+        "who": "Ada",
+    }
+    ledger.write_text(json.dumps([{**said, "bbox": [40, 40, 60, 60]}]))
+    assert mine(coco, tmp_path / "run", "--hard-negative-ratio", "1", "--reviews", str(ledger), "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["mining"]["looks"] == 1
+    assert report["mining"]["reviewed"] == {"missing_label": 1}
+    found = {row["image"]: row for row in rows(tmp_path / "run" / "hard_negatives.csv")}
+    assert (found["b.jpg"]["state"], found["b.jpg"]["suspicion"]) == ("missing_label", "1.0")
+    assert found["c.jpg"]["state"] == "unreviewed"
+    again, _ = load_mining(tmp_path / "run")
+    assert again.prediction_state.tolist() == ["", "missing_label", ""]
+    assert again.report.as_dict() == {key: report[key] for key in report if key != "output"}
+    assert mine(coco, tmp_path / "looked", "--appearance") == 0  # too few to say anything: no image is opened
+    assert load_mining(tmp_path / "looked")[0].judgement.suspicions.evidence == {"appearance": 1.0}
+
+
+def test_a_ledger_that_is_none_is_refused(coco, tmp_path, capsys):
+    ledger = tmp_path / "reviews.json"
+    ledger.write_text("[{]")
+    assert mine(coco, tmp_path / "run", "--reviews", str(ledger)) == 2
+    assert "reviews.json is no JSON array of reviews" in capsys.readouterr().err
+    assert mine(coco, tmp_path / "run", "--reviews", str(tmp_path / "gone.json")) == 2
+    assert "gone.json" in capsys.readouterr().err
