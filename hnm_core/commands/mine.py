@@ -13,8 +13,8 @@ from ..columns import Detections
 from ..io import read_coco, read_yolo
 from ..io.classes import in_classes
 from ..io.coco import read_coco_truth
+from ..io.ledger import read_reviews
 from ..io.progress import Progress, silent
-from ..io.reviews import read_reviews
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
 from ..pages import report_pages

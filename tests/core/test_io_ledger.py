@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hnm_core import MiningSettings, mine
-from hnm_core.io.reviews import read_reviews
+from hnm_core.io.ledger import read_reviews
 from hnm_core.io.saved import load_mining, save_mining
 from hnm_core.reviews import Reviews
 from tests.scenes import FAR, HERE, scene
