@@ -17,7 +17,7 @@ MARGIN = 0.75
 LEAST = 0.12
 """At least this share of the image's side is shown, so that a small thing is seen where it stands."""
 
-DASH = 6
+DASH, GROUND = 7, "#101010"
 Box = Sequence[float]
 
 
@@ -86,15 +86,15 @@ def _window(box: Box, near: Box | None, size: tuple[int, int]) -> tuple[float, f
 
 
 def _rectangle(pen: ImageDraw.ImageDraw, edges: Sequence[float], color: str, *, dashed: bool) -> None:
-    """A box with a dark edge around the line, so that it is seen on any ground."""
+    """A box with a dark edge on both sides of the line, so that it is seen on any ground."""
     x0, y0, x1, y1 = (round(edge) for edge in edges)
-    for ink, width in (("#101010", 4), (color, 2)):
-        if not dashed or width == 4:
-            pen.rectangle((x0, y0, x1, y1), outline=ink, width=width)
-            continue
-        for start in range(x0, x1, 2 * DASH):
-            for y in (y0, y1):
-                pen.line((start, y, min(start + DASH, x1), y), ink, width)
-        for start in range(y0, y1, 2 * DASH):
-            for x in (x0, x1):
-                pen.line((x, start, x, min(start + DASH, y1)), ink, width)
+    pen.rectangle((x0 - 2, y0 - 2, x1 + 2, y1 + 2), outline=GROUND, width=5)
+    if not dashed:
+        pen.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=color, width=3)
+        return
+    for start in range(x0, x1, 2 * DASH):
+        for y in (y0, y1):
+            pen.line((start, y, min(start + DASH, x1), y), color, 3)
+    for start in range(y0, y1, 2 * DASH):
+        for x in (x0, x1):
+            pen.line((x, start, x, min(start + DASH, y1)), color, 3)

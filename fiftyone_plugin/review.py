@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hnm_core.imageset import Images
 from hnm_core.judging import Judgement, Mistakes, judge
@@ -24,6 +25,12 @@ from .ledger import Act, Ledger
 
 KEPT = 4
 """Runs to keep in memory."""
+
+LARGE = 20_000
+"""Mistakes from which on the next looks are thought out while a person looks at one: at 300,000 it takes a second."""
+
+QUEUE = 24
+"""Looks that are thought out at once then."""
 
 _kept: OrderedDict[Any, Review] = OrderedDict()
 _lock = Lock()
@@ -54,6 +61,8 @@ class Review:
         self._ledger, self._acts = Ledger(dataset), dict[str, tuple[Any, Act]]()
         self.state = np.zeros(len(self.label_ids), dtype=np.int8)
         self.asked_for = self.mistakes.mined & (self.mistakes.code != TRUE_POSITIVE)
+        self._queue: list[int] = []
+        self._ahead: Thread | None = None
         self._judged: dict[bool, Judgement] = {}
         self.catch_up()
 
@@ -91,9 +100,25 @@ class Review:
         Args:
             asked: ids of objects that were shown and skipped.
         """
-        rows = [self._row[label_id] for label_id in asked if label_id in self._row]
-        found = next_looks(self.mistakes, self.state, self.images, self.settings.engine, asked=rows)
-        return self.label_ids[int(found[0])] if len(found) else None
+        skipped = {self._row[label_id] for label_id in asked if label_id in self._row}
+
+        def first() -> int | None:
+            return next((row for row in self._queue if self.state[row] == 0 and row not in skipped), None)
+
+        row = first() if len(self.label_ids) >= LARGE else None
+        if row is None:
+            self._fill_queue(self.state, skipped)
+            row = first()
+        elif not (self._ahead and self._ahead.is_alive()):
+            self._ahead = Thread(target=self._fill_queue, args=(self.state.copy(), skipped), daemon=True)
+            self._ahead.start()
+        return None if row is None else self.label_ids[row]
+
+    def _fill_queue(self, state: NDArray[np.int8], skipped: Collection[int]) -> None:
+        """Find what to look at next."""
+        n = QUEUE if len(self.label_ids) >= LARGE else 1
+        rows = next_looks(self.mistakes, state, self.images, self.settings.engine, n, asked=skipped)
+        self._queue = rows.tolist()
 
     def left(self) -> int:
         """How many mined mistakes nobody has reviewed."""

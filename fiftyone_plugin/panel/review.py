@@ -13,16 +13,17 @@ from .. import looking, reweigh, triage
 from ..review import Review, open_review
 from .layout import FACT, NOTES, QUIET
 
-CROP, TREND = "review_crop", "review_trend"
+QUESTION, CROP, TREND = "review_question", "crop", "review_trend"
 """Names of what is sent once and not with every event: the picture and the chart."""
 
 LONGEST = 200
 """Looks that the chart goes back."""
 
 VERDICTS = ("hard_negative", "missing_label", "wrong_label", "ignore")
+ROWS = {"gridAutoFlow": "row", "gap": 1}
 LINE, BAND = "#D55E00", "rgba(213, 94, 0, 0.2)"
-COLUMNS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 240px), 1fr))", "gap": 2}}}
-FACTS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 150px), 1fr))", "gap": 1}}}
+COLUMNS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 240px), 1fr))", **ROWS}}}
+FACTS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 112px), 1fr))", **ROWS}}}
 PICTURE = {"image": {"style": {"width": "100%", "maxHeight": 360, "objectFit": "contain"}}}
 WORDS = {"container": {"sx": {"& p": {"m": 0, "mb": 0.5, "fontSize": 13}, "& p strong": {"fontSize": 15}}}}
 
@@ -31,7 +32,6 @@ TREND_LAYOUT = {
     "title": {"text": "Expected label errors, with their 90 % interval", "font": {"size": 13}, "x": 0.02, "y": 0.97},
     "font": {"size": 11},
     "margin": {"t": 34, "l": 48, "r": 12, "b": 40},
-    "xaxis": {"title": {"text": "looks", "font": {"size": 11}, "standoff": 6}, "zeroline": False},
     "yaxis": {"rangemode": "tozero", "zeroline": False},
 }
 
@@ -130,7 +130,7 @@ class ReviewSection:
             if state.get("label_id"):
                 ctx.ops.notify(str(error), variant="error")
         else:
-            ctx.panel.data.set(CROP, _show_next(ctx.dataset, review, state))
+            ctx.panel.data.set(f"{QUESTION}.{CROP}", _show_next(ctx.dataset, review, state))
             ctx.panel.data.set(TREND, _trend(state))
         ctx.panel.state.set("review", state)
 
@@ -191,17 +191,15 @@ def _of(state: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
     """The crop, what it is, and the verdicts beside it."""
-    row = panel.grid("review_question", orientation="horizontal", componentsProps=COLUMNS)
+    row = panel.grid(QUESTION, orientation="horizontal", componentsProps=COLUMNS)
     if state["pictured"]:
         row.str(CROP, view=types.ImageView(alt=state["title"], componentsProps=PICTURE))
     side = row.v_stack("review_side", gap=1)
     side.md(f"**{state['title']}**\n\n{state['remark']}", name="review_title", componentsProps=WORDS)
     for verdict in VERDICTS:
-        label, meaning = triage.VERDICTS[verdict]
         side.btn(
             verdict,
-            label=label,
-            title=meaning,
+            label=triage.VERDICTS[verdict][0],
             on_click=handler.give_verdict,
             params=_of(state, verdict=verdict),
             variant="outlined",
@@ -213,8 +211,8 @@ def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: S
     """What else can be done."""
     bar = panel.h_stack("review_bar", gap=1, align_y="center")
     if state["label_id"]:
-        bar.btn("skip", label="Skip", title="Show another one", on_click=handler.skip, params=_of(state))
-    bar.btn("undo", label="Undo", title="Withdraw your last answer", on_click=handler.undo_review)
+        bar.btn("skip", label="Skip", on_click=handler.skip, params=_of(state))
+    bar.btn("undo", label="Undo", on_click=handler.undo_review)
     what = "Let the answers count in fields, tags and weights of the run"
     bar.btn("apply", label="Apply to weights", title=what, on_click=handler.apply_reviews, variant="contained")
 
@@ -228,7 +226,7 @@ def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mappin
             f"{before.expected:.0f} → {now.expected:.0f}",
             f"90 % interval {now.low:.0f} to {now.high:.0f}, before {before.low:.0f} to {before.high:.0f}",
         ),
-        ("Certainty", _certainty(before, now), "width of that interval, before anybody looked and now"),
+        ("Certainty", _certainty(before, now), _said_certain(before, now)),
         ("Mean extra weight", f"{before.extra:.3f} → {now.extra:.3f}", "of an image, by its hard negatives"),
         ("Effective sample", f"{before.effective:.1%} → {now.effective:.1%}", "of the images"),
     )
@@ -237,17 +235,30 @@ def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mappin
         grid.md(
             f"{name}\n\n**{value}**\n\n*{remark}*", name=f"moved_{number}", componentsProps={"container": {"sx": FACT}}
         )
-    panel.plot(TREND, layout=TREND_LAYOUT, config=QUIET, height="200px")
+    panel.plot(TREND, layout=_trend_layout(now.looks), config=QUIET, height="200px")
     lines = ["| error | looks | label errors | share now (90 %) |", "|---|---|---|---|"]
     for name, looks, wrong, mean, low, high in state["errors"]:
         lines.append(f"| {name} | {looks:.0f} | {wrong:.0f} | {mean:.0%} ({low:.0%} to {high:.0%}) |")
     panel.md("\n".join(lines), name="review_errors", componentsProps=NOTES)
 
 
+def _trend_layout(looks: int) -> dict[str, Any]:
+    """Whole looks along the axis, from none."""
+    x = {"title": {"text": "looks", "font": {"size": 11}, "standoff": 6}, "zeroline": False}
+    return {**TREND_LAYOUT, "xaxis": {**x, "range": [-0.2, max(looks, 4) + 0.2], "tickformat": "d"}}
+
+
 def _certainty(before: Standing, now: Standing) -> str:
-    """How much narrower the interval is, and by how many looks."""
+    """Half the width of the interval, before anybody looked and now."""
+    return f"±{(before.high - before.low) / 2:.0f} → ±{(now.high - now.low) / 2:.0f}"
+
+
+def _said_certain(before: Standing, now: Standing) -> str:
+    """What the looks bought, in words."""
     width, was = now.high - now.low, before.high - before.low
-    return f"±{was / 2:.0f} → ±{width / 2:.0f}"
+    if not now.looks or not was:
+        return "label errors; nobody has looked yet" if not now.looks else "label errors"
+    return f"{now.looks} {'look' if now.looks == 1 else 'looks'} made the interval {1 - width / was:.0%} narrower"
 
 
 def _trend(state: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ def shoot(page: Page, tmp_path: Path) -> Shoot:
         drawn(page)
         page.wait_for_timeout(1000)  # transitions
         page.screenshot(path=tmp_path / f"{name}.png")
-        if PICTURES and name in ("grid", "form", "panel"):
+        if PICTURES and name in ("grid", "form", "panel", "review"):
             Path(PICTURES).mkdir(parents=True, exist_ok=True)
             with Image.open(tmp_path / f"{name}.png") as screenshot:  # in 256 colours it takes a third of the space
                 small = screenshot.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

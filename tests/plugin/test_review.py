@@ -42,6 +42,11 @@ def click(dataset: fo.Dataset, shown: Shown, verdict: str) -> Shown:
     return event(dataset, "give_verdict", shown.state, **button["params"])
 
 
+def crop(shown: Shown) -> str:
+    """The picture that was sent, as the address that holds it."""
+    return str(shown.data["review_question.crop"])
+
+
 def button_of(shown: Shown, name: str) -> dict[str, Any]:
     def found(node: Any) -> Any:
         if isinstance(node, dict):
@@ -61,7 +66,7 @@ def test_it_opens_on_a_crop_and_says_what_it_is(tmp_path: Path) -> None:
     state = shown.state["review"]
     assert state["mined"] == state["left"] == 10
     assert json.dumps(state["title"])[1:-1] in shown.text
-    picture = Image.open(io.BytesIO(base64.b64decode(shown.data["review_crop"].partition(",")[2])))
+    picture = Image.open(io.BytesIO(base64.b64decode(crop(shown).partition(",")[2])))
     assert picture.format == "JPEG"
     assert max(picture.size) == 360
     assert len(json.dumps(shown.state)) < 10_000
@@ -78,7 +83,7 @@ def test_a_click_is_written_down_and_the_next_one_comes(tmp_path: Path) -> None:
     second = click(dataset, first, "missing_label")
     assert second.state["review"]["label_id"] != first.state["review"]["label_id"]
     assert second.state["review"]["left"] == 9
-    assert second.data["review_crop"] != first.data["review_crop"]
+    assert crop(second) != crop(first)
     (said,) = Ledger(dataset).entries()
     assert (said["label_id"], said["state"]) == (first.state["review"]["label_id"], "missing_label")
     assert second.state["review"]["now"][0] == 1
@@ -179,6 +184,23 @@ def test_results_are_read_once_until_they_are_written_anew(tmp_path: Path, monke
     again = event(dataset, "on_load", shown.state)
     assert len(loaded) == 2
     assert again.state["review"]["now"][0] == 3
+
+
+def test_of_a_large_run_the_next_looks_are_thought_out_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "LARGE", 1)
+    monkeypatch.setattr(reviewing, "QUEUE", 4)
+    dataset, seen = mined(tmp_path), []
+    shown = opened(dataset)
+    for _ in range(10):
+        seen.append(shown.state["review"]["label_id"])
+        shown = click(dataset, shown, "hard_negative")
+        if ahead := open_review(dataset, "run")._ahead:
+            ahead.join()
+    assert len(set(seen)) == 10
+    assert shown.state["review"]["label_id"] is None
+    assert open_review(dataset, "run")._ahead is not None
 
 
 def test_the_review_of_a_run_that_is_gone_says_so(tmp_path: Path) -> None:
