@@ -86,20 +86,17 @@ def split(ctx: Any, inputs: types.Object) -> None:
     )
 
 
-def engine(ctx: Any, inputs: types.Object, known: Collection[str] = ()) -> None:
-    """Ask for the engine's settings but those known already: the main ones, and all others on demand.
-
-    What may be set per class is asked for elsewhere, in rows.
-    """
-    asked = (knob for knob in dataclasses.fields(MiningSettings) if knob.name not in known)
-    knobs = [knob for knob in asked if not isinstance(getattr(MiningSettings(), knob.name), Mapping)]
-    defaults = MiningSettings()
-    for knob in knobs:
-        if knob.metadata.get("main"):
-            _knob(inputs, knob, getattr(defaults, knob.name))
+def engine(ctx: Any, inputs: types.Object, known: Collection[str] = ()) -> bool:
+    """Ask for the engine's main settings but those known already, and whether to see :func:`more`."""
+    for knob in dataclasses.fields(MiningSettings):
+        if knob.metadata.get("main") and knob.name not in known:
+            _knob(inputs, knob, getattr(MiningSettings(), knob.name))
     inputs.bool("show_advanced", label="More settings", default=False, view=types.SwitchView())
-    if not ctx.params.get("show_advanced"):
-        return
+    return bool(ctx.params.get("show_advanced"))
+
+
+def more(ctx: Any, inputs: types.Object, known: Collection[str] = ()) -> None:
+    """Ask for all other settings; what may be set per class is asked for elsewhere, in rows."""
     texts = [name for name in ctx.dataset.get_field_schema(ftype=fo.StringField) if name != "filepath"]
     if texts:
         what = "Field that names each sample's split, instead of the tags train, val and test"
@@ -118,9 +115,10 @@ def engine(ctx: Any, inputs: types.Object, known: Collection[str] = ()) -> None:
     inputs.str("classes", label="Classes", required=False, description="Mine these classes alone, such as car, truck")
     hint = 'Prediction class to truth class, JSON such as {"person": "pedestrian"}'
     inputs.str("class_map", label="Class map", required=False, description=hint)
-    for knob in knobs:
-        if not knob.metadata.get("main"):
-            _knob(inputs, knob, getattr(defaults, knob.name))
+    for knob in dataclasses.fields(MiningSettings):
+        default = getattr(MiningSettings(), knob.name)
+        if not knob.metadata.get("main") and knob.name not in known and not isinstance(default, Mapping):
+            _knob(inputs, knob, default)
 
 
 def check(ctx: Any, inputs: types.Object, params: Mapping[str, Any]) -> None:

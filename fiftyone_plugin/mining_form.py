@@ -7,8 +7,6 @@ from typing import Any
 
 import fiftyone.operators.types as types
 
-from hnm_core import MiningSettings
-
 from . import checks, evaluating, forms, views
 from .settings import CLASS_ROWS, SPLITS
 
@@ -69,19 +67,16 @@ def class_rows(ctx: Any, inputs: types.Object, params: Mapping[str, Any]) -> Non
     gt_field = params.get("gt_field") or forms.guess_fields(checks.detection_fields(ctx.dataset))[1]
     known = _known_classes(ctx.dataset, gt_field)
     table = types.Object()
-    defaults = MiningSettings()
     for number in range(last + 2):
         row = types.Object()
         choices = types.AutocompleteView(allow_user_input=True, space=6)
         for name in known:
             choices.add_choice(name, label=name)
         row.str("label", label="Class", required=False, view=choices)
-        for attribute, label, low in (("confidence", "Confidence", 0), ("iou", "IoU", 0.01)):
-            usual = f"Else {getattr(defaults, f'{attribute}_threshold'):g}, or what is set above"
-            view = types.FieldView(space=3)
-            row.float(attribute, label=label, min=low, max=1, required=False, description=usual, view=view)
+        for attribute, label, low in (("confidence", "Confidence from", 0), ("iou", "IoU from", 0.01)):
+            row.float(attribute, label=label, min=low, max=1, required=False, view=types.FieldView(space=3))
         table.define_property(f"c{number}", row, view=types.ObjectView())
-    what = "Thresholds of single classes, over those of all; leave a number empty to keep it"
+    what = "For single classes, over those above; an empty number keeps what is set for all"
     inputs.define_property(CLASS_ROWS, table, label="Thresholds per class", description=what)
 
 

@@ -10,6 +10,7 @@ import fiftyone.operators.types as types
 from hnm_core.rounds import CHANGES, KINDS
 
 from .. import comparing, forms, runs, views
+from ..icons import icons
 
 
 class CompareMiningRuns(foo.Operator):
@@ -22,7 +23,7 @@ class CompareMiningRuns(foo.Operator):
             name="compare_mining_runs",
             label="Compare mining runs",
             description="Tell which errors persist, are new or are fixed since an earlier run, and show them",
-            icon="/assets/compare.svg",
+            **icons("compare"),
             dynamic=True,
             allow_delegated_execution=True,
             view_target=False,
@@ -54,10 +55,12 @@ class CompareMiningRuns(foo.Operator):
                 ctx.ops.set_view(view=views.changed(ctx.dataset, *runs.both(ctx.dataset, *keys), change, kind=kind))
         words = kind.replace("_", " ")
         shown = f"The grid shows the {count} {change} {words}." if count else f"There are no {change} {words}."
-        return {**outcome, "shown": shown}
+        return {**outcome, "view": shown}
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """The table."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs = types.Object()
-        forms.report(outputs, ctx.results, ctx.results["shown"])
+        forms.report(outputs, ctx.results, ctx.results["view"])
         return types.Property(outputs, view=types.View(label="Comparison finished"))

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, runs
+from ..icons import icons
 
 
 class DeleteMiningRun(foo.Operator):
@@ -20,7 +21,7 @@ class DeleteMiningRun(foo.Operator):
             name="delete_mining_run",
             label="Delete mining run",
             description="Remove the fields, tags and record of a mining run, and nothing else",
-            icon="/assets/delete.svg",
+            **icons("delete"),
             dynamic=True,
             view_target=False,
         )

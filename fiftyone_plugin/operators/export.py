@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import export_form, exports, forms
+from ..icons import icons
 
 
 class ExportWeightedSubset(foo.Operator):
@@ -20,7 +21,7 @@ class ExportWeightedSubset(foo.Operator):
             name="export_weighted_subset",
             label="Export weighted subset",
             description="Write the train split with its sample weights, ready for training",
-            icon="/assets/export.svg",
+            **icons("export"),
             dynamic=True,
             allow_delegated_execution=True,
             view_target=False,
@@ -51,8 +52,10 @@ class ExportWeightedSubset(foo.Operator):
             ctx.ops.reload_dataset()
         return summary
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """What was written and where."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs = types.Object()
         export_form.report(outputs, ctx.results)
         return types.Property(outputs, view=types.View(label="Export finished"))

@@ -12,6 +12,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import evaluating
+from ..icons import icons
 
 
 class _Rate(foo.EvaluationMetric):
@@ -30,7 +31,7 @@ class _Rate(foo.EvaluationMetric):
             description=self.description,
             eval_types=["detection"],
             lower_is_better=True,
-            icon="/assets/metric.svg",
+            **icons("metric"),
             unlisted=True,
         )
 

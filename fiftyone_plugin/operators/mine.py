@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import background, evaluating, forms, mining, mining_form, runs, views
+from ..icons import icons
 
 
 class MineHardNegatives(foo.Operator):
@@ -20,7 +21,7 @@ class MineHardNegatives(foo.Operator):
             name="mine_hard_negatives",
             label="Mine hard negatives",
             description="Find a detector's worst mistakes and weigh the images by them",
-            icon="/assets/mine.svg",
+            **icons("mine"),
             dynamic=True,
             allow_delegated_execution=True,
         )
@@ -42,7 +43,7 @@ class MineHardNegatives(foo.Operator):
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
         """A button above the grid."""
-        button = types.Button(label="Mine hard negatives", icon="/assets/mine.svg", prompt=True)
+        button = types.Button(label="Mine hard negatives", icon="filter_center_focus", prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: Any) -> types.Property:
@@ -57,9 +58,10 @@ class MineHardNegatives(foo.Operator):
             forms.run_key(ctx, inputs)
             forms.split(ctx, inputs)
             mining_form.count(ctx, inputs)
-            forms.engine(ctx, inputs, evaluating.KEPT if params.get("eval_key") else ())
-            if params.get("show_advanced"):
+            known = evaluating.KEPT if params.get("eval_key") else ()
+            if forms.engine(ctx, inputs, known):
                 mining_form.class_rows(ctx, inputs, params)
+                forms.more(ctx, inputs, known)
             inputs.view("background", types.Notice(label=background.how_to()))
         return types.Property(inputs, view=types.View(label="Mine hard negatives"))
 
@@ -74,8 +76,10 @@ class MineHardNegatives(foo.Operator):
             ctx.ops.open_panel("hard_negatives_panel", layout="horizontal", is_active=True)
         return outcome
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """The report, and what should be known about the data."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs = types.Object()
         forms.report(outputs, ctx.results)
         return types.Property(outputs, view=types.View(label="Mining finished"))

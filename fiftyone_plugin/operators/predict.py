@@ -9,6 +9,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import checks, forms, predicting
+from ..icons import icons
 
 OPTIONS = ("confidence", "imgsz", "batch", "device", "overwrite", "download")
 
@@ -26,7 +27,7 @@ class PredictWithYolo(foo.Operator):
             name="predict_with_yolo",
             label="Predict with YOLO",
             description="Run an Ultralytics checkpoint over the images, and keep its boxes for mining",
-            icon="/assets/predict.svg",
+            **icons("predict"),
             dynamic=True,
             allow_delegated_execution=True,
         )
@@ -52,8 +53,10 @@ class PredictWithYolo(foo.Operator):
             ctx.ops.reload_dataset()
         return outcome
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """How much was found, and what should be known about it."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs = types.Object()
         forms.notes(outputs, ctx.results["warnings"])
         images, boxes = ctx.results["images_read"], ctx.results["detections"]
@@ -72,7 +75,7 @@ def _ask(ctx: Any, inputs: types.Object) -> None:
     if model and predicting.is_hub_name(model) and not Path(model).is_file():
         what = "There is no such file: fetch the checkpoint of this name from Ultralytics' releases on github.com"
         inputs.bool("download", label="Download it", default=False, description=what)
-    what = "A new field, or one of predictions; field of type Detections"
+    what = "A new field for the boxes, or one that holds predictions"
     inputs.str("pred_field", label="Predictions", default="predictions", required=False, description=what)
     try:
         if model and not (ctx.params.get("download") and predicting.is_hub_name(model)):

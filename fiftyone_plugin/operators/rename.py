@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, runs
+from ..icons import icons
 
 
 class RenameMiningRun(foo.Operator):
@@ -20,7 +21,7 @@ class RenameMiningRun(foo.Operator):
             name="rename_mining_run",
             label="Rename mining run",
             description="Give a mining run, and every field it wrote, another name",
-            icon="/assets/rename.svg",
+            **icons("rename"),
             dynamic=True,
             allow_delegated_execution=True,
             view_target=False,

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, similar
+from ..icons import icons
 
 OPTIONS = ("brain_key", "embeddings_field", "pool_tag", "k", "tag")
 
@@ -22,7 +23,7 @@ class FindSimilarImages(foo.Operator):
             name="find_similar_images",
             label="Find similar images",
             description="Find unlabelled images that resemble a run's hard negatives, to label them next",
-            icon="/assets/similar.svg",
+            **icons("similar"),
             dynamic=True,
             allow_delegated_execution=True,
             view_target=False,
@@ -49,8 +50,10 @@ class FindSimilarImages(foo.Operator):
             ctx.ops.set_view(view=similar.similar(ctx.dataset, run_key))
         return outcome
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """How many were found."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs = types.Object()
         forms.notes(outputs, ctx.results["warnings"])
         found, pool = ctx.results["found"], ctx.results["pool"]

@@ -12,6 +12,7 @@ from hnm_core.rounds import CHANGES
 from hnm_core.taxonomy import ERROR_TYPES
 
 from .. import forms, runs, views
+from ..icons import icons
 
 FILTERS = (
     *("type", "side", "label", "error", "state", "change", "min_difficulty", "min_suspicion", "max_suspicion"),
@@ -29,7 +30,7 @@ class ViewHardNegatives(foo.Operator):
             name="view_hard_negatives",
             label="View hard negatives",
             description="Show what a mining run found, hardest first",
-            icon="/assets/view.svg",
+            **icons("view"),
             dynamic=True,
             view_target=False,
         )

@@ -164,6 +164,7 @@ def test_in_the_app_what_was_asked_for_is_shown(dataset: fo.Dataset) -> None:
     shown = output(COMPARE, result)
     assert "The grid shows the 1 fixed false positives." in shown
     assert "Since the round before" in shown
+    assert not set(json.loads(shown)["type"]["properties"]) & set(result), "a name of the result would show its value"
     result, calls = in_the_app(dataset, COMPARE, **params, kind="false_negatives")
     assert "set_view" not in calls
     assert "There are no new false negatives." in output(COMPARE, result)

@@ -17,6 +17,7 @@ import fiftyone.plugins.context as fopc
 import pytest
 import yaml
 
+from fiftyone_plugin.icons import ON_DARK, ON_LIGHT
 from tests.datasets import FIELDS
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +73,19 @@ def test_loading_again_and_again_adds_nothing_to_the_path() -> None:
 
 @pytest.mark.parametrize("name", MANIFEST["operators"])
 def test_icons_lie_where_the_operators_say(name: str) -> None:
+    config = foo.get_operator(f"{MANIFEST['name']}/{name}").config.to_json()
+    dark, light = ((ROOT / config[theme].lstrip("/")).read_text() for theme in ("dark_icon", "light_icon"))
+    assert light.replace(ON_LIGHT, ON_DARK) == dark, "the same drawing"
+    assert (ROOT / config["icon"].lstrip("/")).is_file()
+
+
+@pytest.mark.parametrize("name", MANIFEST["operators"])
+def test_labels_are_sentences_that_help(name: str) -> None:
     config = foo.get_operator(f"{MANIFEST['name']}/{name}").config
-    assert (ROOT / config.icon.lstrip("/")).is_file()
+    first, *others = config.label.split()
+    assert first[0].isupper()
+    assert all(word.islower() or word.isupper() for word in others), "sentence case"
+    assert len(config.description.split()) > 4
 
 
 def test_the_manifest_names_what_there_is() -> None:
