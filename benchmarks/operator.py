@@ -88,21 +88,29 @@ def why_missed(found: dict[str, Any]) -> list[str]:
 
 
 def _measured(images: int, *, compare: bool = True) -> dict[str, Any]:
-    """What :func:`_measure` finds, in a fresh process, since FiftyOne reads its environment when it is imported."""
-    with tempfile.TemporaryDirectory() as folder, private_mongod(Path(folder)) as uri:
+    return isolated("operator", f"_measure({images}, {compare})")
+
+
+def isolated(module: str, call: str) -> dict[str, Any]:
+    """What a call in a module beside this one returns, in a fresh process and with a database of its own.
+
+    FiftyOne reads its environment when it is imported, and finds this plugin there.
+    """
+    with tempfile.TemporaryDirectory() as folder, private_mongod(Path(folder) / "mongo") as uri:
+        Path(folder, "plugins").mkdir()
+        Path(folder, "plugins", "hard-negative-mining").symlink_to(Path(__file__).parents[1])
         own = {"FIFTYONE_DATABASE_URI": uri, "FIFTYONE_DATABASE_NAME": "benchmark", "FIFTYONE_DO_NOT_TRACK": "true"}
-        own |= {"FIFTYONE_SHOW_PROGRESS_BARS": "false", "FIFTYONE_PLUGINS_DIR": folder, "PYTHONWARNINGS": "ignore"}
-        code = f"import benchmarks.operator as o; o._report({images}, {compare}, {folder + '/found.json'!r})"
+        own |= {"FIFTYONE_SHOW_PROGRESS_BARS": "false", "FIFTYONE_PLUGINS_DIR": f"{folder}/plugins"}
+        own |= {"PYTHONWARNINGS": "ignore"}
+        into = Path(folder, "found.json")
+        code = f"import json, pathlib, benchmarks.{module} as m; found = json.dumps(m.{call}); "
+        code += f"pathlib.Path({str(into)!r}).write_text(found)"
         done = subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, **own}, stdout=subprocess.DEVNULL, check=False
         )
         if done.returncode:
-            raise RuntimeError(f"the operator's benchmark on {images} images failed: see above")
-        return json.loads(Path(folder, "found.json").read_text())
-
-
-def _report(images: int, compare: bool, path: str) -> None:
-    Path(path).write_text(json.dumps(_measure(images, compare)))
+            raise RuntimeError(f"the benchmark {module}.{call} failed: see above")
+        return dict(json.loads(into.read_text()))
 
 
 def _measure(images: int, compare: bool) -> dict[str, Any]:

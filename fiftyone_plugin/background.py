@@ -32,7 +32,7 @@ def how_to() -> str:
     """What somebody must do to run an operator in the background, in a sentence of Markdown."""
     launch = f"keep `{LAUNCH}` running in a terminal"
     if can_schedule():
-        return f"To run this in the background choose *Schedule*, and {launch}"
+        return f"To run long work in the background choose *Schedule*, and {launch}"
     return (
         f"*Schedule* is greyed out: FiftyOne's open-source App leaves background work off. To switch it on, start the "
         f"App with `{SWITCH}=true` in its environment, and {launch}"

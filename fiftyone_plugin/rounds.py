@@ -17,9 +17,10 @@ NOT_ASKED = frozenset({"run_key", "pred_field"})
 
 
 def listed(dataset: Any) -> list[dict[str, Any]]:
-    """The mining runs of a dataset, newest first, JSON-clean: ``key, time, finished, world, rates``.
+    """The mining runs of a dataset, newest first, JSON-clean: ``key, time, finished, weighed, world, rates``.
 
-    ``world`` is what rounds have in common that can be compared: the truth and the split.
+    ``weighed`` says when reviews were last let count, ``world`` what rounds have in common that can be compared: the
+    truth and the split.
     """
     infos = [dataset.get_run_info(key) for key in runs.keys(dataset)]
     infos.sort(key=lambda info: info.timestamp, reverse=True)
@@ -28,6 +29,7 @@ def listed(dataset: Any) -> list[dict[str, Any]]:
             "key": info.key,
             "time": str(info.timestamp),
             "finished": info.config.finished,
+            "weighed": getattr(info.config, "weighed", ""),
             "world": f"{info.config.gt_field} {info.config.mine_split}",
             "rates": dict(getattr(info.config, "rates", {})),
         }

@@ -12,8 +12,12 @@ import fiftyone.operators.types as types
 from .. import background, checks, rounds, runs, views
 from ..settings import RunSettings
 from . import figures, layout, picks, steps
-from .review import ReviewSection
+from .review import CROP, ReviewSection
+from .review import TREND as REVIEW_TREND
 from .sections import SECTIONS
+
+SENT_ONCE = (layout.CHARTS, layout.TREND, CROP, REVIEW_TREND)
+"""What is data and no state."""
 
 MOST_VIEWS = 5
 """How many views *Back* goes back."""
@@ -138,6 +142,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
 
     def render(self, ctx: Any) -> types.Property:
         """Lay out what the state holds."""
+        self._forget_data(ctx)
         state, panel = ctx.panel.state, types.Object()
         layout.steps(panel, self, steps.available(SECTIONS if state.runs else ()), state.next or "mine")
         layout.work(panel, self, state.jobs or [])
@@ -156,6 +161,16 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
         if self._waiting(ctx) or any(job["state"] in background.UNDER_WAY for job in state.jobs or []):
             layout.clock(panel, self)
         return types.Property(panel, view=layout.page())
+
+    def _forget_data(self, ctx: Any) -> None:
+        """Take out of the state what belongs to the data.
+
+        After a click on a list or switch the App sends both as state, and from then on lays new data over old ones,
+        element by element: a chart would keep the bars that it has no longer, and every event would carry them.
+        """
+        for name in SENT_ONCE:
+            if ctx.panel.get_state(name) is not None:
+                ctx.panel.state.set(name, None)
 
     def _run(self, ctx: Any) -> dict[str, Any] | None:
         """The run that is shown: its key and when it was made."""
@@ -201,9 +216,10 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             self._look_ahead(ctx)
         elif known != before:
             key = ctx.panel.get_state("head.run")
+            now, then = ({(run["key"], run["time"], run["finished"]) for run in each} for each in (known, before))
             gone = key not in [run["key"] for run in known]
-            ctx.panel.data.set("trend", figures.trend(known))
-            self._show(ctx, known[0]["key"] if gone or any(run not in before for run in known) else key)
+            ctx.panel.data.set(layout.TREND, figures.trend(known))
+            self._show(ctx, known[0]["key"] if gone or now - then else key)
 
     def _show(self, ctx: Any, key: str) -> None:
         """Put a run's numbers into the state and its charts into the data."""

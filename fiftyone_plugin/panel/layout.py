@@ -10,7 +10,7 @@ import fiftyone.operators.types as types
 from .. import background, rounds
 from .steps import Step, operators
 
-CHARTS = "charts"
+CHARTS, TREND = "charts", "trend"
 NEEDED = (
     "It needs two fields of type Detections first: a detector's predictions, with confidences, and the ground truth."
 )
@@ -171,7 +171,7 @@ def charts(panel: types.Object, handler: Any) -> None:
 
 def trend(panel: types.Object, handler: Any) -> None:
     """The rates of all runs."""
-    grid = panel.grid("trend", orientation="horizontal", gap=1, componentsProps=_columns(270))
+    grid = panel.grid(TREND, orientation="horizontal", gap=1, componentsProps=_columns(270))
     for name, how in TRENDS.items():
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px")
     panel.md("Click a point to see its run.", name="hint", componentsProps=NOTES)
@@ -189,7 +189,7 @@ def run_actions(panel: types.Object, handler: Any, key: str) -> None:
                 params={"operator": operator},
                 variant="outlined",
             )
-    panel.md(f"Long work, such as training: {background.how_to()}.", name="background", componentsProps=NOTES)
+    panel.md(f"{background.how_to()}.", name="background", componentsProps=NOTES)
 
 
 def _columns(least: int) -> dict[str, Any]:

@@ -71,6 +71,9 @@ class ReviewSection:
     where things stand; the picture is data, which is sent once.
     """
 
+    refresh: Callable[[Any], None]
+    """What the panel does to see what changed."""
+
     def start_review(self, ctx: Any) -> None:
         """Show the first crop of the run that the panel shows."""
         self._reviewed(ctx, lambda review, state: None, fresh=True)
@@ -114,6 +117,7 @@ class ReviewSection:
             ctx.ops.notify(reweigh.said(done), variant="success")
 
         self._reviewed(ctx, weigh)
+        self.refresh(ctx)
 
     def _reviewed(self, ctx: Any, do: Callable[[Review, dict[str, Any]], None], *, fresh: bool = False) -> None:
         """Do something to the review, then show where things stand and what to look at next."""

@@ -351,6 +351,14 @@ def test_an_overview_that_can_not_be_read_says_so() -> None:
         assert (prompt["operator_uri"], prompt["params"]) == (DELETE, {"run_key": "run"})
 
 
+def test_data_that_came_back_as_state_are_forgotten(dataset: fo.Dataset) -> None:
+    shown = event(dataset, "on_load")
+    both = shown.state | shown.data
+    after = event(dataset, "change_tiles", both, value=True)
+    assert [after.state[name] for name in ("charts", "trend")] == [None, None], "else the App merges them with the next"
+    assert len(json.dumps(after.state)) < 3000
+
+
 def test_the_state_stays_small_whatever_the_run() -> None:
     small, large = (mined(dataset=dataset_of(random_scene(5, images=n)), key="run") for n in (5, 60))
     sizes = [len(json.dumps(event(made, "on_load").state)) for made in (small, large)]
