@@ -25,18 +25,18 @@ def ask(ctx: Any, inputs: types.Object) -> None:
     inputs.str("output_dir", label="Output folder", required=True, description=what)
     for knob in KNOBS:
         if knob.metadata.get("main"):
-            _ask_for(ctx, inputs, knob)
+            _ask_for(inputs, knob)
     inputs.bool("show_advanced", label="More settings", default=False, view=types.SwitchView())
     if ctx.params.get("show_advanced"):
         for knob in KNOBS:
             if not knob.metadata.get("main"):
-                _ask_for(ctx, inputs, knob)
+                _ask_for(inputs, knob)
         for name, label, what in BACK:
             inputs.str(name, label=label, required=False, description=what)
 
 
-def _ask_for(ctx: Any, inputs: types.Object, knob: Any) -> None:
-    """One setting, by its metadata; the share of easy images only where the hard ones stand alone."""
+def _ask_for(inputs: types.Object, knob: Any) -> None:
+    """One setting, by its metadata."""
     facts = knob.metadata
     texts = {"label": facts["label"], "description": facts["help"], "default": knob.default, "required": False}
     if "choices" in facts:
@@ -46,7 +46,7 @@ def _ask_for(ctx: Any, inputs: types.Object, knob: Any) -> None:
         inputs.enum(knob.name, choices.values(), view=choices, **texts)
     elif isinstance(knob.default, bool):
         inputs.bool(knob.name, **texts)
-    elif ctx.params.get("only_hard"):
+    else:
         inputs.float(knob.name, min=facts["low"], max=facts["high"], **texts)
 
 

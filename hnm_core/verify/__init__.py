@@ -11,7 +11,7 @@ import numpy as np
 from ..io.progress import Progress, silent
 from ..io.yolo import label_file
 from ..weights import effective_sample_size
-from .coco import listed_in_json, read_json_export
+from .coco import Files, load_files, read_json_export
 from .pixels import Checked, check_images, leaks
 from .promises import Promise, image_key, read_promises
 from .reading import Drawn, Reading, shown
@@ -64,21 +64,27 @@ def verify_for(
     home = Path(home) if home else directory
     promises, problems = read_promises(directory)
     found: list[Verification] = []
-    checked = None
+    checked: Checked | None = None
+    files: Files | None = None
     for trainer in trainers:
         needed = "data.yaml" if trainer in YOLO else "annotations/train.json"
         if not (directory / needed).is_file():
             raise FileNotFoundError(f"{directory} holds no export for {trainer}: there is no {needed}")
-        listed = listed_images(directory, trainer, home)[0] if trainer in YOLO else listed_in_json(directory)
-        checked = checked or check_images((path for images in listed.values() for path in images), progress)
         own: list[str] = []
         if trainer in YOLO:
+            checked = checked or _checked(listed_images(directory, trainer, home)[0], progress)
             reading = YOLO[trainer](directory, home, checked, progress)
             own = _without_label_file(reading, directory)
         else:
-            reading = read_json_export(directory, home, trainer, checked)
+            files = files or load_files(directory)
+            checked = checked or _checked(files.listed(), progress)
+            reading = read_json_export(files, home, trainer, checked)
         found.append(_judge(directory, home, trainer, reading, promises, [*problems, *own], checked))
     return found
+
+
+def _checked(listed: Mapping[str, Sequence[Path]], progress: Progress) -> Checked:
+    return check_images((path for images in listed.values() for path in images), progress)
 
 
 def _judge(

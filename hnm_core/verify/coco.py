@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from .pixels import Checked
 from .reading import Drawn, Reading
 
-__all__ = ["listed_in_json", "read_json_export"]
+__all__ = ["Files", "load_files", "read_json_export"]
 
 SPLITS = ("train", "val", "test")
 MMDET_MIN_SIZE = 32
@@ -26,60 +27,76 @@ MMDET_MIN_SIZE = 32
 Row = dict[str, Any]
 
 
-def listed_in_json(directory: Path) -> dict[str, list[Path]]:
-    """The images of every split, as often as they stand there.
+@dataclass(frozen=True)
+class Files:
+    """The json files of an export, read.
+
+    Attributes:
+        directory: where the export lies.
+        read_with: what read them.
+        splits: images, annotations and categories per split.
+    """
+
+    directory: Path
+    read_with: str
+    splits: dict[str, tuple[list[Row], list[Row], list[Row]]]
+
+    def listed(self) -> dict[str, list[Path]]:
+        """The images of every split, as often as they stand there."""
+        return {
+            split: [self.directory / image["file_name"] for image in images]
+            for split, (images, _, _) in self.splits.items()
+        }
+
+
+def load_files(directory: Path) -> Files:
+    """Read what is there of ``annotations/{train,val,test}.json``.
 
     Raises:
         ValueError: if a file is no COCO json.
     """
-    listed = {}
-    for split, path in _files(directory).items():
-        try:
-            images = json.loads(path.read_text(encoding="utf-8"))["images"]
-            listed[split] = [directory / image["file_name"] for image in images]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no COCO json: {type(error).__name__} {error}") from None
-    return listed
+    splits = {}
+    for split in SPLITS:
+        path = directory / "annotations" / f"{split}.json"
+        if path.is_file():
+            try:
+                splits[split] = _load(path)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path} is no COCO json: {type(error).__name__} {error}") from None
+    return Files(directory, "pycocotools" if find_spec("pycocotools") else "its documented rules", splits)
 
 
-def _files(directory: Path) -> dict[str, Path]:
-    paths = {split: directory / "annotations" / f"{split}.json" for split in SPLITS}
-    return {split: path for split, path in paths.items() if path.is_file()}
-
-
-def read_json_export(directory: Path, home: Path, trainer: str, checked: Checked) -> Reading:
-    """What a trainer of COCO json takes."""
-    reading = Reading("its documented rules", listed=listed_in_json(directory))
-    for split, path in _files(directory).items():
-        images, annotations, categories = _load(path, reading)
-        where = f"annotations/{split}.json"
-        reading.problems += _faults(where, images, annotations, categories, directory, checked)
-        boxes = _boxes(annotations, trainer)
-        entries = []
-        for image in images:
-            times = float(image.get("weight", 1)) if trainer == "torch" and split == "train" else 1
-            entry = Drawn(directory / image["file_name"], boxes[image["id"]], times)
-            if entry.image not in checked.broken:
-                entries.append(entry)
-        reading.splits[split] = entries
-        if split == "train":
-            _defaults(reading, trainer, home, images, annotations, [c["name"] for c in categories])
-    if trainer not in ("torch", "coco"):
-        reading.read_with = f"{reading.read_with}, then {trainer}'s documented rules"
-    return reading
-
-
-def _load(path: Path, reading: Reading) -> tuple[list[Row], list[Row], list[Row]]:
+def _load(path: Path) -> tuple[list[Row], list[Row], list[Row]]:
     if find_spec("pycocotools"):
         from pycocotools.coco import COCO
 
-        reading.read_with = "pycocotools"
         with contextlib.redirect_stdout(io.StringIO()):
-            coco = COCO(str(path))
-        parts = coco.dataset
+            parts = COCO(str(path)).dataset
     else:
         parts = json.loads(path.read_text(encoding="utf-8"))
+    if not all(isinstance(image["file_name"], str) for image in parts["images"]):
+        raise TypeError("a file_name that is no text")
     return parts["images"], parts.get("annotations", []), parts.get("categories", [])
+
+
+def read_json_export(files: Files, home: Path, trainer: str, checked: Checked) -> Reading:
+    """What a trainer of COCO json takes."""
+    reading = Reading(files.read_with, listed=files.listed())
+    for split, (images, boxed, categories) in files.splits.items():
+        where = f"annotations/{split}.json"
+        reading.problems += _faults(where, images, boxed, categories, files.directory, checked)
+        boxes = _boxes(boxed, trainer)
+        entries = []
+        for image, path in zip(images, reading.listed[split], strict=True):
+            times = float(image.get("weight", 1)) if trainer == "torch" and split == "train" else 1
+            if path not in checked.broken:
+                entries.append(Drawn(path, boxes[image["id"]], times))
+        reading.splits[split] = entries
+        if split == "train":
+            _defaults(reading, trainer, home, images, boxed, [c["name"] for c in categories])
+    if trainer not in ("torch", "coco"):
+        reading.read_with = f"{reading.read_with}, then {trainer}'s documented rules"
+    return reading
 
 
 def _faults(

@@ -31,6 +31,8 @@ def image_size(path: Path) -> tuple[int, int]:
 
     with Image.open(path) as image:
         width, height = image.size
+        if image.format == "PNG" and "exif" not in image.info:
+            return width, height  # Pillow would decode all of it to look behind the pixels
         return (height, width) if image.getexif().get(ORIENTATION) in TURNED else (width, height)
 
 

@@ -142,7 +142,7 @@ def test_the_form_asks_for_what_matters_first(dataset: fo.Dataset, tmp_path: Pat
     assert list(form(dataset)) == ["run_key", "output_dir", "layout", "only_hard", "show_advanced"]
     assert form(dataset)["layout"]["default"] == "ultralytics"
     assert form(dataset)["layout"]["type"]["values"] == ["ultralytics", "yolov5", "coco", "torch"]
-    advanced = form(dataset, show_advanced=True, only_hard=True)
+    advanced = form(dataset, show_advanced=True)
     assert list(advanced)[5:] == ["media", "easy_share", "crops", "saved_view", "clone"]
     dataset.save_view("taken", dataset.limit(1))
     for params, sentence in (
