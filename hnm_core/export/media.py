@@ -10,6 +10,9 @@ from .images import Named
 
 __all__ = ["put_image"]
 
+NO_PNG = ("CMYK", "HSV", "LAB", "YCbCr", "F")
+"""Kinds of pixels that PNG does not hold."""
+
 
 def put_image(root: Path, one: Named, media: str, *, copies: bool) -> None:
     """Put an image into the export, and its copies where the trainer reads no image twice.
@@ -41,7 +44,8 @@ def _crop(one: Named, to: Path) -> None:
     from PIL import Image, ImageOps
 
     with Image.open(one.image.filepath) as image:
-        ImageOps.exif_transpose(image).crop(one.image.window).save(to)
+        cut = ImageOps.exif_transpose(image).crop(one.image.window)
+        (cut.convert("RGB") if cut.mode in NO_PNG else cut).save(to)
 
 
 def _again(file: Path, to: Path) -> None:

@@ -14,13 +14,16 @@ from ..columns import Detections
 from ..io.coco import read_coco_truth
 from ..io.progress import Progress, silent
 from ..io.saved import load_mining
-from ..io.yolo import class_names, read_data_yaml, read_yolo_truth, split_images
+from ..io.yolo import class_names, label_file, read_data_yaml, read_yolo_truth, split_images
 from ..pipeline import MiningResult
 from ..verify.pixels import image_size
 from . import SPLITS, ExportImage, ExportSettings, ExportSummary, export_weighted
 from .crops import SUSPECTED
 
 __all__ = ["export_run"]
+
+BOX_COLUMNS = 5
+"""Class and box of a line of a label file; a polygon takes more."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,14 @@ def _read_yolo(path: Path, progress: Progress) -> _Data:
             split_of[image] = split
     truth = read_yolo_truth(list(split_of), class_names(path, config), progress)
     notes = [f"{twice} images of {path} are in two splits: they are held out"] if twice else []
+    polygons = sum(_holds_polygons(label_file(image)) for image in split_of)
+    if polygons:
+        notes.append(f"{polygons} label files hold polygons: the boxes around them are exported")
     return _Data(truth, list(split_of.values()), list(split_of), notes)
+
+
+def _holds_polygons(file: Path) -> bool:
+    return file.is_file() and any(len(line.split()) > BOX_COLUMNS for line in file.read_bytes().splitlines())
 
 
 def _read_coco(path: Path, images: str | Path | None, progress: Progress) -> _Data:

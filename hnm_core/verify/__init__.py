@@ -110,6 +110,7 @@ def _judge(
     problems = [
         *problems,
         *reading.problems,
+        *([] if any(one.boxes for one in train) else ["no train image holds a box: there is nothing to learn"]),
         *_broken(checked, directory),
         *_off(repeats, trainer),
         *_strangers(drawn, promises),

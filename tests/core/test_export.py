@@ -220,6 +220,18 @@ def test_images_of_one_name_stay_apart(tmp_path: Path, originals: Paths) -> None
     ]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_that_are_not_plain(tmp_path: Path, originals: Paths, layout: str) -> None:
+    odd = originals["street"].rename(tmp_path / "originals" / "Straße #1 'ä' 图.v2.PNG")
+    truth = replace(TRUTH, classes=("猫", "c: {d} #e"))
+    images = entries(originals, street={"filepath": str(odd)})
+    done = export(tmp_path / "aus gabe", images, truth, layout=layout)
+    assert done.train_entries == 4
+    assert next(row for row in rows(tmp_path / "aus gabe") if row["sample_id"] == "street")["filepath"].endswith(
+        odd.name
+    )
+
+
 class TestWhatIsExported:
     @pytest.fixture
     def many(self, tmp_path: Path) -> tuple[list[ExportImage], Detections]:

@@ -100,6 +100,13 @@ def test_all_classes_are_exported_whichever_were_mined(data: Path, tmp_path: Pat
     assert (tmp_path / "out/labels/train/street.txt").read_text().startswith("0 0.5")
 
 
+def test_polygons_become_boxes_and_that_is_said(data: Path, tmp_path: Path) -> None:
+    (data.parent / "labels/train/yard.txt").write_text("1 0.5 0.5 1 0.5 1 1 0.5 1\n")
+    summary = export_run(mined(data), tmp_path / "out")
+    assert "1 label files hold polygons: the boxes around them are exported" in summary.warnings
+    assert (tmp_path / "out/labels/train/yard.txt").read_text() == "1 0.750000 0.750000 0.500000 0.500000\n"
+
+
 def test_held_out_images_are_never_weighted(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = mined(data, "--split", "val")
     assert cli.main(["export", str(run), "--output", str(tmp_path / "out")]) == 2

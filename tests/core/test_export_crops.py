@@ -126,3 +126,18 @@ class TestExport:
         assert "1 crops without truths are left out: background images are at most 25%" in summary.warnings
         assert (tmp_path / "out/labels/train/a__c1.txt").read_text() == "0 0.750000 0.520833 0.500000 0.625000\n"
         assert (tmp_path / "out/labels/train/a__c2.txt").read_text() == ""
+
+    def test_a_crop_of_a_turned_image_in_printers_colours(self, tmp_path: Path, world: Any) -> None:
+        pixels = pytest.importorskip("PIL.Image")
+        images, truth, mistakes = world
+        exif = pixels.Exif()
+        exif[274] = 6
+        turned = pixels.open(tmp_path / "a.png").rotate(90, expand=True).convert("CMYK")
+        turned.save(tmp_path / "a.jpg", exif=exif, quality=100)
+        images[0] = ExportImage(str(tmp_path / "a.jpg"), "a")
+        self.export(tmp_path / "out", (images, truth, mistakes), "coco", 0.5)
+        with pixels.open(tmp_path / "out/images/train/a__c1.png") as crop:
+            assert (crop.mode, crop.size) == ("RGB", (120, 96))
+            found = np.asarray(crop, dtype=float)
+        expected = np.asarray(pixels.open(tmp_path / "a.png"), dtype=float)[0:96, 0:120]
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.8

@@ -119,6 +119,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda e: (e / "labels/train/yard.txt").write_text("2 0.5 0.5 0.1 0.1\n"),
         "ultralytics draws 1 of 3 train images otherwise than weights.csv promises (1 of them never)",
     ),
+    "nothing to learn": (
+        lambda e: [file.write_text("") for file in (e / "labels/train").iterdir()],
+        "no train image holds a box: there is nothing to learn",
+    ),
     "val weighted": (
         lambda e: edit(e / "weights.csv", "val,1.0", "val,1.5"),
         "weights.csv weights 1 held-out images, first images/val/check.jpg (val): what is measured with must never",
