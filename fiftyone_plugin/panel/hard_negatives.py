@@ -144,7 +144,8 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
         """Lay out what the state holds."""
         self._forget_data(ctx)
         state, panel = ctx.panel.state, types.Object()
-        layout.steps(panel, self, steps.available(SECTIONS if state.runs else ()), state.next or "mine")
+        offered = [step.name for step in steps.available(SECTIONS)] if state.runs else ["mine"]
+        layout.steps(panel, self, offered, state.next or "mine")
         layout.work(panel, self, state.jobs or [])
         if not state.runs:
             layout.invitation(panel, minable=len(checks.detection_fields(ctx.dataset)) >= 2)

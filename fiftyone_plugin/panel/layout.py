@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import fiftyone.operators.types as types
 
 from .. import background, rounds
-from .steps import Step, operators
+from .steps import STEPS, operators
 
 CHARTS, TREND = "charts", "trend"
 NEEDED = (
@@ -41,17 +41,19 @@ def page() -> types.View:
     return types.GridView(orientation="vertical", gap=1, pad=2, componentsProps={"grid": {"sx": sx}})
 
 
-def steps(panel: types.Object, handler: Any, offered: Sequence[Step], following: str) -> None:
-    """The steps of a round in their order, the next one highlighted."""
+def steps(panel: types.Object, handler: Any, enabled: Collection[str], following: str) -> None:
+    """The steps of a round in their order, the next one highlighted; those that can't be taken yet are greyed out."""
     row = panel.grid("steps", orientation="horizontal", componentsProps=_columns(96))
-    for number, step in enumerate(offered, start=1):
+    for number, step in enumerate(STEPS, start=1):
+        comes_next = step.name == following
         row.btn(
             step.name,
             label=f"{number} {step.name.capitalize()}",
-            title=f"{step.what} (comes next)" if step.name == following else step.what,
+            title=f"{step.what} (comes next)" if comes_next else step.what,
             on_click=handler.take_step,
             params={"step": step.name},
-            variant="contained" if step.name == following else "outlined",
+            disabled=step.name not in enabled,
+            variant="contained" if comes_next else "outlined",
             componentsProps={"button": {"sx": {"width": "100%", "whiteSpace": "nowrap"}}},
         )
 

@@ -43,6 +43,12 @@ class Shown(NamedTuple):
         return {button["view"]["label"]: button["view"]["variant"] for button in buttons}
 
     @property
+    def enabled(self) -> list[str]:
+        """The steps that can be taken."""
+        buttons = self.output["type"]["properties"]["steps"]["type"]["properties"].values()
+        return [button["view"]["label"] for button in buttons if not button["view"]["disabled"]]
+
+    @property
     def next_step(self) -> str:
         """The highlighted one."""
         (name,) = (label for label, variant in self.steps.items() if variant == "contained")

@@ -50,6 +50,8 @@ def test_without_a_run_it_invites_to_mine() -> None:
     assert "This dataset has no mining run yet" in shown.text
     assert shown.data == {}
     assert shown.next_step == "1 Mine"
+    assert shown.enabled == ["1 Mine"]
+    assert list(shown.steps) == ["1 Mine", "2 Look", "3 Review", "4 Export", "5 Retrain"], "the way is seen beforehand"
     prompt = event(dataset_of(), "take_step", shown.state, step="mine").requests["prompt_user_for_operation"]
     assert (prompt["operator_uri"], prompt["params"]) == (MINE, {})
 
@@ -187,12 +189,12 @@ def test_the_ways_back(dataset: fo.Dataset) -> None:
 def test_the_steps_lead_from_one_to_the_next() -> None:
     made = mined()
     shown = event(made, "on_load")
-    offered = [label.split()[1].lower() for label in shown.steps]
-    assert offered == [step.name for step in steps.available(hard_negatives.SECTIONS)]
-    assert offered[:2] == ["mine", "look"]
+    offered = [step.name for step in steps.available(hard_negatives.SECTIONS)]
+    assert [label.split()[1].lower() for label in shown.enabled] == offered
+    assert offered[:4] == ["mine", "look", "review", "export"]
     assert shown.next_step == "2 Look"
     shown = event(made, "show_hardest", shown.state)
-    assert shown.next_step == f"3 {offered[2].capitalize()}"
+    assert shown.next_step == "3 Review"
     assert event(made, "on_load").next_step == shown.next_step, "remembered with the dataset"
     prompt = event(made, "take_step", shown.state, step="export")
     asked = prompt.requests["prompt_user_for_operation"]
