@@ -19,7 +19,7 @@ from hnm_core.export.crops import SUSPECTED
 from . import bridge, runs, subsets, views
 from .settings import SPLITS, RunSettings
 
-__all__ = ["check_output_dir", "check_weighted", "export", "options_of"]
+__all__ = ["check_output_dir", "check_weighted", "export", "labelled_samples", "options_of"]
 
 
 def export(
@@ -57,7 +57,7 @@ def export(
     chosen = ExportSettings(**options)
     subsets.check_names(dataset, saved_view, clone)
     progress(0.0, "Reading labels")
-    samples = _samples(dataset, settings)
+    samples = labelled_samples(dataset, settings)
     truth = bridge.read_truth(samples, settings.gt_field, _class_order(dataset, settings.gt_field))
     images = _images(samples, settings, results)
     seen = set(results.images["sample_id"])
@@ -129,7 +129,7 @@ def _told(progress: Callable[[float, str], None]) -> Callable[[Sequence[Any], st
     return told
 
 
-def _samples(dataset: Any, settings: RunSettings) -> Any:
+def labelled_samples(dataset: Any, settings: RunSettings) -> Any:
     """The samples that can be exported: labelled ones, and those that were mined as images without objects."""
     samples = dataset.select_group_slices(media_type="image") if dataset.media_type == "group" else dataset
     return samples.match(F(settings.gt_field).exists() | F(f"{settings.run_key}_count").exists())

@@ -10,6 +10,7 @@ from .mine import MineHardNegatives
 from .predict import PredictWithYolo
 from .rename import RenameMiningRun
 from .similar import FindSimilarImages
+from .train import TrainOnHardNegatives
 from .triage import TriageHardNegatives
 from .view import ViewHardNegatives
 
@@ -22,6 +23,7 @@ OPERATORS = [
     AcceptMissingLabels,
     CompareMiningRuns,
     ExportWeightedSubset,
+    TrainOnHardNegatives,
     FindSimilarImages,
     RenameMiningRun,
     DeleteMiningRun,

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="CSV", help="weights.csv of `hnm mine` or of an export, until the first round"
     )
+    parser.add_argument(
+        "--reviews", type=Path, metavar="JSON", help="what people said of mistakes, as the review ledger is saved"
+    )
     parser.add_argument("--imgsz", type=int, default=640, help="side of the images in training, pixels")
     parser.add_argument("--batch", type=int, default=16, help="images per batch")
     parser.add_argument(
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         settings=MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)}),
         save_samples=args.save_hard_negatives,
         weights=str(args.weights) if args.weights else None,
+        reviews=str(args.reviews) if args.reviews else None,
     )
     if args.resume:
         summary = train(args.data, args.model, resume=True)

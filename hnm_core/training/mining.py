@@ -16,10 +16,11 @@ from ..columns import Detections
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
 from ..pages import report_pages
-from ..pipeline import MiningResult, mine
+from ..pipeline import MiningResult
+from ..reviews import Reviews
 from .plan import TrainingPlan
 
-__all__ = ["RATES", "Rounds", "read_weights", "truth_of", "with_predictions"]
+__all__ = ["RATES", "Rounds", "read_reviews", "read_weights", "truth_of", "with_predictions"]
 
 RATES = ("false_alarm_rate", "precision", "recall", "fppi")
 """What is followed from round to round."""
@@ -46,24 +47,20 @@ class Rounds:
                 found[int(record["source"]["epoch"])] = folder
         return dict(sorted(found.items()))
 
-    def add(
-        self, epoch: int, predictions: Detections, truth: Detections, plan: TrainingPlan, source: Mapping[str, Any]
-    ) -> MiningResult:
-        """Mine a round and keep it: built aside and renamed, so that what is there is whole.
+    def add(self, epoch: int, result: MiningResult, plan: TrainingPlan, source: Mapping[str, Any]) -> Path:
+        """Keep a round: built aside and renamed, so that what is there is whole.
 
         Args:
             epoch: epochs trained before it.
-            predictions: on the images trained on.
-            truth: of the same images.
-            plan: how to mine.
+            result: what was mined in the images trained on.
+            plan: how it was mined.
             source: where the tables came from.
         """
-        result = mine(predictions, truth, plan.settings)
         folder = self.folder / f"round_{len(self.folders()) + 1:03d}"
         pages, _ = report_pages(result, f"{folder.name}, after epoch {epoch}")
         save_mining(folder, result, {**source, "epoch": epoch}, pages)
         self.finish(result, folder, plan)
-        return result
+        return folder
 
     def finish(self, result: MiningResult, folder: Path, plan: TrainingPlan) -> None:
         """What follows from a round that is on disk: its samples, the table and the chart of all rounds."""
@@ -123,6 +120,23 @@ def with_predictions(found: Iterator[NDArray[np.float32] | None], truth: Detecti
     image = np.repeat(np.arange(len(full)), [len(boxes) for boxes in full])
     label = rows[:, 5].astype(np.int64)
     return Detections(image, rows[:, :4], label, rows[:, 4], truth.images, truth.classes), unread
+
+
+def read_reviews(file: Path, images: Sequence[str]) -> Reviews:
+    """What people said of mistakes in these images, from a JSON list as the review ledger is saved.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no list of reviews.
+    """
+    listed = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(listed, list):
+        raise ValueError(f"{file} holds a {type(listed).__name__}, expected a list of reviews")
+    name_of = {os.path.realpath(image): image for image in images}
+    places = [os.path.realpath(file.parent / str(entry.get("image", ""))) for entry in listed]
+    return Reviews.of(
+        {**entry, "image": name_of[place]} for entry, place in zip(listed, places, strict=True) if place in name_of
+    )
 
 
 def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64], int]:

@@ -27,6 +27,8 @@ class TrainingPlan:
         confidence: lowest confidence of the predictions that are mined.
         weights: a ``weights.csv`` of ``hnm mine`` or of an export, to draw by until the first round; mined out of
             fold, its weights are not flattered by what the model has learnt by heart.
+        reviews: a JSON list of what people said of mistakes, images by their path and boxes as fractions: it takes
+            the place of suspicion in every round.
 
     Raises:
         ValueError: if a value cannot be.
@@ -44,6 +46,7 @@ class TrainingPlan:
     save_samples: bool = False
     confidence: float = 0.01
     weights: str | None = None
+    reviews: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("mine_every", "warmup"):
@@ -74,8 +77,9 @@ class TrainingPlan:
         return {**{f.name: getattr(self, f.name) for f in fields(self)}, "settings": self.settings.as_dict()}
 
     def save(self, file: Path) -> None:
-        """Write the plan, whole or not at all; the path of the weights made absolute."""
-        kept = replace(self, weights=str(Path(self.weights).resolve())) if self.weights else self
+        """Write the plan, whole or not at all; its paths made absolute."""
+        weights, reviews = (str(Path(path).resolve()) if path else None for path in (self.weights, self.reviews))
+        kept = replace(self, weights=weights, reviews=reviews)
         aside = file.with_name(f".{file.name}.{os.getpid()}")
         aside.write_text(json.dumps(kept.as_dict(), indent=1) + "\n", encoding="utf-8")
         aside.replace(file)

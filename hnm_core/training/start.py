@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,13 @@ class TrainingSummary:
 
 
 def train(
-    data: str | Path, model: str | Path, plan: TrainingPlan | None = None, *, resume: bool = False, **options: Any
+    data: str | Path,
+    model: str | Path,
+    plan: TrainingPlan | None = None,
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> TrainingSummary:
     """Train with Ultralytics, drawing images by weight and mining the train split as the plan says.
 
@@ -67,6 +73,7 @@ def train(
             training that was interrupted.
         plan: when to mine, and how; None for the defaults, or for what a resumed training had.
         resume: go on with an interrupted training.
+        progress: called with (done, all) epochs.
         options: Ultralytics' own settings, such as ``epochs=50, imgsz=320``.
 
     Raises:
@@ -91,6 +98,8 @@ def train(
     given = {**options, **({"project": str(Path(options["project"]).resolve())} if options.get("project") else {})}
     if plan is not None or not resume:
         given["mining"] = plan or TrainingPlan()
+    if progress is not None:
+        yolo.add_callback("on_train_epoch_end", lambda running: progress(running.epoch + 1, running.epochs))
     known = yolo.ckpt or {}
     if resume and (known.get("epoch", -1) < 0 or known.get("optimizer") is None):  # Ultralytics would start anew
         raise ValueError(f"{model} is not of a training that was interrupted: there is nothing to resume")

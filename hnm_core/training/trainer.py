@@ -11,7 +11,8 @@ processes of a distributed training and a training that is resumed find it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from ultralytics.models.yolo.detect import DetectionPredictor, DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationPredictor, SegmentationTrainer
 from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK
 
-from ..pipeline import MiningResult
+from ..columns import Detections
+from ..pipeline import mine
+from ..reviews import Reviews
 from .datasets import WeightedDataset, draw_by_weight
 from .detecting import detect
-from .mining import RATES, Rounds, read_weights, truth_of, with_predictions
+from .mining import RATES, Rounds, read_reviews, read_weights, truth_of, with_predictions
 from .plan import TrainingPlan
 
 __all__ = ["HardNegativeSegmentationTrainer", "HardNegativeTrainer"]
@@ -84,9 +87,7 @@ class _Mining:
             return loader
         loader = draw_by_weight(loader, num_replicas=max(self.world_size, 1), rank=max(rank, 0), seed=self.args.seed)
         if self.image_weights is None and self.plan.weights:
-            self.image_weights, unknown = read_weights(Path(self.plan.weights), loader.dataset.im_files)
-            if unknown:
-                LOGGER.warning(f"{self.plan.weights} does not know {unknown} of the images trained on: they weigh 1")
+            self.image_weights = self._weights_in(Path(self.plan.weights), loader.dataset.im_files)
         if self.image_weights is not None:
             loader.sampler.set_weights(self.image_weights)
         return loader
@@ -104,19 +105,19 @@ class _Mining:
                 self.mine(epoch)
         super().resume_training(ckpt)  # type: ignore[misc]
 
-    def mine(self, epoch: int) -> MiningResult | None:
+    def mine(self, epoch: int) -> None:
         """Mine the images trained on with the model's moving average, and draw by the new weights.
 
         Args:
             epoch: epochs trained so far.
-
-        Returns:
-            What was found, in the process that mines; None in the others.
         """
-        result = self._round(epoch) if FIRST else None
+        folder = self._round(epoch) if FIRST else None
         self.mined.add(epoch)
-        self._draw_by(result)
-        return result
+        self._draw_by(folder)
+
+    def reviews(self, predictions: Detections, truth: Detections) -> Reviews | None:
+        """What people said of mistakes: what the plan names. A trainer of your own may ask somebody."""
+        return read_reviews(Path(self.plan.reviews), truth.images) if self.plan.reviews else None
 
     def _settle(self, plan: Any) -> TrainingPlan:
         """The plan given, or the one that the run's folder holds; and a folder that is ready for it."""
@@ -136,7 +137,7 @@ class _Mining:
             settled.save(file)
         return settled
 
-    def _round(self, epoch: int) -> MiningResult:
+    def _round(self, epoch: int) -> Path:
         """Predict on the images trained on, mine, keep."""
         truth = truth_of(self.train_loader.dataset.labels, self.data["names"])
         predictions, unread = with_predictions(self._detect(truth.images), truth)
@@ -148,9 +149,10 @@ class _Mining:
             "split": "train",
             "predictions": f"moving average of the model in training from {self.args.model}, {kept}",
         }
-        result = self.rounds.add(epoch, predictions, truth, self.plan, source)
-        self._tell(result)
-        return result
+        result = mine(predictions, truth, self.plan.settings, reviews=self.reviews(predictions, truth))
+        folder = self.rounds.add(epoch, result, self.plan, source)
+        self._tell()
+        return folder
 
     def _detect(self, files: Any) -> Iterator[NDArray[np.float32] | None]:
         """What the moving average sees, without augmentation."""
@@ -161,25 +163,32 @@ class _Mining:
         predictor.setup_model(model, verbose=False)  # a copy of it
         return detect(_Predict(predictor), files, batch=max(int(self.args.batch), 1))
 
-    def _draw_by(self, result: MiningResult | None) -> None:
-        """Let every process draw by what the first one mined."""
-        weights = torch.ones(len(self.train_loader.dataset), dtype=torch.float64)
-        if result is not None:
-            by_name = dict(zip(result.truth.images, result.weights.tolist(), strict=True))
-            weights = torch.tensor([by_name[name] for name in self.train_loader.dataset.im_files], dtype=torch.float64)
+    def _draw_by(self, folder: Path | None) -> None:
+        """Let every process draw by the weights of a round that the first one has; None in the others."""
+        files = self.train_loader.dataset.im_files
+        weights = np.ones(len(files)) if folder is None else self._weights_in(folder / "weights.csv", files)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            moved = weights.to(self.device, torch.float32)  # not every device knows doubles
+            moved = torch.from_numpy(weights).to(self.device, torch.float32)  # not every device knows doubles
             torch.distributed.broadcast(moved, src=0)
-            weights = moved.cpu().double()
-        self.image_weights = weights.numpy()
-        self.train_loader.sampler.set_weights(self.image_weights)
+            weights = moved.cpu().double().numpy()
+        self.image_weights = weights
+        self.train_loader.sampler.set_weights(weights)
 
-    def _tell(self, result: MiningResult) -> None:
-        counts, numbers = result.report.counts, self.rounds.rows()[-1]
+    def _weights_in(self, file: Path, files: Sequence[str]) -> NDArray[np.float64]:
+        """Weights of the lines of a list of images: one that names an image twice gives each half its weight."""
+        weights, unknown = read_weights(file, files)
+        if unknown and FIRST:
+            LOGGER.warning(f"{file} does not know {unknown} of the images trained on: they weigh 1")
+        times = Counter(files)
+        shared: NDArray[np.float64] = weights / np.array([times[name] for name in files])
+        return shared
+
+    def _tell(self) -> None:
+        numbers = self.rounds.rows()[-1]
         self.rates = {name: float(numbers[name]) for name in RATES}
         rates = ", ".join(f"{name} {value:.3g}" for name, value in self.rates.items())
         LOGGER.info(
-            f"\nround {numbers['round']} after epoch {numbers['epoch']}: {counts.hard_negatives} hard negatives, "
+            f"\nround {numbers['round']} after epoch {numbers['epoch']}: {numbers['hard_negatives']} hard negatives, "
             f"{rates}; {self.rounds.folder}"
         )
 
@@ -196,8 +205,8 @@ class _Mining:
             last = self.rounds.last() if FIRST else None
             if last is not None:
                 self.rounds.finish(*last, self.plan)
-                self._tell(last[0])
-            self._draw_by(last[0] if last else None)
+                self._tell()
+            self._draw_by(last[1] if last else None)
 
     def _name_epoch(self) -> None:
         self.train_loader.sampler.set_epoch(self.epoch)

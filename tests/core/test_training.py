@@ -25,7 +25,7 @@ pytest.importorskip("ultralytics", reason="Ultralytics trains")
 from hnm_core.training import HardNegativeTrainer, TrainingPlan, image_losses, train
 from hnm_core.training.datasets import WeightedDataset, draw_by_weight
 from hnm_core.training.losses import loss_percentiles, loss_strategy
-from hnm_core.training.mining import Rounds, read_weights, truth_of
+from hnm_core.training.mining import Rounds, read_reviews, read_weights, truth_of
 
 TINY: dict[str, Any] = {"imgsz": 64, "batch": 8, "nbs": 8, "device": "cpu", "plots": False, "amp": False, "val": False}
 
@@ -275,6 +275,30 @@ def test_weights_are_read_by_image(tmp_path: Path) -> None:
     table.write_text("name,weight\n")
     with pytest.raises(ValueError, match="is no table of weights: expected the columns image"):
         read_weights(table, [a])
+
+
+def test_reviews_are_read_by_image(tmp_path: Path) -> None:
+    said = {"image": "a.jpg", "side": "prediction", "class": "cat", "bbox": [0.1, 0.1, 0.2, 0.2], "state": "ignore"}
+    file = tmp_path / "reviews.json"
+    file.write_text(json.dumps([said, {**said, "image": "elsewhere.jpg"}]))
+    reviews = read_reviews(file, [str(tmp_path / "a.jpg")])
+    assert reviews.images == (str(tmp_path / "a.jpg"),)
+    file.write_text("{}")
+    with pytest.raises(ValueError, match=r"reviews\.json holds a dict, expected a list of reviews"):
+        read_reviews(file, [])
+
+
+@pytest.mark.slow
+def test_an_image_that_a_list_names_twice_has_its_weight_once(digits: Path, tmp_path: Path) -> None:
+    images = sorted((digits.parent / "images" / "train").glob("*.jpg"))
+    (tmp_path / "train.txt").write_text("".join(f"{image}\n" for image in [*images, images[0]]))
+    data = tmp_path / "data.yaml"
+    data.write_text(
+        f"train: {tmp_path / 'train.txt'}\nval: {digits.parent / 'images' / 'val'}\nnames: [three, seven]\n"
+    )
+    done = train(data, WEIGHTS, TrainingPlan(warmup=1), epochs=1, project=str(tmp_path), name="run", **TINY)
+    result, _ = load_mining(done.folder / "hard_negatives" / "round_001")
+    assert len(result.truth.images) == len(images)
 
 
 def test_the_loss_of_an_image_is_what_ultralytics_says_of_it_alone(digits: Path) -> None:

@@ -1,0 +1,91 @@
+"""Train on hard negatives: export, train, predict, mine the next round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+import fiftyone.operators.types as types
+
+from .. import forms, predicting, runs, training
+
+NUMBERS = ("epochs", "mine_every", "warmup", "imgsz", "batch")
+TEXTS = ("new_run_key", "pred_field", "device", "settings")
+
+
+class TrainOnHardNegatives(foo.Operator):
+    """Train a YOLO on the weights of a run, and bring what it sees back as the next round."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists this operator."""
+        return foo.OperatorConfig(
+            name="train_on_hard_negatives",
+            label="Train on hard negatives",
+            description="Train a YOLO on the weights of a run, predict with it, and mine the next round",
+            icon="/assets/train.svg",
+            dynamic=True,
+            allow_delegated_execution=True,
+            allow_immediate_execution=True,
+            default_choice_to_delegated=True,
+            view_target=False,
+        )
+
+    def __call__(self, samples: Any, run_key: str, model: str, output_dir: str, **options: Any) -> dict[str, Any]:
+        """Train from Python; options are those of :func:`fiftyone_plugin.training.train`."""
+        return training.train(samples._root_dataset, run_key, model, output_dir, **options)
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if forms.existing_run(ctx, inputs):
+            _ask(ctx, inputs)
+        return types.Property(inputs, view=types.View(label="Train on hard negatives"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        """Train, and show the next round."""
+        given = {name: ctx.params[name] for name in NUMBERS if ctx.params.get(name) is not None}
+        given |= {name: ctx.params[name] for name in TEXTS if ctx.params.get(name)}
+        model, output_dir = (forms.needed(ctx, name) for name in ("model", "output_dir"))
+        key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
+        outcome = training.train(ctx.dataset, key, model, output_dir, **given, progress=ctx.set_progress)
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return outcome
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        """The next round, and where the model is."""
+        outputs = types.Object()
+        first = f"Run `{ctx.results['run_key']}` mined what `{ctx.results['model']}` sees."
+        forms.report(outputs, ctx.results, first)
+        return types.Property(outputs, view=types.View(label="Training finished"))
+
+
+def _ask(ctx: Any, inputs: types.Object) -> None:
+    """What to start from, where to, how long."""
+    inputs.view("trust", types.Notice(label=f"{predicting.TRUST}. Training takes long: delegate it"))
+    what = "Checkpoint (.pt) to start from on the machine that runs FiftyOne, or a .yaml to start from nothing"
+    inputs.str("model", label="Model", required=True, description=what)
+    what = "A new or empty folder: the exported data, the training, its rounds"
+    inputs.str("output_dir", label="Output folder", required=True, description=what)
+    for name, default, low, label, what in (
+        ("epochs", training.EPOCHS, 1, "Epochs", "Passes over the training images"),
+        ("mine_every", training.MINE_EVERY, 0, "Mine every", "Epochs from round to round in training; 0: one round"),
+        ("warmup", training.WARMUP, 0, "Warm-up", "Epochs before the first round; 0 for a trained model"),
+        ("imgsz", training.IMGSZ, 32, "Image size", "Longer side that images are scaled to, pixels"),
+        ("batch", training.BATCH, 1, "Batch", "Images per batch"),
+    ):
+        inputs.int(name, label=label, default=default, min=low, max=100_000, required=False, description=what)
+    what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
+    inputs.str("device", label="Device", required=False, description=what)
+    key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
+    try:
+        after = training.next_round(ctx.dataset, runs.settings_of(ctx.dataset, key), ctx.params.get("new_run_key"))
+        what = f"Of the next round; empty for {after.run_key}"
+        inputs.str("new_run_key", label="New key", required=False, description=what)
+        what = f"Field for what the new model sees; empty for {after.pred_field}"
+        inputs.str("pred_field", label="Predictions", required=False, description=what)
+        names = ("model", "output_dir", "new_run_key", "pred_field")
+        training.check(ctx.dataset, key, *(ctx.params.get(name) for name in names))
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        forms.refuse(inputs, str(error))

@@ -1,0 +1,180 @@
+"""The loop closed: a run's weights exported, a model trained on them, and what it sees mined as the next round."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hnm_core.training.plan import TrainingPlan
+
+from . import exports, mining, predicting, runs
+from .ledger import Ledger
+from .settings import RunSettings
+
+EPOCHS, MINE_EVERY, WARMUP, IMGSZ, BATCH = 50, 10, 3, 640, 16
+Say = Callable[[float, str], None]
+
+
+def train(
+    dataset: Any,
+    run_key: str | None,
+    model: str | Path,
+    output_dir: str | Path,
+    *,
+    new_run_key: str | None = None,
+    pred_field: str | None = None,
+    epochs: int = EPOCHS,
+    mine_every: int = MINE_EVERY,
+    warmup: int = WARMUP,
+    imgsz: int = IMGSZ,
+    batch: int = BATCH,
+    device: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Say = predicting.silent,
+) -> dict[str, Any]:
+    """Train on the weights of a run, predict with what was trained, and mine the next round.
+
+    Args:
+        dataset: the dataset that was mined.
+        run_key: whose weights, settings and reviews to train by.
+        model: an Ultralytics checkpoint to start from, or a ``.yaml`` to start from nothing.
+        output_dir: a new or empty folder: ``data/`` (the export), ``run/`` (the training and its rounds).
+        new_run_key: of the next round; None for the old one counted on.
+        pred_field: where the new predictions go; None for ``NEW_RUN_KEY_predictions``.
+        epochs: passes over the training images.
+        mine_every: epochs from one round in training to the next.
+        warmup: epochs before the first.
+        imgsz: longer side of the images, pixels.
+        batch: images per batch.
+        device: as Ultralytics names it; None for a GPU if there is one.
+        settings: more of Ultralytics' settings.
+        progress: told the share done, and what is being done.
+
+    Returns:
+        What mining the next round returns, and ``pred_field``, ``model`` (the best checkpoint), ``rounds`` of the
+        training; JSON-clean.
+
+    Raises:
+        ValueError: in one sentence, if it can't be done as asked; nothing is written then.
+        FileExistsError: if the folder holds anything.
+        FileNotFoundError: if there is no such model.
+        ImportError: if Ultralytics is missing.
+    """
+    before = check(dataset, run_key, model, output_dir, new_run_key, pred_field)
+    after = next_round(dataset, before, new_run_key, pred_field)
+    plan = TrainingPlan(mine_every=mine_every, warmup=warmup, settings=before.engine)
+    from hnm_core.training.start import check_options
+    from hnm_core.training.start import train as train_model
+
+    options = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": before.engine.seed, **(settings or {})}
+    check_options(options)
+    root = Path(output_dir).expanduser().resolve()
+    exported = exports.export(
+        dataset, before.run_key, root / "data", layout="ultralytics", progress=_part(progress, 0.0, 0.1)
+    )
+    warnings = list(exported["warnings"])
+    data = _data_to_train_on(root, exported, warnings)
+    plan = replace(plan, reviews=_reviews(dataset, root))
+
+    def told(done: int, of: int) -> None:
+        progress(0.1 + 0.7 * done / max(of, 1), f"Trained {done} of {of} epochs")
+
+    progress(0.1, "Training")
+    chosen = {"device": device} if device else {}
+    trained = train_model(data, model, plan, project=str(root), name="run", progress=told, **options, **chosen)
+    samples = exports.labelled_samples(dataset, before)
+    predicting.predict(
+        *(samples, trained.best, after.pred_field),
+        **{"imgsz": imgsz, "batch": batch, "device": device, "progress": _part(progress, 0.8, 0.95)},
+    )
+    mined = mining.mine_samples(dataset, {**after.as_dict(), "eval_key": None}, _part(progress, 0.95, 1.0))
+    return {
+        **mined,
+        "warnings": [*warnings, *mined["warnings"]],
+        "pred_field": after.pred_field,
+        "model": str(trained.best),
+        "rounds": [dict(row) for row in trained.rounds],
+    }
+
+
+def check(
+    dataset: Any,
+    run_key: str | None,
+    model: str | Path | None,
+    output_dir: str | Path | None,
+    new_run_key: str | None = None,
+    pred_field: str | None = None,
+) -> RunSettings:
+    """Refuse what can't be done before any work is; what is not named yet is not looked at.
+
+    Returns:
+        The settings of the run.
+
+    Raises:
+        ValueError: saying why.
+        FileExistsError: if the folder holds anything.
+        FileNotFoundError: if there is no such model.
+    """
+    before = runs.settings_of(dataset, run_key)
+    exports.check_weighted(before)
+    if output_dir:
+        exports.check_output_dir(output_dir)
+    if model and Path(model).suffix not in (".yaml", ".yml"):
+        predicting.find_model(model)
+    after = next_round(dataset, before, new_run_key, pred_field)
+    runs.check_new(dataset, after)
+    predicting.check_field(dataset, after.pred_field)
+    return before
+
+
+def next_round(
+    dataset: Any, before: RunSettings, new_run_key: str | None = None, pred_field: str | None = None
+) -> RunSettings:
+    """The settings of the round after a run: the same, on the new predictions."""
+    key = new_run_key or next_key(dataset, before.run_key)
+    return replace(before, run_key=key, pred_field=pred_field or f"{key}_predictions", eval_key=None)
+
+
+def next_key(dataset: Any, run_key: str) -> str:
+    """A free key that counts on: ``first`` → ``first_2`` → ``first_3``."""
+    stem, number = re.fullmatch(r"(.*?)(?:_(\d+))?", run_key).groups()  # type: ignore[union-attr]
+    count = int(number or 1) + 1
+    while f"{stem}_{count}" in runs.keys(dataset):
+        count += 1
+    return f"{stem}_{count}"
+
+
+def _data_to_train_on(root: Path, exported: Mapping[str, Any], warnings: list[str]) -> Path:
+    """``data.yaml`` of the export; one beside it where the data have no val split, which Ultralytics insists on."""
+    data = Path(exported["data"])
+    if exported["images"].get("val"):
+        return data
+    warnings.append(
+        "no sample is in the val split: the best checkpoint was chosen on the images trained on, which flatters it"
+    )
+    text = data.read_text(encoding="utf-8").replace("val:", f"path: {json.dumps(str(data.parent))}\nval: train.txt", 1)
+    own = root / "train.yaml"
+    own.write_text(text, encoding="utf-8")
+    return own
+
+
+def _reviews(dataset: Any, root: Path) -> str | None:
+    """The ledger by the names that the exported images have."""
+    with (root / "data" / "weights.csv").open(newline="", encoding="utf-8") as file:
+        place = {row["sample_id"]: str(root / "data" / row["filepath"]) for row in csv.DictReader(file)}
+    said = [entry for entry in Ledger(dataset).entries() if entry["image"] in place]
+    if not said:
+        return None
+    file_of = root / "reviews.json"
+    file_of.write_text(json.dumps([{**entry, "image": place[entry["image"]]} for entry in said]), encoding="utf-8")
+    return str(file_of)
+
+
+def _part(progress: Say, low: float, high: float) -> Say:
+    """Progress of a part of the work as progress of the whole."""
+    return lambda share, label: progress(low + (high - low) * share, label)

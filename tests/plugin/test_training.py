@@ -1,0 +1,108 @@
+"""The loop closed in FiftyOne: weights out, a real training, its predictions in, the next round mined."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators.delegated import DelegatedOperationService
+
+from fiftyone_plugin import predicting, runs, training
+from fiftyone_plugin.demo.dataset import WEIGHTS, load_digits, prepare_digits
+from fiftyone_plugin.ledger import Entry, Ledger
+from hnm_core.io.saved import load_mining
+from tests.datasets import FIELDS, MINE
+from tests.plugin.test_forms import form, problem
+
+pytest.importorskip("ultralytics", reason="a real training")
+
+TRAIN = "@hnm/hard-negative-mining/train_on_hard_negatives"
+QUICK: dict[str, Any] = {"epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu", "warmup": 0, "mine_every": 0}
+QUIET = {"nbs": 8, "plots": False, "amp": False}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A small demo on disk: data and predictions."""
+    folder = tmp_path_factory.mktemp("digits")
+    return prepare_digits(folder / "demo", images=30, seed=0), folder / "demo" / "predictions"
+
+
+@pytest.fixture
+def dataset(digits: tuple[Path, Path]) -> fo.Dataset:
+    found = load_digits(*digits, f"train_{len(fo.list_datasets())}")
+    foo.get_operator(MINE)(found, **FIELDS, run_key="first")
+    return found
+
+
+@pytest.mark.slow
+def test_the_next_round_is_what_the_trained_model_gets_wrong(dataset: fo.Dataset, tmp_path: Path) -> None:
+    sample = dataset.match_tags("train").first()
+    box = sample.predictions.detections[0]
+    x, y, w, h = box.bounding_box
+    Ledger(dataset).add([Entry(sample.id, "prediction", box.label, (x, y, x + w, y + h), "ignore")])
+    told: list[float] = []
+    done = training.train(
+        dataset, "first", WEIGHTS, tmp_path / "out", **QUICK, settings=QUIET, progress=lambda s, label: told.append(s)
+    )
+    assert (done["run_key"], done["pred_field"]) == ("first_2", "first_2_predictions")
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert runs.keys(dataset) == ["first", "first_2"]
+    assert runs.settings_of(dataset, "first_2").pred_field == "first_2_predictions"
+    (known,) = predicting.models_of(dataset, "first_2_predictions")
+    assert known["model"] == done["model"] == str(tmp_path / "out" / "run" / "weights" / "best.pt")
+    assert len(dataset.exists("first_2_predictions")) == len(dataset)
+    train = dataset.match_tags("train")
+    assert len(train.exists("first_2_weight")) == len(train)
+    result, _ = load_mining(tmp_path / "out" / "run" / "hard_negatives" / "round_001")
+    assert len(result.truth.images) == len(train)
+    (said,) = json.loads((tmp_path / "out" / "reviews.json").read_text())
+    assert Path(said["image"]).is_file()
+    assert json.dumps(done)
+    assert training.next_key(dataset, "first") == "first_3"
+
+
+@pytest.mark.slow
+def test_delegated_training_does_it_without_a_val_split_too(dataset: fo.Dataset, tmp_path: Path) -> None:
+    dataset.delete_samples(dataset.match_tags(["val", "test"]))
+    params = {"run_key": "first", "model": str(WEIGHTS), "output_dir": str(tmp_path / "out"), "new_run_key": "next"}
+    foo.execute_operator(
+        TRAIN, {"dataset": dataset}, params={**params, **QUICK, "settings": QUIET}, request_delegation=True
+    )
+    service = DelegatedOperationService()
+    service.execute_queued_operations(operator=TRAIN, dataset_name=dataset.name)
+    (done,) = service.list_operations(operator=TRAIN, dataset_name=dataset.name)
+    assert done.run_state == "completed", done.result.error
+    dataset.reload()
+    assert runs.keys(dataset) == ["first", "next"]
+    assert any("best checkpoint was chosen on the images trained on" in note for note in done.result.result["warnings"])
+
+
+def test_what_cannot_be_trained_is_said_before_anything_is_written(dataset: fo.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    free = tmp_path / "free"
+    operator = foo.get_operator(TRAIN)
+    with pytest.raises(FileExistsError, match="full exists and is not empty: export into a new folder"):
+        operator(dataset, "first", str(WEIGHTS), str(tmp_path / "full"))
+    with pytest.raises(FileNotFoundError, match=r"there is no file 'nowhere\.pt' on the machine that runs FiftyOne"):
+        operator(dataset, "first", "nowhere.pt", str(free))
+    with pytest.raises(ValueError, match="field 'predictions' holds boxes in these samples: choose another field"):
+        operator(dataset, "first", str(WEIGHTS), str(free), pred_field="predictions")
+    with pytest.raises(ValueError, match="Ultralytics has no setting 'epoch'"):
+        operator(dataset, "first", str(WEIGHTS), str(free), settings={"epoch": 3})
+    assert not free.exists()
+    assert runs.keys(dataset) == ["first"]
+
+
+def test_the_form_says_what_the_next_round_is_called(dataset: fo.Dataset, tmp_path: Path) -> None:
+    found = form(dataset, TRAIN, model=str(WEIGHTS), output_dir=str(tmp_path / "out"))
+    assert problem(found) is None
+    assert "empty for first_2" in json.dumps(found["new_run_key"])
+    assert found["epochs"]["default"] == training.EPOCHS
+    assert str(problem(form(dataset, TRAIN, model="best.onnx"))).startswith("model must be an Ultralytics checkpoint")
