@@ -84,7 +84,7 @@ def headline(report: Mapping[str, Any], before: Mapping[str, Any] | None = None)
     """
     found, mining, weights = report["statistics"], report["mining"], report["weights"]
     right, wrong, missed = (found[f"{name}s"] for name in ("true_positive", "false_positive", "false_negative"))
-    doubt = "a prior: nobody has looked yet" if mining["suspicion_used"] else "a prior that weights ignore"
+    doubt = _doubt(mining)
 
     def change(group: str, rate: str, scale: float, unit: str, *, lower: bool) -> tuple[str, bool | None]:
         return _change(report[group][rate], before[group][rate], scale, unit, lower=lower) if before else ("", None)
@@ -116,6 +116,16 @@ def headline(report: Mapping[str, Any], before: Mapping[str, Any] | None = None)
             Fact("Effective sample", percent(weights["effective_sample_size"], 1), "of the images"),
         ]
     return facts
+
+
+def _doubt(mining: Mapping[str, Any]) -> str:
+    """On what the number of label errors stands; runs of before people were asked know nothing of looks."""
+    looks, interval = mining.get("looks", 0), mining.get("expected_label_errors_interval")
+    if not looks:
+        return "a prior: nobody has looked yet" if mining["suspicion_used"] else "a prior that weights ignore"
+    between = f"{interval[0]:,.0f} to {interval[1]:,.0f}, " if interval else ""
+    unused = "" if mining["suspicion_used"] else ", and weights ignore it"
+    return f"{between}by {looks:,} {'look' if looks == 1 else 'looks'}{unused}"
 
 
 def bin_range(index: int, bins: int = BINS) -> tuple[float, float]:

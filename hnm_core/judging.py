@@ -231,7 +231,7 @@ def judge(
         ([0.0, 0.24], 1)
     """
     suspicions = suspicions_of(mistakes, state, evidence)
-    some, shares, scores = _scores(mistakes, suspicions, images, settings)
+    rows, shares, scores = scores_of(mistakes, suspicions, images, settings)
     weighed = images.weigh(scores, settings)
     expected, low, high = suspicions.strata.expected()
     return Judgement(
@@ -240,7 +240,7 @@ def judge(
         weights=weighed.weights,
         repeats=weighed.repeats,
         hard_images=weighed.hard,
-        weighting=weighting(images, some.image, some.code, shares, weighed),
+        weighting=weighting(images, mistakes.image[rows], mistakes.code[rows], shares, weighed),
         expected_label_errors=expected,
         expected_interval=(low, high),
         notes=weighed.notes,
@@ -251,7 +251,7 @@ def weights_of(
     mistakes: Mistakes, suspicions: Suspicion, images: Images, settings: MiningSettings
 ) -> NDArray[np.float64]:
     """``(images,)`` the weights alone."""
-    return images.weigh(_scores(mistakes, suspicions, images, settings)[2], settings).weights
+    return images.weigh(scores_of(mistakes, suspicions, images, settings)[2], settings).weights
 
 
 def suspicions_of(
@@ -294,15 +294,15 @@ def suspicions_of(
     return Suspicion(value, states, stratum, strata, offsets, kinds)
 
 
-def _scores(
+def scores_of(
     mistakes: Mistakes, suspicions: Suspicion, images: Images, settings: MiningSettings
-) -> tuple[Mistakes, NDArray[np.float64], NDArray[np.float64]]:
-    """The objects that count, what each adds to its image's score, and the scores."""
-    counts = np.flatnonzero(mistakes.mined & (suspicions.state != IGNORE))
-    counts = counts[np.argsort(mistakes.code[counts], kind="stable")]  # so that chance has no say in equal shares
-    some, believed = mistakes.take(counts), 1.0 - suspicions.value[counts] * settings.use_suspicion
-    shares = object_shares(some.image, some.difficulty * believed)
-    return some, shares, add_shares(some.image, shares, len(images))
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """The rows that count, ``(c,)``, what each adds to its image's score, ``(c,)``, and the scores, ``(images,)``."""
+    rows = np.flatnonzero(mistakes.mined & (suspicions.state != IGNORE))
+    rows = rows[np.argsort(mistakes.code[rows], kind="stable")]  # so that chance has no say in equal shares
+    believed = 1.0 - suspicions.value[rows] * settings.use_suspicion
+    shares = object_shares(mistakes.image[rows], mistakes.difficulty[rows] * believed)
+    return rows, shares, add_shares(mistakes.image[rows], shares, len(images))
 
 
 def _with_evidence(share: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .charts import headline
 from .pipeline import MiningResult
-from .report import Counts, MiningReport, percent
+from .report import Counts, MiningReport, expected_label_errors, percent
 from .rounds import compare_rounds
 
 __all__ = ["as_html", "as_markdown", "report_pages"]
@@ -88,9 +88,11 @@ def _suspicion(report: MiningReport) -> list[str]:
     mined = report.counts.hard_negatives
     if not mined:
         return []
-    about = f"Of the {mined} hard negatives about {report.expected_label_errors:.0f} are expected to be label errors"
+    if report.looks:
+        cost = "It lowers their weight" if report.suspicion_used else "Weights ignore it"
+        return [f"{expected_label_errors(report)}. {cost}."]
     cost = "until somebody looks, it lowers their weight" if report.suspicion_used else "weights ignore it"
-    return [f"{about}. That is a prior by error type, not a finding: {cost}."]
+    return [f"{expected_label_errors(report)}. That is a prior, not a finding: {cost}."]
 
 
 def report_pages(result: MiningResult, title: str) -> tuple[dict[str, str], list[str]]:

@@ -285,6 +285,7 @@ def _with_looks(report: MiningReport, judged: Judgement) -> MiningReport:
         expected_interval=judged.expected_interval if judged.suspicions.looks else None,
         looks=judged.suspicions.looks,
         reviewed=judged.suspicions.reviewed,
+        evidence=judged.suspicions.evidence,
     )
 
 

@@ -88,6 +88,7 @@ class MiningReport:
         expected_label_errors: sum of the suspicion over the mined objects.
         expected_interval: its 90 % interval; None before anybody looked.
         looks: answers of people that say whose a mistake is; 0: suspicion is a prior.
+        evidence: the weight of each kind of evidence behind suspicion, 1 before anybody looked.
         reviewed: mistakes per review state, of those that occur.
         suspicion_used: whether suspicion lowered what weights are made of.
         weighting: what the weights do; None where several reports were added up.
@@ -104,6 +105,7 @@ class MiningReport:
     expected_label_errors: float = 0.0
     expected_interval: tuple[float, float] | None = None
     looks: int = 0
+    evidence: Mapping[str, float] = field(default_factory=dict)
     reviewed: Mapping[str, int] = field(default_factory=dict)
     suspicion_used: bool = True
     weighting: Weighting | None = None
@@ -175,6 +177,7 @@ class MiningReport:
                 if self.expected_interval is None
                 else list(self.expected_interval),
                 "looks": self.looks,
+                "evidence": dict(self.evidence),
                 "reviewed": dict(self.reviewed),
                 "suspicion_used": self.suspicion_used,
             },
@@ -272,17 +275,26 @@ def _suspicion_lines(report: MiningReport) -> list[str]:
     mined = report.counts.hard_negatives
     if not mined:
         return []
-    doubt = f"Of the {mined} hard negatives about {report.expected_label_errors:.0f}"
-    if report.expected_interval:
-        doubt += " ({:.0f} to {:.0f})".format(*report.expected_interval)
-    doubt += " are expected to be label errors"
+    doubt = expected_label_errors(report)
     if not report.suspicion_used:
         doubt += ". They are weighted up all the same: suspicion is switched off."
     elif report.looks:
-        doubt += f", by {report.looks} {'look' if report.looks == 1 else 'looks'} of people. It lowers their weight."
+        doubt += ". It lowers their weight."
     else:
-        doubt += ": a prior by error type, for nobody has looked yet. Until then it lowers their weight."
+        doubt += ", for nobody has looked yet. Until then it lowers their weight."
     return ["", *_wrapped(doubt)]
+
+
+def expected_label_errors(report: MiningReport) -> str:
+    """How many of the hard negatives are expected to be label errors, and on what that stands; without a full stop."""
+    about = f"Of the {report.counts.hard_negatives} hard negatives about {report.expected_label_errors:.0f}"
+    if report.expected_interval:
+        about += " ({:.0f} to {:.0f})".format(*report.expected_interval)
+    about += " are expected to be label errors"
+    seen = f" and {' and '.join(report.evidence)}" if report.evidence else ""
+    if report.looks:
+        return f"{about}, by {report.looks} {'look' if report.looks == 1 else 'looks'} of people{seen}"
+    return f"{about}: a prior by error type{seen}" if report.suspicion_used else about
 
 
 def _weight_lines(report: MiningReport) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import combinations
 
 import numpy as np
@@ -147,3 +148,10 @@ def test_the_headline_groups_thousands() -> None:
 def test_a_prior_that_is_not_used_is_told_so() -> None:
     facts = headline(MiningReport(expected_label_errors=12.4, suspicion_used=False).as_dict())
     assert Fact("Label errors", "≈ 12", "a prior that weights ignore") in facts
+
+
+def test_the_headline_says_how_many_looks_stand_behind_the_label_errors() -> None:
+    judged = MiningReport(expected_label_errors=12.4, expected_interval=(9.6, 15.0), looks=20)
+    assert Fact("Label errors", "≈ 12", "10 to 15, by 20 looks") in headline(judged.as_dict())
+    ignored = dataclasses.replace(judged, suspicion_used=False, looks=1, expected_interval=None)
+    assert Fact("Label errors", "≈ 12", "by 1 look, and weights ignore it") in headline(ignored.as_dict())

@@ -165,7 +165,13 @@ def test_calls_add_up_and_each_miner_keeps_its_own_account() -> None:
     }
     assert miner.generate_report()["mining"] | {"expected_label_errors": 0} == {
         **{"images": 3, "confident_predictions": 3, "ignored": 0, "lucky_hits": 0, "candidates": 6, "cap": 3, "cut": 3},
-        **{"expected_label_errors": 0, "expected_label_errors_interval": None, "looks": 0, "reviewed": {}},
+        **{
+            "expected_label_errors": 0,
+            "expected_label_errors_interval": None,
+            "looks": 0,
+            "reviewed": {},
+            "evidence": {},
+        },
         "suspicion_used": True,
     }
     assert other.generate_report()["statistics"]["total_predictions"] == 0

@@ -96,7 +96,7 @@ def test_the_dict_has_the_guides_keys_and_ours_beside_them() -> None:
         {"precision": 2 / 7, "recall": 2 / 8, "f1_score": 4 / 15, "hard_negative_rate": 7 / 9}
     )
     assert values["rates"] == pytest.approx({"false_alarm_rate": 5 / 8, "fppi": 5 / 10, "miss_rate": 6 / 8})
-    assert values["mining"].pop("reviewed") == {}
+    assert values["mining"].pop("reviewed") == values["mining"].pop("evidence") == {}
     assert values["mining"] == pytest.approx(
         {
             **{"images": 10, "confident_predictions": 8, "ignored": 1, "lucky_hits": 0},
