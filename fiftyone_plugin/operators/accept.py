@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, proposals, runs
+from ..icons import icons
 
 
 class AcceptMissingLabels(foo.Operator):
@@ -20,7 +21,7 @@ class AcceptMissingLabels(foo.Operator):
             name="accept_missing_labels",
             label="Accept missing labels",
             description="Add the predictions reviewed as missing labels to a copy of the ground truth",
-            icon="/assets/accept.svg",
+            **icons("accept"),
             dynamic=True,
             allow_delegated_execution=True,
             view_target=False,

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, reweigh
+from ..icons import icons
 
 
 class ApplyReviews(foo.Operator):
@@ -20,7 +21,7 @@ class ApplyReviews(foo.Operator):
             name="apply_reviews",
             label="Apply reviews",
             description="Let what people said of a run's mistakes count in its weights, without mining again",
-            icon="/assets/apply.svg",
+            **icons("apply"),
             dynamic=True,
             allow_delegated_execution=True,
             view_target=False,

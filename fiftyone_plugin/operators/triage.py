@@ -9,6 +9,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, runs, triage
+from ..icons import icons
 
 
 class TriageHardNegatives(foo.Operator):
@@ -21,7 +22,7 @@ class TriageHardNegatives(foo.Operator):
             name="triage_hard_negatives",
             label="Triage hard negatives",
             description="Say of the selected mistakes whether the model is wrong or the label",
-            icon="/assets/triage.svg",
+            **icons("triage"),
             dynamic=True,
             view_target=False,
         )
@@ -44,7 +45,7 @@ class TriageHardNegatives(foo.Operator):
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
         """A button above the grid."""
-        button = types.Button(label="Triage hard negatives", icon="/assets/triage.svg", prompt=True)
+        button = types.Button(label="Triage hard negatives", icon="rule", prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: Any) -> types.Property:

@@ -17,6 +17,9 @@ from tests.browser.app import IMAGES, PICTURES, Shoot, drawn
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
+PICTURED = ("grid", "form", "panel", "review", "compare")
+"""What the README shows."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -125,7 +128,7 @@ def shoot(page: Page, tmp_path: Path) -> Shoot:
         drawn(page)
         page.wait_for_timeout(1000)  # transitions
         page.screenshot(path=tmp_path / f"{name}.png")
-        if PICTURES and name in ("grid", "form", "panel", "review"):
+        if PICTURES and name in PICTURED:
             Path(PICTURES).mkdir(parents=True, exist_ok=True)
             with Image.open(tmp_path / f"{name}.png") as screenshot:  # in 256 colours it takes a third of the space
                 small = screenshot.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -1,64 +1,101 @@
-"""The forms of the operators as a user meets them: rows of classes, a comparison, an error that is readable.
+"""The operators as a user meets them: classes in rows, a comparison, an error that says why, on either theme.
 
-The README's pictures are taken anew on the way by
-``HNM_PICTURES=docs/pictures make test ARGS=tests/browser``.
+The README's picture is taken anew on the way by
+``HNM_PICTURES=docs/pictures make test ARGS=tests/browser/test_operators.py``.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin import runs
-from tests.browser.test_app import (  # noqa: F401  (fixtures)
-    FORM,
-    PATIENCE,
-    THOUGHT,
-    Shoot,
-    address,
-    count,
-    digits,
-    execute,
-    field,
-    operator,
-    shoot,
-    visit,
-)
+from fiftyone_plugin import comparing, predicting, runs, views
+from fiftyone_plugin.demo.dataset import WEIGHTS
+from tests.browser.app import FORM, PATIENCE, THOUGHT, Shoot, count, execute, field, operator, visit
+from tests.datasets import MINE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
+pytest.importorskip("ultralytics", reason="a real detector makes the predictions")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-
-def choose(app: Page, form: Locator, label: str, value: str) -> None:
-    """Choose from a list below a label."""
-    form.locator(f'xpath=.//*[normalize-space(text())="{label}"]/following::*[@role="combobox"][1]').click()
-    app.get_by_role("option", name=value, exact=True).first.click()
+CLASS = "a.b/c d"
+"""A class whose name no input could have."""
 
 
-def test_thresholds_of_single_classes_are_rows(page: Page, address: str, shoot: Shoot, digits: fo.Dataset) -> None:  # noqa: F811
+@pytest.fixture(scope="module")
+def mined(digits: fo.Dataset) -> fo.Dataset:
+    """One class has a difficult name; predicted twice, mined twice."""
+    found = digits.clone("operated")
+    predicting.predict(found, WEIGHTS, "round_2", imgsz=224)
+    for name in ("predictions", "round_2", "ground_truth"):
+        found.map_labels(name, {"seven": CLASS}).save(name)
+    found.default_classes = ["three", CLASS]
+    mine = foo.get_operator(MINE)
+    mine(found, "predictions", "ground_truth", "first")
+    mine(found, "round_2", "ground_truth", "second")
+    return found
+
+
+@pytest.fixture
+def dataset(mined: fo.Dataset, request: pytest.FixtureRequest) -> fo.Dataset:
+    """A copy for each test: the App remembers the view of a dataset."""
+    return mined.clone(request.node.name)
+
+
+def test_thresholds_of_single_classes_are_rows(page: Page, address: str, shoot: Shoot, dataset: fo.Dataset) -> None:
     from playwright.sync_api import expect
 
-    app, dataset = page, digits.clone("rows")
-    dataset.default_classes = ["three", "seven", "a.b"]
-    visit(app, f"{address}/{dataset.name}")
-    form = operator(app, "Mine hard negatives")
-    expect(form).to_contain_text("of the dataset's 80 samples", timeout=PATIENCE)
-    shoot("start")
-    form.get_by_text("More settings").click()
-    form.get_by_text("Thresholds per class").wait_for()
-    field(form, "Class").fill("a.b")
-    app.keyboard.press("Enter")
-    app.wait_for_timeout(THOUGHT)
-    field(form, "Confidence").fill("0.8")
-    app.wait_for_timeout(THOUGHT)
-    form.get_by_text("Thresholds per class").scroll_into_view_if_needed()
+    visit(page, f"{address}/{dataset.name}")
+    page.get_by_text("filter_center_focus", exact=True).click()  # the button in the toolbar, by its icon's name
+    form = page.locator(FORM)
+    expect(form).to_contain_text(f"of the dataset's {len(dataset)} samples", timeout=PATIENCE)
+    form.get_by_label("More settings").click()
+    rows = form.get_by_text("Class", exact=True)
+    expect(rows).to_have_count(1, timeout=PATIENCE)
+    field(form, "Class").fill(CLASS)
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(2, timeout=PATIENCE)
+    field(form, "Confidence from").first.fill("0.8")
+    page.wait_for_timeout(THOUGHT)
     shoot("rows")
     field(form, "Run key").fill("by_class")
-    app.wait_for_timeout(THOUGHT)
+    page.wait_for_timeout(THOUGHT)
     execute(form).click()
-    app.get_by_text("Mining finished").wait_for()
-    assert runs.settings_of(dataset, "by_class").engine.class_confidence == {"a.b": 0.8}
+    page.get_by_text("Mining finished").wait_for()
+    assert runs.settings_of(dataset, "by_class").engine.class_confidence == {CLASS: 0.8}
+
+
+def test_comparing_shows_what_is_new(page: Page, address: str, shoot: Shoot, dataset: fo.Dataset) -> None:
+    from playwright.sync_api import expect
+
+    visit(page, f"{address}/{dataset.name}")
+    form = operator(page, "Compare mining runs")
+    expect(form).to_contain_text("The earlier run", timeout=PATIENCE)
+    page.wait_for_timeout(THOUGHT)
+    execute(form).click()
+    page.get_by_text("Comparison finished").wait_for()
+    new = views.changed(dataset, *runs.both(dataset, "second", "first"), "new")
+    changes = comparing.comparison_of(dataset, "second")
+    assert changes is not None
+    assert changes["changes"]["false_positives"]["new"] == new.count("round_2.detections") > 0
+    expect(page.locator(FORM)).to_contain_text("Since the round before", timeout=PATIENCE)
+    count(page, len(new))
+    shoot("compare")
+
+
+def test_an_error_says_why(page: Page, address: str, dataset: fo.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_text("no checkpoint")
+    visit(page, f"{address}/{dataset.name}")
+    form = operator(page, "Predict with YOLO")
+    field(form, "Checkpoint").fill(str(tmp_path / "best.pt"))
+    field(form, "Predictions").fill("round_3")
+    page.wait_for_timeout(THOUGHT)
+    execute(form).click()
+    page.get_by_text("is no checkpoint that Ultralytics can load").first.wait_for()
+    page.screenshot(path=tmp_path / "error.png")
