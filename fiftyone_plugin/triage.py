@@ -122,9 +122,11 @@ def chosen(ctx: Any, run_key: str | None) -> tuple[list[str], list[str]]:
     if given := ctx.params.get("label_ids"):
         return list(as_names("label_ids", given)), []
     settings = runs.settings_of(ctx.dataset, run_key)
-    labels = ctx.selected_labels or []
-    samples = [label["sample_id"] for label in labels] if labels else list(ctx.selected)
-    return selected(ctx.view, settings, ctx.selected, labels), [i for i in samples if i]
+    labels, tiles = ctx.selected_labels or [], list(ctx.selected)
+    samples = [label["sample_id"] for label in labels] if labels else tiles
+    if not labels and tiles and ctx.view.get_field("sample_id") is not None:  # tiles are patches
+        samples = ctx.view.select(tiles).values("sample_id")
+    return selected(ctx.view, settings, tiles, labels), samples
 
 
 def said(done: Mapping[str, Any], *, undone: bool = False) -> str:

@@ -66,6 +66,8 @@ class TriageHardNegatives(foo.Operator):
             label_ids, samples = triage.chosen(ctx, key)
             done = triage.triage(ctx.dataset, key, state, label_ids, sample_ids=samples, who=who)
         if not ctx.delegated:
+            ctx.ops.clear_selected_samples()
+            ctx.ops.clear_selected_labels()
             ctx.ops.reload_samples()
             ctx.ops.notify(triage.said(done, undone=undo), variant="success")
         return done
@@ -82,6 +84,6 @@ def _verdict(ctx: Any, inputs: types.Object) -> None:
         return
     label_ids, _ = triage.chosen(ctx, ctx.params.get("run_key") or runs.newest(ctx.dataset))
     if label_ids:
-        inputs.view("what", types.Notice(label=f"Of {triage.objects(len(label_ids))}"))
+        inputs.view("what", types.Notice(label=f"This will be said of {triage.objects(len(label_ids))}"))
     else:
         forms.refuse(inputs, f"nothing is selected: {triage.NOTHING}")

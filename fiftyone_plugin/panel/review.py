@@ -74,6 +74,9 @@ class ReviewSection:
     refresh: Callable[[Any], None]
     """What the panel does to see what changed."""
 
+    _note: Callable[[Any, str], None]
+    """How the panel remembers a step taken."""
+
     def start_review(self, ctx: Any) -> None:
         """Show the first crop of the run that the panel shows."""
         self._reviewed(ctx, lambda review, state: None, fresh=True)
@@ -115,6 +118,7 @@ class ReviewSection:
             done = reweigh.apply_reviews(ctx.dataset, review.settings.run_key)
             ctx.ops.reload_samples()
             ctx.ops.notify(reweigh.said(done), variant="success")
+            self._note(ctx, "review")
 
         self._reviewed(ctx, weigh)
         self.refresh(ctx)
@@ -159,7 +163,7 @@ def section(panel: types.Object, handler: Any, ctx: Any) -> None:
 def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | None:
     """Put into the state what to look at next and where things stand; the picture of it."""
     before, now = Standing.of(review.unseen()), Standing.of(review.now())
-    trend = [*state["trend"], now] if not state["trend"] or tuple(state["trend"][-1]) != now else state["trend"]
+    trend = [point for point in state["trend"] if point[0] < now.looks]  # what was undone is forgotten
     label_id = state.pop("again", None) or review.next(state["skipped"])
     if label_id is None and state["skipped"]:  # all others are done: ask again for those put off
         state["skipped"], label_id = [], review.next()
@@ -173,7 +177,7 @@ def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | Non
             "remark": shown.remark if shown else "",
             "before": before,
             "now": now,
-            "trend": [list(point) for point in (trend or [now])[-LONGEST:]],
+            "trend": [*map(list, trend), list(now)][-LONGEST:],
             "left": review.left(),
             "mined": int(review.asked_for.sum()),
             "errors": _by_error(review),
@@ -217,8 +221,7 @@ def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: S
     if state["label_id"]:
         bar.btn("skip", label="Skip", on_click=handler.skip, params=_of(state))
     bar.btn("undo", label="Undo", on_click=handler.undo_review)
-    what = "Let the answers count in fields, tags and weights of the run"
-    bar.btn("apply", label="Apply to weights", title=what, on_click=handler.apply_reviews, variant="contained")
+    bar.btn("apply", label="Apply to weights", on_click=handler.apply_reviews, variant="contained")
 
 
 def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mapping[str, Any]) -> None:

@@ -56,7 +56,14 @@ def test_a_verdict_sets_state_and_suspicion_in_every_run_that_holds_the_object()
     done = triage(dataset, "hard_negative", label(dataset, "s0"))
     assert (done["count"], sorted(done["runs"])) == (1, ["other", "run"])
     for key in ("run", "other"):
-        assert column(dataset, "state", key) == ["hard_negative", *["unreviewed"] * 4, None]
+        assert column(dataset, "state", key) == [
+            "hard_negative",
+            "unreviewed",
+            "unreviewed",
+            None,
+            "unreviewed",
+            "unreviewed",
+        ]
         assert column(dataset, "suspicion", key) == [0.0, *prior[1:]]
     triage(dataset, "missing_label", label(dataset, "s1"))
     assert by_name(dataset)["s1"].predictions.detections[0].run_state == "missing_label"
@@ -195,7 +202,7 @@ def test_the_form_says_what_is_selected() -> None:
         return str(operator.resolve_type(prompt(dataset, **request), "inputs").to_json())
 
     assert "nothing is selected" in form()
-    assert "Of 2 objects" in form(selected=[by_name(dataset)["s0"].id])
+    assert "said of 2 objects" in form(selected=[by_name(dataset)["s0"].id])
     assert "nothing is selected" not in form(params={"undo": True})
     assert "has no mining run yet" in str(operator.resolve_type(prompt(dataset_of()), "inputs").to_json())
 
