@@ -1,7 +1,8 @@
 """COCO json as mmdetection, detectron2 and torch read it: through pycocotools where it is installed, then their rules.
 
 Both mmdetection and detectron2 leave out images without boxes unless told otherwise. Both draw every entry of
-``images``, so an image that stands there twice under two ids is drawn twice.
+``images``, so an image that stands there twice under two ids is drawn twice. (Compared by hand with what mmdetection
+3.3.0's own ``CocoDataset`` draws, by default and with the settings shown: the same, image by image.)
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Ultralytics' own loader reads where it is installed (it keeps a line of ``train.txt`` as often as it stands there); else
 its rules do. YOLOv5 is no package: its rules, as its ``utils/dataloaders.py`` has them. It keeps labels in a dict by
-path, so that of repeated lines one is left, and it looks for a relative ``path:`` beside its own code.
+path, so that of repeated lines one is left, and it looks for a relative ``path:`` beside its own code. (Compared by
+hand with what the loader of the package ``yolov5`` 7.0.14 draws: the same, image by image.)
 """
 
 from __future__ import annotations
