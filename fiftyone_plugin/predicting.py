@@ -131,7 +131,8 @@ def load(path: str | Path) -> Any:
     try:
         model = YOLO(str(path))
     except Exception as error:  # torch, pickle and zip each have their own
-        raise ValueError(f"{path} is no checkpoint that Ultralytics can load: {' '.join(str(error).split())}") from None
+        why = re.sub(r"^ERROR\W*", "", " ".join(str(error).split())).partition(" Recommended fixes")[0]
+        raise ValueError(f"{path} is no checkpoint that Ultralytics can load: {why}") from None
     if model.task not in TASKS:
         raise ValueError(f"{path} is a model to {model.task}; mining needs boxes: one to {', '.join(TASKS)}")
     return model
