@@ -19,10 +19,10 @@ __all__ = ["LARGEST", "as_columns", "at_rows", "weigh_evidence"]
 LARGEST = 4.0
 """No single piece of evidence says more than this, either way: 55 to 1 (chosen)."""
 
-WEIGHT, SPREAD = 1.0, 0.5
+WEIGHT, SPREAD = 1.0, 1.0
 """Before anyone looked evidence is taken at its word; answers move its weight from there (chosen, normal prior)."""
 
-MOST = 2.0
+MOST = 3.0
 ROUNDS, NEWTON = 4, 8
 
 
@@ -72,10 +72,10 @@ def weigh_evidence(
     code: NDArray[np.int64],
     label: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The weight of each kind of evidence, ``(kinds,)`` in [0, 2]: 1 before anybody looked.
+    """The weight of each kind of evidence, ``(kinds,)`` in [0, 3]: 1 before anybody looked.
 
     The mode of a logistic regression of the answers on the evidence, over the share of each error type, with a normal
-    prior of mean 1 and standard deviation ½; shares and weights in turns.
+    prior of mean 1 and standard deviation 1; shares and weights in turns.
 
     Args:
         columns: ``(r, kinds)`` evidence at every answer.
@@ -87,7 +87,7 @@ def weigh_evidence(
     Example:
         >>> said, strata = np.array([[2.0], [-2.0]] * 20), (np.zeros(40, int), np.array([6]), np.array([0]))
         >>> [weigh_evidence(said, said[:, 0] * way > 0, *strata).round(1).tolist() for way in (1, -1)]
-        [[1.7], [0.0]]
+        [[2.2], [0.0]]
     """
     weights = np.full(columns.shape[1], WEIGHT)
     if not columns.any():

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import operator
+from benchmarks import labels, operator, suspicion
 from benchmarks.__main__ import TABLES, replaced
 from benchmarks.scenes import CLASSES, coco_like, write_coco
 from hnm_core import mine
 from hnm_core.io import read_coco
+from hnm_core.taxonomy import ROW_NAMES
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,3 +63,22 @@ def test_the_table_says_why_a_must_is_missed_and_only_then() -> None:
 def test_every_table_has_its_place_in_the_readme(name: str) -> None:
     places = re.findall(r"<!-- benchmark: (\w+) -->", (ROOT / name).read_text(encoding="utf-8"))
     assert places == list(TABLES)
+
+
+def test_auroc_is_how_often_a_positive_stands_above_a_negative() -> None:
+    positive = np.array([True, True, False, False])
+    assert suspicion.auroc(np.array([0.9, 0.4, 0.6, 0.1]), positive) == "0.750"
+    assert suspicion.auroc(np.zeros(4), positive) == "0.500"
+    assert suspicion.auroc(np.zeros(4), positive | True) == "–"
+
+
+@pytest.mark.slow
+def test_the_demos_label_errors_are_those_whose_labels_are_withheld(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics", reason="predicts on the demo's images")
+    case = labels.digits(tmp_path, 120, seed=0)
+    mistakes = case.result.mistakes
+    assert 1 < case.wrong.sum() < 20
+    assert (mistakes.code[case.wrong] == ROW_NAMES.index("background")).mean() > 0.8
+    run = suspicion._run(case, {}, seed=0)
+    assert run["brier"][1] < run["brier"][0]
+    assert 0 < run["looks"] <= suspicion.MOST
