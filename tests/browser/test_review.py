@@ -1,0 +1,136 @@
+"""A person reviews: crop by crop in the panel, by selection in the grid; numbers move, a click takes it back.
+
+The README's picture is taken anew on the way by
+``HNM_PICTURES=docs/pictures make test ARGS=tests/browser``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+
+from fiftyone_plugin import runs
+from fiftyone_plugin.ledger import Ledger
+from fiftyone_plugin.review import open_review
+from tests.browser.app import (
+    GRID,
+    PATIENCE,
+    PICTURES,
+    THOUGHT,
+    Shoot,
+    count,
+    execute,
+    open_panel,
+    operator,
+    visit,
+)
+from tests.datasets import FIELDS, MINE, VIEW
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytest.importorskip("ultralytics", reason="a real detector makes the predictions")
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+KEY = "round_1"
+LOOKS = 20 if PICTURES else 3
+
+
+def mined(digits: fo.Dataset, name: str) -> fo.Dataset:
+    dataset = digits.clone(name)
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key=KEY)
+    return dataset
+
+
+def looks(panel: Locator) -> Locator:
+    """The number of looks, as the panel shows it."""
+    return panel.locator('xpath=.//p[normalize-space(text())="Looks"]/following-sibling::p[1]')
+
+
+def truth_of(dataset: fo.Dataset, shown: str) -> str:
+    """What a person would say of a crop of the demo, whose dropped labels are known."""
+    return "Label is missing" if "Background" in shown else "Model is wrong"
+
+
+def test_crop_by_crop_numbers_move_and_weights_follow(
+    page: Page, address: str, shoot: Shoot, digits: fo.Dataset
+) -> None:
+    from playwright.sync_api import expect
+
+    app, dataset = page, mined(digits, "reviewed")
+    weights = dataset.values(f"{KEY}_weight")
+    visit(app, f"{address}/{dataset.name}")
+    panel = open_panel(app)
+    panel.get_by_role("button", name="Review", exact=True).click()
+    expect(looks(panel)).to_have_text("0", timeout=PATIENCE)
+    picture = panel.locator("img[src^='data:image/jpeg']")
+    picture.wait_for()
+    shoot("review_begins")
+    for number in range(1, LOOKS + 1):
+        before = picture.get_attribute("src")
+        verdict = truth_of(dataset, panel.inner_text())
+        app.wait_for_timeout(500)  # a click on what is still being drawn says nothing
+        panel.get_by_role("button", name=verdict, exact=True).click()
+        expect(looks(panel)).to_have_text(str(number), timeout=PATIENCE)
+        expect(picture).not_to_have_attribute("src", before or "", timeout=PATIENCE)
+    shoot("review")
+    assert len(Ledger(dataset).entries()) == LOOKS
+
+    panel.get_by_role("button", name="Undo", exact=True).click()
+    expect(looks(panel)).to_have_text(str(LOOKS - 1), timeout=PATIENCE)
+    assert len(Ledger(dataset).entries()) == LOOKS - 1
+    before = picture.get_attribute("src")
+    panel.get_by_role("button", name="Skip", exact=True).click()
+    expect(picture).not_to_have_attribute("src", before or "", timeout=PATIENCE)
+
+    panel.get_by_role("button", name="Apply to weights", exact=True).click()
+    app.get_by_text(f"Weights follow {LOOKS - 1} looks").wait_for()
+    shoot("review_applied")
+    dataset.reload()
+    assert dataset.values(f"{KEY}_weight") != weights
+
+
+def test_nothing_left_to_review(page: Page, address: str, shoot: Shoot, digits: fo.Dataset) -> None:
+    from playwright.sync_api import expect
+
+    app, dataset = page, mined(digits, "all_reviewed")
+    review = open_review(dataset, KEY)
+    every = [review.label_ids[row] for row in review.mistakes.mined.nonzero()[0]]
+    from fiftyone_plugin import triage
+
+    triage.triage(dataset, KEY, "hard_negative", every[1:])
+    visit(app, f"{address}/{dataset.name}")
+    panel = open_panel(app)
+    panel.get_by_role("button", name="Review", exact=True).click()
+    panel.get_by_role("button", name="Ignore", exact=True).click()
+    expect(panel).to_contain_text(f"All {len(every):,} mined objects are reviewed", timeout=PATIENCE)
+    shoot("review_done")
+
+
+def test_selected_patches_are_triaged_from_the_prompt(
+    page: Page, address: str, shoot: Shoot, digits: fo.Dataset
+) -> None:
+    from playwright.sync_api import expect
+
+    app, dataset = page, mined(digits, "triaged")
+    patches = foo.get_operator(VIEW)(dataset, run_key=KEY, patches=True, save_as="patches")
+    visit(app, f"{address}/{dataset.name}?view=patches")
+    app.locator('[data-cy="entry-counts"]').wait_for()
+    tiles = app.locator(GRID)
+    for number in range(2):
+        tiles.nth(number).click(position={"x": 12, "y": 12})  # its upper part selects
+    form = operator(app, "Triage hard negatives")
+    expect(form).to_contain_text("said of 2 objects", timeout=PATIENCE)
+    form.get_by_text("Label is missing", exact=True).click()
+    app.wait_for_timeout(THOUGHT)
+    shoot("triage")
+    execute(form).click()
+    app.get_by_text("Reviewed: missing label, 2 objects").wait_for()
+    said = Ledger(dataset).entries()
+    assert [entry["state"] for entry in said] == ["missing_label"] * 2
+    assert {entry["label_id"] for entry in said} <= set(patches.values("id"))
+    assert runs.settings_of(dataset, KEY).run_key == KEY
+    assert count
