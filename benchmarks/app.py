@@ -17,6 +17,9 @@ from benchmarks.scenes import coco_like
 
 IMAGES, TIMES = 100_000, 7
 MUST, STRETCH = 0.2, 0.05
+THOUGHT = 2.0
+"""Seconds that a person looks at a crop."""
+
 LEAST_SCORE = 0.3
 """Predictions kept: about as many as there are truths and half as many again."""
 
@@ -58,6 +61,7 @@ def measure(images: int) -> dict[str, Any]:
         "the panel opens": lambda: event(dataset, PANEL, "on_load"),
         "another run is chosen": lambda: event(dataset, PANEL, "choose_run", state, value="first"),
         "a bar is clicked": lambda: event(dataset, PANEL, "pick", state, id=click),
+        "a crop is judged in the review": _reviewer(dataset, state),
         "the grid shows another view": lambda: event(dataset, PANEL, "on_change_view", state),
         "the mining form opens": lambda: form_of(dataset, {}),
         "a key is pressed in the mining form": lambda: form_of(dataset, form),
@@ -91,6 +95,25 @@ def event(dataset: Any, uri: str, method: str, state: Any = None, **params: Any)
     return {"state": context.panel_state, "size": len(json.dumps(context.executor.to_json()))}
 
 
+def _reviewer(dataset: Any, state: Any) -> Callable[[], dict[str, Any]]:
+    """Somebody who says of every other crop that the label is missing; the run is read before."""
+    shown = [event(dataset, PANEL, "show_section", state, section="review")["state"]]
+
+    def judge() -> dict[str, Any]:
+        now = shown[-1]["review"]
+        verdict = ("missing_label", "hard_negative")[now["now"][0] % 2]
+        said = {name: now[name] for name in ("label_id", "sample_id")} | {"verdict": verdict}
+        start = time.perf_counter()
+        done = event(dataset, PANEL, "give_verdict", shown[-1], **said)
+        done["seconds"] = time.perf_counter() - start
+        assert done["state"]["review"]["now"][0] == now["now"][0] + 1
+        shown.append(done["state"])
+        time.sleep(THOUGHT)
+        return done
+
+    return judge
+
+
 def form_of(dataset: Any, params: dict[str, Any]) -> dict[str, Any]:
     """Resolve the mining form's inputs."""
     import fiftyone.operators as foo
@@ -118,6 +141,7 @@ def _timed(work: Callable[[], dict[str, Any]]) -> tuple[float, float, int]:
     work()
     for _ in range(TIMES):
         start = time.perf_counter()
-        size = work()["size"]
-        times.append(time.perf_counter() - start)
+        answer = work()
+        times.append(answer.get("seconds", time.perf_counter() - start))
+        size = answer["size"]
     return statistics.median(times), max(times), size

@@ -128,7 +128,7 @@ class ReviewSection:
         key = ctx.panel.get_state("head.run")
         state = dict(ctx.panel.state.review or {})
         if fresh or state.get("run") != key:
-            state = {"run": key, "skipped": [], "trend": []}
+            state = {"run": key, "skipped": [], "trend": [], "drawn": state.get("drawn", 0)}
         try:
             review = open_review(ctx.dataset, key)
             do(review, state)
@@ -178,6 +178,7 @@ def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | Non
             "before": before,
             "now": now,
             "trend": [*map(list, trend), list(now)][-LONGEST:],
+            "drawn": max(state["drawn"], min(len(trend) + 1, LONGEST) + 1),
             "left": review.left(),
             "mined": int(review.asked_for.sum()),
             "errors": _by_error(review),
@@ -271,6 +272,7 @@ def _said_certain(before: Standing, now: Standing) -> str:
 def _trend(state: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Expected label errors after every look, and the band of their interval."""
     points = [Standing(*point) for point in (state["before"], *state["trend"])]
+    points += points[-1:] * (state["drawn"] - len(points))  # the App merges lists: a shorter one would keep its old end
     looks = [point.looks for point in points]
     band = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False, "line": {"width": 0}}
     return [
