@@ -111,7 +111,7 @@ def address(digits: Any) -> Iterator[str]:
 
     from fiftyone_plugin.demo.command import answers, free_port
 
-    port = free_port(5300)
+    port = free_port(5300 + os.getpid() % 1000)  # a free port is taken only when the App is up: others test, too
     session = fo.launch_app(digits, remote=True, address="127.0.0.1", port=port)
     at = f"http://127.0.0.1:{port}/datasets"
     assert answers(f"{at}/{digits.name}"), f"the App did not answer at {at}"
