@@ -61,8 +61,10 @@ class AcceptMissingLabels(foo.Operator):
             ctx.ops.reload_dataset()
         return done
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """How many were accepted, and what is left to mend."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs, done = types.Object(), ctx.results
         wrong = len(done["wrong_labels"])
         forms.notes(

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from .. import forms, predicting, runs, training
+from ..icons import icons
 
 NUMBERS = ("epochs", "mine_every", "warmup", "imgsz", "batch")
 TEXTS = ("new_run_key", "pred_field", "device", "settings")
@@ -23,7 +24,7 @@ class TrainOnHardNegatives(foo.Operator):
             name="train_on_hard_negatives",
             label="Train on hard negatives",
             description="Train a YOLO on the weights of a run, predict with it, and mine the next round",
-            icon="/assets/train.svg",
+            **icons("train"),
             dynamic=True,
             allow_delegated_execution=True,
             allow_immediate_execution=True,
@@ -53,8 +54,10 @@ class TrainOnHardNegatives(foo.Operator):
             ctx.ops.reload_dataset()
         return outcome
 
-    def resolve_output(self, ctx: Any) -> types.Property:
+    def resolve_output(self, ctx: Any) -> types.Property | None:
         """The next round, and where the model is."""
+        if ctx.results is None:  # it failed, and an error here would hide why
+            return None
         outputs = types.Object()
         first = f"Run `{ctx.results['run_key']}` mined what `{ctx.results['model']}` sees."
         forms.report(outputs, ctx.results, first)

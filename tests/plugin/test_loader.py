@@ -16,6 +16,7 @@ import fiftyone.plugins as fop
 import fiftyone.plugins.context as fopc
 import pytest
 import yaml
+from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_plugin.icons import ON_DARK, ON_LIGHT
 from tests.datasets import FIELDS
@@ -86,6 +87,14 @@ def test_labels_are_sentences_that_help(name: str) -> None:
     assert first[0].isupper()
     assert all(word.islower() or word.isupper() for word in others), "sentence case"
     assert len(config.description.split()) > 4
+
+
+@pytest.mark.parametrize("name", MANIFEST["operators"])
+def test_nothing_is_shown_of_what_failed(name: str) -> None:
+    """The App asks for the output even then, and an error there would hide why it failed."""
+    uri = f"{MANIFEST['name']}/{name}"
+    context = ExecutionContext(request_params={"results": None}, operator_uri=uri)
+    assert foo.get_operator(uri).resolve_output(context) is None
 
 
 def test_the_manifest_names_what_there_is() -> None:
