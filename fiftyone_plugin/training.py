@@ -85,12 +85,12 @@ def train(
         progress(0.1 + 0.7 * done / max(of, 1), f"Trained {done} of {of} epochs")
 
     progress(0.1, "Training")
-    chosen = {"device": device} if device else {}
+    chosen: dict[str, Any] = {"device": device} if device else {}
     trained = train_model(data, model, plan, project=str(root), name="run", progress=told, **options, **chosen)
     samples = exports.labelled_samples(dataset, before)
+    told_of = _part(progress, 0.8, 0.95)
     predicting.predict(
-        *(samples, trained.best, after.pred_field),
-        **{"imgsz": imgsz, "batch": batch, "device": device, "progress": _part(progress, 0.8, 0.95)},
+        samples, trained.best, after.pred_field, imgsz=imgsz, batch=batch, device=device, progress=told_of
     )
     mined = mining.mine_samples(dataset, {**after.as_dict(), "eval_key": None}, _part(progress, 0.95, 1.0))
     return {
