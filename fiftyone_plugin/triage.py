@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from hnm_core.reviews import SAME_IOU
 from hnm_core.suspicion import PRIOR
 
 from . import review, runs, states, writeback
@@ -63,7 +64,8 @@ def triage(
     if strange:
         raise ValueError(_why_not(settings, strange, wanted, boxes))
     entries = [
-        Entry(box.sample_id, box.side, box.label, box.bbox, state, settings.run_key, box.label_id) for box in boxes
+        Entry(box.sample_id, box.side, box.label, bbox, state, settings.run_key, box.label_id)
+        for box, bbox in [*_forerunners(dataset, settings, boxes), *((box, box.bbox) for box in boxes)]
     ]
     act = Ledger(dataset).add(entries, who)
     return _done(dataset, act)
@@ -160,11 +162,38 @@ def copy_states(dataset: Any, act: Act) -> list[str]:
     return changed
 
 
+def _forerunners(dataset: Any, settings: RunSettings, boxes: Sequence[Box]) -> list[tuple[Box, tuple[float, ...]]]:
+    """What these objects were in earlier rounds, as far as it was reviewed: the last word counts for them too.
+
+    Else a box of the next round might lie nearer to the older one, and inherit what was said before.
+    """
+    samples = {box.sample_id for box in boxes}
+    said = {(e["image"], e["side"], e["class"], tuple(e["bbox"])) for e in Ledger(dataset).entries(samples)}
+    if not said:
+        return []
+    here = states.boxes_of(dataset, settings, samples)
+    gone = said - {(box.sample_id, box.side, box.label, box.bbox) for box in here}
+    return [
+        (box, bbox)
+        for box in boxes
+        for image, side, label, bbox in sorted(gone)
+        if (image, side, label) == (box.sample_id, box.side, box.label) and _iou(box.bbox, bbox) >= SAME_IOU
+    ]
+
+
+def _iou(first: Sequence[float], second: Sequence[float]) -> float:
+    width, height = (min(first[i + 2], second[i + 2]) - max(first[i], second[i]) for i in (0, 1))
+    shared = max(width, 0.0) * max(height, 0.0)
+    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)) - shared
+    return shared / both if both else 0.0
+
+
 def _done(dataset: Any, act: Act) -> dict[str, Any]:
+    label_ids = list(dict.fromkeys(entry.label_id for entry in act.entries))
     return {
         "state": act.entries[0].state,
-        "count": len(act.entries),
-        "label_ids": [entry.label_id for entry in act.entries],
+        "count": len(label_ids),
+        "label_ids": label_ids,
         "runs": copy_states(dataset, act),
     }
 

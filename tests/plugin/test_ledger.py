@@ -12,6 +12,7 @@ import pytest
 
 from fiftyone_plugin import ledger
 from fiftyone_plugin.ledger import Entry, Ledger
+from hnm_core.io.ledger import read_reviews
 from tests.datasets import DELETE, FIELDS, MINE, dataset_of
 
 
@@ -118,6 +119,10 @@ def test_json_carries_it_to_another_dataset_by_file(dataset: fo.Dataset, tmp_pat
     assert ledger.save_json(dataset, tmp_path / "reviews.json") == 2
     listed = json.loads((tmp_path / "reviews.json").read_text())
     assert [said["image"] for said in listed] == dataset.limit(2).values("filepath")
+
+    read = read_reviews(tmp_path / "reviews.json", [*reversed(dataset.values("filepath"))])  # as hnm mine does
+    assert [entry["state"] for entry in read.as_entries()] == ["missing_label", "ignore"]
+    assert [entry["image"] for entry in read.as_entries()] == dataset.limit(2).values("filepath")
 
     other = dataset_of()
     other.delete_samples(other.values("id")[1:2])

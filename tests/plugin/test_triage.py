@@ -136,6 +136,26 @@ def test_mining_again_predicting_again_and_deleting_runs_keep_the_verdicts() -> 
     assert {state: count for state, count in mining["reviewed"].items() if count} == {"missing_label": 1, "ignore": 1}
 
 
+def test_the_last_word_counts_for_what_the_object_was_before() -> None:
+    dataset = mined()
+    triage(dataset, "hard_negative", label(dataset, "s0"))
+    dataset.clone_sample_field("predictions", "first_model")
+    for sample in dataset:  # the next model: new ids, boxes a little wider
+        for box in sample.predictions.detections:
+            box.id = fo.Detection().id
+            box.bounding_box = [*box.bounding_box[:2], box.bounding_box[2] * 1.2, box.bounding_box[3]]
+        sample.save()
+    mined("second", dataset=dataset)
+    assert by_name(dataset)["s0"].predictions.detections[0].second_state == "hard_negative"
+    done = triage(dataset, "missing_label", label(dataset, "s0"), key="second")
+    assert done["count"] == 1
+    third = {"pred_field": "first_model", "gt_field": "ground_truth", "run_key": "third"}
+    foo.get_operator(MINE)(dataset, **third, hard_negative_ratio=1.0)  # a model with the boxes of the first
+    assert by_name(dataset)["s0"].first_model.detections[0].third_state == "missing_label"
+    triage(dataset, undo=True)
+    assert by_name(dataset)["s0"].first_model.detections[0].third_state == "hard_negative"
+
+
 def test_what_was_not_mined_is_refused_and_nothing_is_written() -> None:
     dataset = mined()
     faint = label(dataset, "s1", 1)
