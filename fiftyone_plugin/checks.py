@@ -83,6 +83,13 @@ def count_within(samples: Any, milliseconds: int) -> int | None:
     return int(found[0]["n"]) if found else 0
 
 
+def first_values(dataset: Any, path: str, among: int = 100) -> list[str]:
+    """What stands in a list of the first samples, sorted: a form has no time for all of them."""
+    first = [{"$limit": among}, {"$project": {"value": f"${path}"}}, {"$unwind": "$value"}]
+    found = dataset._sample_collection.aggregate([*first, {"$group": {"_id": "$value"}}])
+    return sorted(str(row["_id"]) for row in found if row["_id"] is not None)
+
+
 def _has_boxes(field: str) -> dict[str, Any]:
     return {f"{field}.detections.0": {"$exists": True}}
 

@@ -10,9 +10,6 @@ import fiftyone.operators.types as types
 from . import checks, evaluating, forms, views
 from .settings import CLASS_ROWS, SPLITS
 
-LOOKED_AT = 100
-"""Samples whose labels are offered as classes, where the dataset does not name its classes."""
-
 COUNTING = 60
 """Milliseconds that a form waits for a count."""
 
@@ -81,11 +78,6 @@ def class_rows(ctx: Any, inputs: types.Object, params: Mapping[str, Any]) -> Non
 
 
 def _known_classes(dataset: Any, gt_field: str) -> list[str]:
-    """The classes the dataset names, or those of its first samples: a form has no time for all of them."""
+    """The classes the dataset names, or those of its first samples."""
     declared = dataset.classes.get(gt_field) or dataset.default_classes
-    if declared:
-        return sorted(map(str, declared))
-    labels = f"{gt_field}.detections.label"
-    first = [{"$limit": LOOKED_AT}, {"$project": {"label": f"${labels}"}}, {"$unwind": "$label"}]
-    found = dataset._sample_collection.aggregate([*first, {"$group": {"_id": "$label"}}])
-    return sorted(str(row["_id"]) for row in found if row["_id"] is not None)
+    return sorted(map(str, declared)) if declared else checks.first_values(dataset, f"{gt_field}.detections.label")

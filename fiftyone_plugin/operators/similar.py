@@ -7,10 +7,13 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import forms, similar
+from .. import checks, forms, similar
 from ..icons import icons
 
 OPTIONS = ("brain_key", "embeddings_field", "pool_tag", "k", "tag")
+
+FIRST = 1000
+"""Samples whose tags the form offers."""
 
 
 class FindSimilarImages(foo.Operator):
@@ -69,9 +72,11 @@ def _ask(ctx: Any, inputs: types.Object) -> None:
         forms.choose(inputs, "brain_key", known, first, "Similarity index", what)
     elif vectors:
         forms.choose(inputs, "embeddings_field", vectors, field, "Embeddings", "Field of vectors, one an image")
-    tags = ctx.dataset.distinct("tags") if known or vectors else []
+    tags = types.AutocompleteView(allow_user_input=True)
+    for tag in checks.first_values(ctx.dataset, "tags", FIRST):
+        tags.add_choice(tag, label=tag)
     what = "The samples to search: those with this tag, or empty for those without ground truth; never val or test"
-    forms.choose(inputs, "pool_tag", tags, None, "Pool", what)
+    inputs.str("pool_tag", label="Pool", required=False, description=what, view=tags)
     what = "Images to find"
     inputs.int("k", label="How many", default=similar.MOST, min=1, max=100_000, required=False, description=what)
     what = "A tag for the images found, such as to_label; stays when the run is deleted"

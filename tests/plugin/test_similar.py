@@ -157,7 +157,7 @@ def test_in_the_app(dataset: fo.Dataset) -> None:
     found = form(dataset, SIMILAR)
     assert problem(found) is None
     assert found["embeddings_field"]["default"] == "embedding"
-    assert found["pool_tag"]["type"]["values"] == ["hard_negative", "test"]
+    assert [choice["value"] for choice in found["pool_tag"]["view"]["choices"]] == ["hard_negative", "test"]
     result, calls = in_the_app(dataset, SIMILAR, run_key="run", embeddings_field="embedding", k=2)
     shown = fo.DatasetView._build(dataset, calls["set_view"]["view"])
     assert names(shown) == ["like_wrong", "like_odd"]
