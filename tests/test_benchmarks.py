@@ -82,3 +82,13 @@ def test_the_demos_label_errors_are_those_whose_labels_are_withheld(tmp_path: Pa
     run = suspicion._run(case, {}, seed=0)
     assert run["brier"][1] < run["brier"][0]
     assert 0 < run["looks"] <= suspicion.MOST
+
+
+@pytest.mark.slow
+def test_form_and_panel_are_timed_as_the_app_calls_them() -> None:
+    found = operator.isolated("app", "measure(40)")
+    sizes = {name: size for name, _, _, size in found["rows"]}
+    assert min(sizes["the panel opens"], sizes["another run is chosen"]) > sizes["a bar is clicked"] > 1000
+    assert sizes["the mining form opens"] > 1000
+    assert all(0 < median <= slowest for _, median, slowest, _ in found["rows"])
+    assert found["objects"] > 40

@@ -85,7 +85,9 @@ def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -
             bar.float("share", default=share, view=types.ProgressView())
         else:
             text = f"It starts as soon as `{background.LAUNCH}` runs in a terminal, one operation at a time."
-            panel.view(f"job_{number}", types.Notice(label=f"{what} is queued", description=text))
+            first = not any(earlier["state"] in ("queued", "scheduled") for earlier in jobs[:number])
+            notice = types.Notice(label=f"{what} is queued", description=text if first else "")
+            panel.view(f"job_{number}", notice)
 
 
 def clock(panel: types.Object, handler: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core import mine
-from hnm_core.charts import BINS, COLORS, Fact, bin_range, headline, histograms, points_to_draw
+from hnm_core.charts import (
+    BINS,
+    COLORS,
+    GRIDS,
+    Fact,
+    bin_range,
+    cells,
+    curve,
+    headline,
+    histograms,
+    points_to_draw,
+    worst_classes,
+)
+from hnm_core.overview import overview
 from hnm_core.report import Counts, MiningReport
 from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES
-from tests.scenes import everything_at_once, patient
+from tests.scenes import everything_at_once, patient, random_scene
 
 names = st.sampled_from(ROW_NAMES)
 
@@ -155,3 +169,81 @@ def test_the_headline_says_how_many_looks_stand_behind_the_label_errors() -> Non
     assert Fact("Label errors", "≈ 12", "10 to 15, by 20 looks") in headline(judged.as_dict())
     ignored = dataclasses.replace(judged, suspicion_used=False, looks=1, expected_interval=None)
     assert Fact("Label errors", "≈ 12", "by 1 look, and weights ignore it") in headline(ignored.as_dict())
+
+
+shares = st.floats(0, 1) | st.sampled_from(np.arange(21) / 20)
+
+
+@patient
+@given(st.lists(st.tuples(shares, shares, names)), st.sampled_from([1, 4, 1500]))
+def test_a_scatter_plot_of_cells_leaves_no_point_out(rows: list[tuple[float, float, str]], most: int) -> None:
+    x, y, of = ([row[column] for row in rows] for column in range(3))
+    bins, marks = cells(x, y, of, most)
+    drawn = {(name, column, row): points for name, held in marks.items() for column, row, points, *_ in held}
+    for (name, column, row), points in drawn.items():
+        inside = [
+            all(low <= v and (v < high or v == high == 1) for v, (low, high) in zip(pair, edges, strict=True))
+            for *pair, kind in rows
+            if kind == name
+            for edges in [(bin_range(int(column), bins), bin_range(int(row), bins))]
+        ]
+        assert sum(inside) == points
+    assert sum(drawn.values()) == len(rows)
+    assert len(drawn) <= most or bins == GRIDS[-1]
+    for name, held in marks.items():
+        for _, _, points, mean_x, mean_y in held:
+            assert 0 <= min(mean_x, mean_y) <= max(mean_x, mean_y) <= 1, (name, points)
+
+
+def test_a_hundred_thousand_points_are_as_many_marks_as_a_page_can_bear() -> None:
+    random = np.random.default_rng(0)
+    of = np.array(ROW_NAMES)[random.choice(len(ROW_NAMES), 100_000, p=[0.8, *[0.025] * 8])]
+    bins, marks = cells(0.5 + random.random(100_000) / 2, random.beta(5, 2, 100_000), of)
+    assert bins in GRIDS
+    assert sum(len(held) for held in marks.values()) < 3000
+    assert sum(mark[2] for held in marks.values() for mark in held) == 100_000
+
+
+@patient
+@given(st.lists(st.floats(0, 1) | st.just(float("nan")) | st.sampled_from([0.25, 0.5])), st.integers(1, 30))
+def test_a_curve_counts_what_is_at_least_as_high(values: list[float], most: int) -> None:
+    points = curve(values, most)
+    finite = [value for value in values if value == value]
+    assert len(points) <= most
+    assert all(count == sum(v >= value for v in finite) for count, value in points)
+    assert points == sorted(points, key=lambda point: (point[0], -point[1]))
+    if finite and most > 1:
+        assert points[-1][0] == len(finite), "the lowest is there, and so stand for all"
+        assert points[0][1] == max(finite)
+
+
+def test_classes_without_mistakes_are_not_drawn_and_the_mildest_are_one() -> None:
+    counts = {name: {"false_positives": fp, "false_negatives": 1} for fp, name in enumerate("abcde")}
+    counts["right"] = {"false_positives": 0, "false_negatives": 0}
+    shown, others = worst_classes(counts, most=2)
+    assert (shown, others) == ([("e", 4, 1), ("d", 3, 1)], (3, 3, 3))
+    assert worst_classes({}) == ([], (0, 0, 0))
+
+
+def test_changes_are_read_without_colour_and_say_what_is_good() -> None:
+    now, then = (
+        MiningReport(images=10, counts=counts).as_dict()
+        for counts in (Counts(20, 10, 8, 2, 2), Counts(20, 10, 5, 5, 2))
+    )
+    changes = {fact.name: (fact.change, fact.better) for fact in headline(now, then) if fact.change}
+    assert changes["False-alarm rate"] == ("▼ 30.0 pts better", True)
+    assert changes["False positives"] == ("▼ 0.30 better", True)
+    assert changes["Precision"] == ("▲ 30.0 pts better", True)
+    back = {fact.name: (fact.change, fact.better) for fact in headline(then, now) if fact.change}
+    assert back["False-alarm rate"] == ("▲ 30.0 pts worse", False)
+    assert {fact.change for fact in headline(now, now)} == {"as before", ""}
+
+
+def test_an_overview_is_small_and_clean_whatever_the_size() -> None:
+    small, large = (overview(mine(*random_scene(3, images=images))) for images in (4, 200))
+    assert len(json.dumps(large, allow_nan=False)) < 100_000
+    assert (
+        sum(mark[2] for held in large["cells"].values() for mark in held)
+        == large["report"]["mining"]["confident_predictions"]
+    )
+    assert set(small) == set(large)
