@@ -18,7 +18,7 @@ demo: $(STAMP) ## mine the bundled demo with a real detector and open the App (H
 	$(BIN)/hnm demo
 
 test: $(STAMP) ## run all tests (ARGS="-k name" for some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 check: $(STAMP) ## format, lint, types, spelling: changes nothing
 	$(BIN)/ruff format --check .
