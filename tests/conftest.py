@@ -20,7 +20,8 @@ from fiftyone_plugin.database import database_uri, drop_database, find_mongod, p
 ROOT = Path(__file__).parents[1]
 DATABASE = f"hnm_test_{os.getpid()}"
 WORLD = Path(tempfile.mkdtemp(prefix="hnm_test_"))
-USERS_URI = database_uri()
+# Where tests run side by side, each process inherits what the first one has made of the environment.
+USERS_URI = os.environ.setdefault("HNM_TESTS_USERS_DATABASE", database_uri() or "")
 
 _server = ExitStack()
 atexit.register(shutil.rmtree, WORLD, ignore_errors=True)
