@@ -71,7 +71,14 @@ def train(
     from hnm_core.training.start import check_options
     from hnm_core.training.start import train as train_model
 
-    options = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "seed": before.engine.seed, **(settings or {})}
+    options: dict[str, Any] = {
+        "epochs": epochs,
+        "imgsz": imgsz,
+        "batch": batch,
+        "seed": before.engine.seed,
+        **(settings or {}),
+    }
+    options |= {"device": device} if device else {}
     check_options(options)
     root = Path(output_dir).expanduser().resolve()
     exported = exports.export(
@@ -85,8 +92,7 @@ def train(
         progress(0.1 + 0.7 * done / max(of, 1), f"Trained {done} of {of} epochs")
 
     progress(0.1, "Training")
-    chosen: dict[str, Any] = {"device": device} if device else {}
-    trained = train_model(data, model, plan, project=str(root), name="run", progress=told, **options, **chosen)
+    trained = train_model(data, model, plan, project=str(root), name="run", progress=told, **options)
     samples = exports.labelled_samples(dataset, before)
     told_of = _part(progress, 0.8, 0.95)
     predicting.predict(

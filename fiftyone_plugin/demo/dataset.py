@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from fiftyone_plugin.demo.digits import make_digits
-from fiftyone_plugin.predicting import LEAST_CONFIDENCE, detect, load
+from fiftyone_plugin.predicting import LEAST_CONFIDENCE, load
 from hnm_core import Detections
 from hnm_core.boxes import xyxy_to_xywh
 from hnm_core.io import read_yolo, write_yolo
 from hnm_core.io.yolo import split_images
+from hnm_core.training.detecting import detect
 
 WEIGHTS = Path(__file__).with_name("digits.pt")
 SPLITS = ("train", "val", "test")

@@ -8,6 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
+from hnm_core.training.detecting import BATCH
+
 from .. import checks, forms, predicting
 from ..icons import icons
 
@@ -95,6 +97,6 @@ def _ask(ctx: Any, inputs: types.Object) -> None:
     what = "Longer side in pixels that images are scaled to; 0 takes what the checkpoint was trained with"
     inputs.int("imgsz", label="Image size", default=0, min=0, max=10_000, required=False, description=what)
     what = "Images predicted at once"
-    inputs.int("batch", label="Batch", default=predicting.BATCH, min=1, max=1024, required=False, description=what)
+    inputs.int("batch", label="Batch", default=BATCH, min=1, max=1024, required=False, description=what)
     what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
     inputs.str("device", label="Device", required=False, description=what)

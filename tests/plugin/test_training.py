@@ -14,7 +14,10 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone_plugin import predicting, runs, training
 from fiftyone_plugin.demo.dataset import WEIGHTS, load_digits, prepare_digits
 from fiftyone_plugin.ledger import Entry, Ledger
+from fiftyone_plugin.losses import add_losses
 from hnm_core.io.saved import load_mining
+from hnm_core.strategies import forget_strategy, register_strategy
+from hnm_core.training.losses import loss_strategy
 from tests.datasets import FIELDS, MINE
 from tests.plugin.test_forms import form, problem
 
@@ -106,3 +109,21 @@ def test_the_form_says_what_the_next_round_is_called(dataset: fo.Dataset, tmp_pa
     assert "empty for first_2" in json.dumps(found["new_run_key"])
     assert found["epochs"]["default"] == training.EPOCHS
     assert str(problem(form(dataset, TRAIN, model="best.onnx"))).startswith("model must be an Ultralytics checkpoint")
+
+
+def test_the_loss_of_a_model_is_a_field_that_mining_reads(dataset: fo.Dataset) -> None:
+    losses = add_losses(dataset, WEIGHTS, "ground_truth")
+    assert losses == dict(zip(*dataset.values(["id", "model_loss"]), strict=True))
+    assert len(losses) == len(dataset)
+    assert min(losses.values()) >= 0
+    assert len(set(losses.values())) > len(dataset) / 2
+    register_strategy("model_loss")(loss_strategy(losses))
+    try:
+        mined = foo.get_operator(MINE)(dataset, **FIELDS, run_key="by_loss", strategy="model_loss")
+    finally:
+        forget_strategy("model_loss")
+    assert mined["report"]["statistics"]["hard_negatives"] > 0
+    path = "ground_truth.detections.label"
+    dataset.set_values(path, [found and ["cat"] * len(found) for found in dataset.values(path)])
+    with pytest.raises(ValueError, match=r"digits\.pt knows no class 'cat'; it knows three, seven"):
+        add_losses(dataset, WEIGHTS, "ground_truth")

@@ -1,0 +1,296 @@
+"""Does training on what was mined help? The same start, the same number of images drawn, a test split nobody touched.
+
+``python -m benchmarks.retraining --work DIR`` trains every arm with every seed on every data set that is not in ``DIR``
+yet, an arm a minute or so on one core, and keeps what the table is made of in ``retraining.json`` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.retrained import STORED, table, write_stored
+from fiftyone_plugin.demo.dataset import WEIGHTS
+from fiftyone_plugin.demo.digits import make_digits
+
+__all__ = ["ARMS", "DATA", "Arm", "Digits", "run", "table"]
+
+TRAINING: dict[str, Any] = {
+    "batch": 16,
+    "nbs": 16,  # the batch: a larger one would make the optimiser skip steps, and a small set has few
+    "optimizer": "AdamW",
+    "lr0": 0.001,
+    "warmup_epochs": 0.5,
+    "mosaic": 0.0,  # scenes are composed at random already, and a seam cuts an 8 into a 3
+    "fliplr": 0.0,  # a mirrored 3 is no 3
+    "scale": 0.2,
+    "translate": 0.1,
+    "cache": "ram",
+    "amp": False,
+    "patience": 0,
+    "val": False,
+    "plots": False,
+    "verbose": False,
+    "device": "cpu",
+    "exist_ok": True,
+}
+LEAST = 0.01
+"""Lowest confidence of the predictions on test."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The digit demo: all truth known, a test split in handwriting that no training saw."""
+
+    withheld: float
+    train: int = 400
+    test: int = 1500
+    size: int = 128
+    start_epochs: int = 8
+    epochs: int = 4
+    mine_every: int = 2
+
+    def make(self, work: Path) -> tuple[Path, Path]:
+        """``data.yaml`` to train on, and the one to test on."""
+        val = 16
+        splits = (("train", self.train / (self.train + val)), ("val", val / (self.train + val)))
+        made = {"scans": "detector", "size": self.size}
+        data = make_digits(work / "train", self.train + val, seed=21, withheld=self.withheld, splits=splits, **made)
+        test = make_digits(work / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), size=self.size)
+        return data, test
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to draw.
+
+    Attributes:
+        says: what the table calls it.
+        settings: of the mining.
+        shuffled: deal the weights to random images: the control.
+        looks: mistakes of the first round that somebody who knows the truth judges; all rounds inherit it.
+        pool: add this many images of a pool in which there is nothing to find, the ``hard`` ones (of the surest false
+            alarms) or ``random`` ones.
+    """
+
+    says: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    shuffled: bool = False
+    looks: int = 0
+    pool: tuple[str, int] | None = None
+
+
+DATA = {"digits": Digits(withheld=0.0), "digits, 20 % of the labels withheld": Digits(withheld=0.2)}
+ARMS = {
+    "random": Arm("random duplicates (control)", shuffled=True),
+    "uniform": Arm("uniform", {"max_weight": 1.0}),
+    "mined": Arm("mined, with suspicion (default)"),
+    "unsuspecting": Arm("mined, without suspicion", {"use_suspicion": False}),
+    "reviewed": Arm("mined, after 20 were reviewed", looks=20),
+    "steep": Arm(
+        "mined, without suspicion, weights to 4, floor .7",
+        {"use_suspicion": False, "max_weight": 4.0, "effective_sample_floor": 0.7},
+    ),
+    "alarms": Arm(
+        "false positives alone, without suspicion, weights to 4, floor .7",
+        {
+            "use_suspicion": False,
+            "max_weight": 4.0,
+            "effective_sample_floor": 0.7,
+            "candidates": ("false_positive",),
+            "background_share": 1.0,
+        },
+    ),
+    "backgrounds": Arm("uniform, and the 60 hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 60)),
+    "any backgrounds": Arm("uniform, and 60 random backgrounds of it", {"max_weight": 1.0}, pool=("random", 60)),
+}
+
+
+def run(work: Path, data: Sequence[str], arms: Sequence[str], seeds: Sequence[int]) -> Iterator[str]:
+    """Train what is not there yet; yields a line per training."""
+    for seed in seeds:
+        for name in data:
+            for arm in arms:
+                place = work / _folder(name) / f"{arm}-{seed}"
+                if (place / "record.json").is_file():
+                    continue
+                began = time.perf_counter()
+                record = _train(work / _folder(name), name, arm, seed)
+                record["seconds"] = round(time.perf_counter() - began, 1)
+                _keep(place, record)
+                yield f"{name}, {arm}, seed {seed}: {record['seconds']:.0f} s"
+
+
+def start_of(place: Path, shape: Digits) -> tuple[Path, Path, Path]:
+    """The data, and the model that every arm starts from: the demo's, trained a little on them at their size."""
+    from hnm_core.training import TrainingPlan, train
+
+    ready = place / "start.pt"
+    data, test = place / "train" / "data.yaml", place / "test" / "data.yaml"
+    if not ready.is_file():
+        data, test = shape.make(place)
+        plan = TrainingPlan(mine_every=0, warmup=shape.start_epochs)
+        options = {**TRAINING, "epochs": shape.start_epochs, "imgsz": shape.size, "seed": 0}
+        done = train(data, WEIGHTS, plan, project=str(place / "runs"), name="start", **options)
+        shutil.copy(done.last, ready)
+    return data, test, ready
+
+
+def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
+    import torch
+    from ultralytics import YOLO
+
+    from hnm_core import mine
+    from hnm_core.reviews import Reviews
+    from hnm_core.training import HardNegativeTrainer, detect
+
+    class Trainer(HardNegativeTrainer):
+        """Weights dealt to images at random, or mistakes judged, where the arm asks for it."""
+
+        said: list[dict[str, Any]] | None = None
+
+        def _draw_by(self, folder: Path | None) -> None:
+            super()._draw_by(folder)
+            if chosen.shuffled:
+                rng = np.random.default_rng([seed, len(self.mined)])
+                self.image_weights = rng.permutation(self.image_weights)
+                self.train_loader.sampler.set_weights(self.image_weights)
+
+        def reviews(self, predictions: Any, truth: Any) -> Any:
+            if not chosen.looks:
+                return None
+            if self.said is None:
+                result = mine(predictions, truth, self.plan.settings)
+                self.said = judged(result, data.parent / "answers.json", shape.size, chosen.looks, seed)
+            return Reviews.of(self.said)
+
+    shape, chosen = DATA[name], ARMS[arm]
+    torch.set_num_threads(1)
+    data, test, start = start_of(place, shape)
+    used = data
+    if chosen.pool:
+        used = with_backgrounds(place, data, start, shape, *chosen.pool, seed)
+    plan = {"mine_every": shape.mine_every, "warmup": 0, **chosen.settings}
+    yolo = YOLO(str(start))
+    yolo.add_callback("on_train_epoch_start", lambda trainer: torch.set_num_threads(1))
+    yolo.train(
+        data=str(used),
+        trainer=Trainer,
+        mining=plan,
+        epochs=shape.epochs,
+        imgsz=shape.size,
+        project=str(place / "runs"),
+        name=f"{arm}-{seed}",
+        seed=seed,
+        **TRAINING,
+    )
+    folder = Path(yolo.trainer.save_dir)
+    rounds, draws = yolo.trainer.rounds.rows(), shape.epochs * len(yolo.trainer.train_loader.sampler)
+    torch.set_num_threads(1)
+    model = YOLO(str(folder / "weights" / "last.pt"))
+    files = sorted((test.parent / "images" / "test").iterdir())
+    found = list(detect(model, files, batch=32, conf=LEAST, imgsz=shape.size, device="cpu"))
+    shutil.rmtree(folder)
+    return {"data": name, "arm": arm, "seed": seed, "draws": draws, "rounds": rounds, "found": found}
+
+
+def judged(result: Any, answers: Path, size: int, looks: int, seed: int) -> list[dict[str, Any]]:
+    """What somebody who knows the truth says of the mistakes that are shown first."""
+    from hnm_core.boxes import overlapping
+    from hnm_core.imageset import Images
+    from hnm_core.judging import mistake_rows
+    from hnm_core.looks import next_looks
+
+    placed = json.loads(answers.read_text())["images"]
+    sides = ("prediction", result.predictions), ("truth", result.truth)
+    of_side = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
+    rows = [(side, table, int(row)) for (side, table), some in zip(sides, of_side, strict=True) for row in some]
+    images = Images.of(result.truth)
+    state = np.full(len(rows), "unreviewed", dtype=object)
+    said: list[dict[str, Any]] = []
+    for look in range(looks):
+        shown = next_looks(result.mistakes, state, images, result.settings, seed=1000 * seed + look)
+        if not len(shown):
+            break
+        side, table, row = rows[int(shown[0])]
+        image, box = Path(table.images[table.image[row]]), table.xyxy[row]
+        digits = placed[f"images/{image.parent.name}/{image.name}"]["digits"]
+        withheld = np.array([digit["xyxy"] for digit in digits if digit["withheld"]], dtype=float).reshape(-1, 4) / size
+        pairs = np.zeros(len(withheld), dtype=np.int64), np.arange(len(withheld))
+        missing = side == "prediction" and (overlapping(box[None], withheld, *pairs)[2] >= 0.5).any()
+        state[shown[0]] = "missing_label" if missing else "hard_negative"
+        entry = {"side": side, "class": table.classes[table.label[row]], "bbox": box.tolist()}
+        said.append({**entry, "image": str(image), "state": str(state[shown[0]])})
+    return said
+
+
+def with_backgrounds(place: Path, data: Path, start: Path, shape: Digits, which: str, count: int, seed: int) -> Path:
+    """``data.yaml`` with some images of a pool added in which there is nothing to find."""
+    from ultralytics import YOLO
+
+    from hnm_core.training import detect
+
+    pool = place / "pool" / "data.yaml"
+    if not pool.is_file():
+        splits = (("train", 1.0),)
+        made = {"scans": "detector", "withheld": 0, "splits": splits, "size": shape.size}
+        make_digits(place / "pool", 3 * shape.train, seed=23, **made)
+    labels = pool.parent / "labels" / "train"
+    files = sorted(pool.parent.glob("images/train/*"))
+    files = [file for file in files if not (labels / f"{file.stem}.txt").read_text()]
+    if which == "hard":
+        found = detect(YOLO(str(start)), files, batch=32, conf=LEAST, imgsz=shape.size, device="cpu")
+        sure = [0.0 if boxes is None or not len(boxes) else float(boxes[:, 4].max()) for boxes in found]
+        order = np.argsort(-np.array(sure), kind="stable")
+    else:
+        order = np.random.default_rng(seed).permutation(len(files))
+    named = place / "pool" / f"{which}-{seed}"
+    named.with_suffix(".txt").write_text("".join(f"{files[i]}\n" for i in order[:count]))
+    train = [str(data.parent / "images" / "train"), str(named.with_suffix(".txt"))]
+    text = f"train: {json.dumps(train)}\nval: {data.parent / 'images' / 'val'}\nnames: [three, seven]\n"
+    named.with_suffix(".yaml").write_text(text)
+    return named.with_suffix(".yaml")
+
+
+def _keep(place: Path, record: dict[str, Any]) -> None:
+    """Predictions and record, whole or not at all."""
+    place.mkdir(parents=True, exist_ok=True)
+    found = record.pop("found")
+    rows = np.concatenate([np.column_stack([np.full(len(boxes), i), boxes]) for i, boxes in enumerate(found)])
+    np.savez_compressed(place / "found.npz", rows=rows.astype(np.float32))
+    aside = place / ".record.json"
+    aside.write_text(json.dumps(record, indent=1) + "\n")
+    aside.replace(place / "record.json")
+
+
+def _folder(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def main() -> None:
+    """Train, and keep the numbers of the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.retraining", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="folder of data, runs and results; goes on in it")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="(default: all)")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="(default: all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="(default: %(default)s)")
+    parser.add_argument("--only-summary", action="store_true", help="train nothing, read what is there")
+    args = parser.parse_args()
+    if not args.only_summary:
+        for line in run(args.work, args.data, args.arms, args.seeds):
+            print(line, flush=True)
+    places = {name: (args.work / _folder(name), args.work / _folder(name) / "test" / "data.yaml") for name in DATA}
+    write_stored(places, {name: arm.says for name, arm in ARMS.items()})
+    print(f"{STORED}: python -m benchmarks --what retraining --write puts it into the READMEs")
+
+
+if __name__ == "__main__":
+    main()

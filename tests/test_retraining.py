@@ -1,0 +1,96 @@
+"""The evidence is gathered as it says: on a small scale every arm trains, and the numbers are what they are called."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import retrained
+from benchmarks.retrained import CONTROL, Outcome, average_precision, draw, read_runs, summary
+from hnm_core import mine
+from hnm_core.rounds import fppi_at_recall
+from tests.scenes import everything_at_once
+
+
+@pytest.fixture
+def outcome() -> Outcome:
+    """Ten images with a truth each: five found at .9, alarms at .95 and .3, the other truths found at .2."""
+    score = np.array([0.95, 0.9, 0.9, 0.9, 0.9, 0.9, 0.3, 0.2, 0.2, 0.2, 0.2, 0.2])
+    right = np.array([False, True, True, True, True, True, False, True, True, True, True, True])
+    image = np.array([0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9])
+    return Outcome(score, right, image, np.ones(10, dtype=np.int64))
+
+
+def test_false_positives_are_counted_where_a_recall_is_reached(outcome: Outcome) -> None:
+    assert (outcome.recall(0.5), outcome.alarms(0.5)) == (0.5, 1)
+    assert outcome.fppi(0.5) == pytest.approx(0.1)
+    assert outcome.fppi(0.6) == pytest.approx(0.2)
+    twice = np.full(10, 2)
+    assert outcome.fppi(0.6, twice) == pytest.approx(0.2)
+    without = np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1])  # the image with the sure alarm is not drawn
+    assert outcome.fppi(0.4, without) == 0.0
+
+
+def test_it_is_the_engines_own_number() -> None:
+    predictions, truth = (replace(table, crowd=None) for table in everything_at_once())
+    result, here = mine(predictions, truth), Outcome.of(predictions, truth)
+    for recall in (0.1, 0.3, 0.5):
+        theirs = fppi_at_recall(result, recall)
+        if theirs is not None:
+            assert here.fppi(recall) <= theirs + 1e-12  # the engine takes all of equal confidence
+
+
+def test_an_arm_is_held_against_the_control_of_its_seed(outcome: Outcome) -> None:
+    quiet = Outcome(outcome.score[1:], outcome.right[1:], outcome.image[1:], outcome.truths)
+    rest: dict[str, Any] = {"AP50": 0.5, "AP": 0.4, "rounds": [{"false_alarm_rate": 0.2}, {"false_alarm_rate": 0.1}]}
+    loud = {"outcome": outcome, **rest}
+    runs = {CONTROL: {1: loud, 2: loud}, "mined": {1: {"outcome": quiet, **rest}, 9: loud}, "uniform": {2: loud}}
+    found = summary(runs)
+    assert found["recall"] == 0.5
+    assert found["arms"]["mined"]["seeds"] == 1  # seed 9 has no control
+    assert found["arms"]["mined"]["change"] == -100.0
+    assert found["arms"]["mined"]["interval"][0] == -100.0
+    assert found["arms"]["uniform"]["interval"] == [0.0, 0.0]
+    assert found["arms"][CONTROL]["rates"] == [0.2, 0.1]
+
+
+def test_average_precision_of_perfect_predictions_is_one() -> None:
+    truth = everything_at_once()[1]
+    unit = truth.take(~truth.is_crowd())
+    perfect = replace(unit, score=np.ones(len(unit)), crowd=None)
+    found = average_precision(perfect, replace(unit, crowd=None))
+    assert found == {"AP": pytest.approx(1.0), "AP50": pytest.approx(1.0)}
+
+
+def test_the_readme_shows_what_is_stored() -> None:
+    stored = json.loads(retrained.STORED.read_text(encoding="utf-8"))
+    readme = (retrained.STORED.parents[1] / "README.md").read_text(encoding="utf-8")
+    for line in retrained.lines_of(stored):
+        assert line in readme
+    figure = draw(stored)
+    assert len(figure.axes) == len(stored["data"])
+
+
+@pytest.mark.slow
+def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ultralytics", reason="Ultralytics trains")
+    from benchmarks import retraining
+
+    small = retraining.Digits(withheld=0.3, train=32, test=12, size=64, start_epochs=1, epochs=2, mine_every=1)
+    monkeypatch.setattr(retraining, "DATA", {"small": small})
+    arms = [CONTROL, "mined", "reviewed"]
+    assert len(list(retraining.run(tmp_path, ["small"], arms, [1]))) == 3
+    assert list(retraining.run(tmp_path, ["small"], arms, [1])) == []  # all there
+    place = tmp_path / "small"
+    records = [json.loads((place / f"{arm}-1" / "record.json").read_text()) for arm in arms]
+    assert [record["draws"] for record in records] == [64, 64, 64]
+    assert [len(record["rounds"]) for record in records] == [3, 3, 3]
+    assert records[0]["rounds"][0]["false_positives"] == records[1]["rounds"][0]["false_positives"]  # the same start
+    runs = read_runs(place, place / "test" / "data.yaml")
+    assert set(runs) == set(arms)
+    assert {row["seeds"] for row in summary(runs)["arms"].values()} == {1}
