@@ -102,9 +102,8 @@ def _reviewer(dataset: Any, state: Any) -> Callable[[], dict[str, Any]]:
     def judge() -> dict[str, Any]:
         now = shown[-1]["review"]
         verdict = ("missing_label", "hard_negative")[now["now"][0] % 2]
-        said = {name: now[name] for name in ("label_id", "sample_id")} | {"verdict": verdict}
         start = time.perf_counter()
-        done = event(dataset, PANEL, "give_verdict", shown[-1], **said)
+        done = event(dataset, PANEL, "give_verdict", shown[-1], verdict=verdict)
         done["seconds"] = time.perf_counter() - start
         assert done["state"]["review"]["now"][0] == now["now"][0] + 1
         shown.append(done["state"])

@@ -82,14 +82,17 @@ class ReviewSection:
         self._reviewed(ctx, lambda review, state: None, fresh=True)
 
     def give_verdict(self, ctx: Any) -> None:
-        """Write down what was clicked, of the object that was shown when it was clicked."""
-        verdict, label_id, sample_id = (ctx.params[name] for name in ("verdict", "label_id", "sample_id"))
+        """Write down what was clicked, of the object that the browser showed.
+
+        The object is in the state and not in the button, which the App draws a moment after the picture.
+        """
 
         def say(review: Review, state: dict[str, Any]) -> None:
-            if label_id != state.get("label_id"):  # the second click of a double one
+            label_id, key = state.get("label_id"), review.settings.run_key
+            if label_id is None or review.state[review.row(label_id)]:  # the second click of a double one
                 return
-            key = review.settings.run_key
-            triage.triage(ctx.dataset, key, verdict, [label_id], sample_ids=[sample_id], who=ctx.user_id)
+            sample_ids = [state["sample_id"]]
+            triage.triage(ctx.dataset, key, ctx.params["verdict"], [label_id], sample_ids=sample_ids, who=ctx.user_id)
 
         self._reviewed(ctx, say)
 
@@ -97,8 +100,8 @@ class ReviewSection:
         """Show another one."""
 
         def put_off(review: Review, state: dict[str, Any]) -> None:
-            if ctx.params.get("label_id") == state.get("label_id"):
-                state["skipped"] = [*state["skipped"], state["label_id"]]
+            if state.get("label_id"):
+                state["skipped"] = list(dict.fromkeys([*state["skipped"], state["label_id"]]))
 
         self._reviewed(ctx, put_off)
 
@@ -193,11 +196,6 @@ def _by_error(review: Review) -> list[list[Any]]:
     return [[name, *(of[key] for key in ("looks", "wrong", "mean", "low", "high"))] for name, of in found.items()]
 
 
-def _of(state: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What a button says of the object that it stands under."""
-    return {"label_id": state["label_id"], "sample_id": state["sample_id"], **more}
-
-
 def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
     """The crop, what it is, and the verdicts beside it."""
     row = panel.grid(QUESTION, orientation="horizontal", componentsProps=COLUMNS)
@@ -210,7 +208,7 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
             verdict,
             label=triage.VERDICTS[verdict][0],
             on_click=handler.give_verdict,
-            params=_of(state, verdict=verdict),
+            params={"verdict": verdict},
             variant="outlined",
             componentsProps={"button": {"sx": {"width": "100%"}}},
         )
@@ -220,7 +218,7 @@ def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: S
     """What else can be done."""
     bar = panel.h_stack("review_bar", gap=1, align_y="center")
     if state["label_id"]:
-        bar.btn("skip", label="Skip", on_click=handler.skip, params=_of(state))
+        bar.btn("skip", label="Skip", on_click=handler.skip)
     bar.btn("undo", label="Undo", on_click=handler.undo_review)
     bar.btn("apply", label="Apply to weights", on_click=handler.apply_reviews, variant="contained")
 

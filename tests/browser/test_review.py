@@ -72,7 +72,6 @@ def test_crop_by_crop_numbers_move_and_weights_follow(
     for number in range(1, LOOKS + 1):
         before = picture.get_attribute("src")
         verdict = truth_of(dataset, panel.inner_text())
-        app.wait_for_timeout(500)  # a click on what is still being drawn says nothing
         panel.get_by_role("button", name=verdict, exact=True).click()
         expect(looks(panel)).to_have_text(str(number), timeout=PATIENCE)
         expect(picture).not_to_have_attribute("src", before or "", timeout=PATIENCE)
