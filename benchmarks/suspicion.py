@@ -22,9 +22,9 @@ from hnm_core.taxonomy import BACKGROUND
 
 LOOKS, MOST, SEEDS, CLOSE = 20, 300, 3, 0.05
 EVIDENCE = {
-    "looks: edges of the crop": labels.by_looks,
-    "looks: the detector's backbone": labels.by_backbone,
-    "the same weights at another image size": labels.by_second_look,
+    "appearance: edges of the crop": labels.by_looks,
+    "appearance: the detector's backbone": labels.by_backbone,
+    "agreement: the same weights at another image size": labels.by_second_look,
 }
 """Log-likelihood ratios, which the engine can add to the prior."""
 
@@ -105,7 +105,7 @@ def _review(cases: list[Case]) -> list[str]:
     ]
     lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|---|---|"]
     for case in cases:
-        for name, evidence in (("", {}), (", with looks at edges", {"looks": labels.by_looks})):
+        for name, evidence in (("", {}), (", with appearance", {"appearance": labels.by_looks})):
             columns = {key: case.at_mistakes(of(case)) for key, of in evidence.items()}
             runs = [_run(case, columns, seed) for seed in range(SEEDS)]
             cells = [f"{case.name}{name}", f"{case.wrong[case.result.mistakes.mined].mean():.0%}"]
