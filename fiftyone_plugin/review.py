@@ -26,7 +26,7 @@ from .ledger import Act, Ledger
 KEPT = 4
 """Runs to keep in memory."""
 
-LARGE = 20_000
+LARGE = 5_000
 """Mistakes from which on the next looks are thought out while a person looks at one: at 300,000 it takes a second."""
 
 QUEUE = 24
