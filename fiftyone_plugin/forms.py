@@ -112,6 +112,13 @@ def more(ctx: Any, inputs: types.Object, known: Collection[str] = ()) -> None:
         inputs.float(
             "target_precision", label="Target precision", default=0.0, min=0, max=1, required=False, description=what
         )
+    what = "Open the images: a mistake that looks like what is labelled is suspected to be a missing label"
+    inputs.bool("appearance", label="Look at the crops", default=False, required=False, description=what)
+    compared = [ctx.params.get("pred_field"), ctx.params.get("gt_field")]
+    others = [name for name in checks.detection_fields(ctx.dataset) if name not in compared]
+    if others:
+        what = "Field of another model's boxes: mistakes that it makes too are suspected to be missing labels"
+        choose(inputs, "second_field", others, None, "Second opinion", what)
     inputs.str("classes", label="Classes", required=False, description="Mine these classes alone, such as car, truck")
     hint = 'Prediction class to truth class, JSON such as {"person": "pedestrian"}'
     inputs.str("class_map", label="Class map", required=False, description=hint)

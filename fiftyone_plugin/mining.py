@@ -9,7 +9,7 @@ from hnm_core import mine
 from hnm_core.reviews import Reviews
 from hnm_core.strategies import find_strategy
 
-from . import bridge, evaluating, predicting, runs, tuning
+from . import bridge, evaluating, evidence, predicting, runs, tuning
 from .ledger import Ledger
 from .settings import RunSettings
 
@@ -34,6 +34,7 @@ def mine_samples(
     settings, overwrite = RunSettings.from_params(params), bool(params.get("overwrite"))
     runs.check_new(samples._root_dataset, settings, overwrite=overwrite)
     find_strategy(settings.engine.strategy)
+    evidence.check(samples, settings)
     progress(0.0, "Reading boxes")
     settings, notes = tuning.with_chosen_thresholds(samples._root_dataset, settings)
     tables = bridge.read_tables(samples, settings)
@@ -42,6 +43,10 @@ def mine_samples(
     progress(0.4, f"Mining {len(tables.predictions)} predictions")
     reviews = Reviews.of(Ledger(samples).entries())
     result = mine(tables.predictions, tables.truth, settings.engine, groups=groups, reviews=reviews)
+    if settings.appearance or settings.second_field:
+        progress(0.45, "Looking for missing labels")
+        said = evidence.gather(samples, tables, result, settings)
+        result = mine(tables.predictions, tables.truth, settings.engine, groups=groups, reviews=reviews, evidence=said)
     progress(0.5, "Writing fields")
     runs.record(samples, tables, result, settings, overwrite=overwrite)
     progress(1.0, "Done")

@@ -21,6 +21,7 @@ from hnm_core.reviews import STATES
 from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES, TRUE_POSITIVE
 
 from . import runs, states
+from .evidence import Evidence, of_mistakes
 from .ledger import Act, Ledger
 
 KEPT = 4
@@ -44,6 +45,7 @@ class Review:
         label_ids: per mistake the id of its object.
         sample_ids: per mistake the id of its sample.
         mistakes: the mistakes as the engine judges them.
+        evidence: what narrows the suspicion of each, if the run was mined with any.
         images: the images of the run.
         asked_for: ``(k,)`` bool, the mined ones that a person can be asked for; nothing is wrong with a lucky hit.
         state: ``(k,)`` int8, what was said of each mistake.
@@ -55,7 +57,7 @@ class Review:
         if "background" not in results.images:
             raise ValueError(f"run {run_key!r} was mined by an older version, which kept too little: mine again")
         self.images = Images(tuple(results.images["sample_id"]), np.array(results.images["background"], dtype=bool))
-        self.label_ids, self.sample_ids, self.mistakes = mistakes_of(results)
+        self.label_ids, self.sample_ids, self.mistakes, self.evidence = mistakes_of(results)
         self._row = {label_id: row for row, label_id in enumerate(self.label_ids)}
         self._samples = set(self.images.names)
         self._ledger, self._acts = Ledger(dataset), dict[str, tuple[Any, Act]]()
@@ -117,7 +119,9 @@ class Review:
     def _fill_queue(self, state: NDArray[np.int8], skipped: Collection[int]) -> None:
         """Find what to look at next."""
         n = QUEUE if len(self.label_ids) >= LARGE else 1
-        rows = next_looks(self.mistakes, state, self.images, self.settings.engine, n, asked=skipped)
+        rows = next_looks(
+            self.mistakes, state, self.images, self.settings.engine, n, asked=skipped, evidence=self.evidence
+        )
         self._queue = rows.tolist()
 
     def left(self) -> int:
@@ -145,7 +149,7 @@ class Review:
     def _judge(self, seen: bool) -> Judgement:
         if seen not in self._judged:
             state = self.state if seen else np.zeros_like(self.state)
-            self._judged[seen] = judge(self.mistakes, state, self.images, self.settings.engine)
+            self._judged[seen] = judge(self.mistakes, state, self.images, self.settings.engine, evidence=self.evidence)
         return self._judged[seen]
 
     def _standing(self, samples: Collection[str]) -> Iterable[Any]:
@@ -177,8 +181,8 @@ def open_review(dataset: Any, run_key: str | None) -> Review:
     return review
 
 
-def mistakes_of(results: Any) -> tuple[list[str], list[str], Mistakes]:
-    """Every mistake among the stored objects of a run, mined or not, in their order: object, sample and columns."""
+def mistakes_of(results: Any) -> tuple[list[str], list[str], Mistakes, Evidence | None]:
+    """Every mistake among a run's stored objects, mined or not, in order: object, sample, columns, evidence."""
     objects = results.objects
     error = np.array(objects["error"], dtype=object)
     code_of, label_of, image_of = (
@@ -208,4 +212,5 @@ def mistakes_of(results: Any) -> tuple[list[str], list[str], Mistakes]:
             of_truth=column("side", object) == "truth",
             mined=mined[rows],
         ),
+        of_mistakes(objects, rows),
     )

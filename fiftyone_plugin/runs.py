@@ -15,7 +15,7 @@ from hnm_core import MiningResult
 from hnm_core.overview import overview
 from hnm_core.taxonomy import ROW_NAMES
 
-from . import writeback
+from . import evidence, writeback
 from .bridge import Tables, ids_of
 from .settings import RunSettings, check_key
 from .writeback import Tagged
@@ -96,7 +96,8 @@ class MiningRunResults(fr.RunResults):
         weight_notes: those of the report's notes that are about the weights.
         warnings: what the user should know about the data that was read, in sentences.
         objects: parallel lists over the confident predictions and the missed truths: ``label_id, sample_id, side,
-            error, type, confidence, iou, difficulty, label, hard``; ``type`` is empty for what was not mined.
+            error, type, confidence, iou, difficulty, label, hard``; ``type`` is empty for what was not mined. Evidence
+            that was asked for is a column more, see :mod:`fiftyone_plugin.evidence`.
         images: parallel lists over the mined samples: ``sample_id, repeats, hard, background``.
         classes: names of the classes, as the tables numbered them.
         tagged_samples: ids of the samples that this run tagged.
@@ -371,6 +372,7 @@ def _columns(side: str, table: hnm_core.Detections, result: MiningResult, rows: 
         "difficulty": difficulty.tolist(),
         "label": np.array(table.classes, dtype=object)[table.label[rows]].tolist(),
         "hard": of("hard").tolist(),
+        **evidence.stored(result, side, rows),
     }
 
 

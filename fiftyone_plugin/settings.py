@@ -42,6 +42,8 @@ class RunSettings:
         choose_thresholds: choose the confidence threshold of every class on the dataset's val split.
         target_precision: choose them for this precision, in (0, 1]; 0 asks for the highest F1.
         group_field: sample field that names each sample's scene or video, for ``max_per_group``.
+        appearance: open the images: what looks like the labelled objects is suspected more, other mistakes less.
+        second_field: field of another model's boxes: mistakes that it makes too are suspected more.
         eval_key: the evaluation whose fields and IoU threshold were taken over.
         engine: every knob of mining itself.
     """
@@ -56,6 +58,8 @@ class RunSettings:
     choose_thresholds: bool = False
     target_precision: float = 0.0
     group_field: str | None = None
+    appearance: bool = False
+    second_field: str | None = None
     eval_key: str | None = None
     engine: MiningSettings = field(default_factory=MiningSettings)
 
