@@ -81,7 +81,7 @@ def test_classes_may_be_text_with_commas(text: str, names: tuple[str, ...]) -> N
         ({"run_key": "naïve"}, "run_key 'naïve' can't begin a field name"),
         ({"run_key": 3}, "run_key 3 can't begin a field name"),
         ({"mine_split": "training"}, "mine_split must be one of train, val, test, got 'training'"),
-        ({"conf_threshold": 0.1}, "no such setting: conf_threshold; settings are background_share, "),
+        ({"conf_threshold": 0.1}, "no such setting: conf_threshold; settings are appearance, "),
         ({"iou_threshold": 2}, r"iou_threshold must lie in \[0.01, 1\], got 2"),
         (
             {"class_map": "person"},
