@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,9 @@ def address(digits: Any) -> Iterator[str]:
     session = fo.launch_app(digits, remote=True, address="127.0.0.1", port=port)
     at = f"http://127.0.0.1:{port}/datasets"
     assert answers(f"{at}/{digits.name}"), f"the App did not answer at {at}"
+    while not session._client._connected:  # it tries every ten seconds, and then takes every page to its own dataset
+        time.sleep(0.2)
+    time.sleep(2)
     yield at
     session.close()
 

@@ -45,15 +45,6 @@ def mined(digits: fo.Dataset, name: str) -> fo.Dataset:
     return dataset
 
 
-def go(app: Page, address: str, dataset: fo.Dataset, query: str = "") -> None:
-    """Visit a dataset; the first page of a new App may be taken to the one that it was launched with."""
-    for _ in range(3):
-        visit(app, f"{address}/{dataset.name}{query}")
-        app.wait_for_timeout(THOUGHT)
-        if f"/{dataset.name}" in app.url:
-            return
-
-
 def looks(panel: Locator) -> Locator:
     """The number of looks, as the panel shows it."""
     return panel.locator('xpath=.//p[normalize-space(text())="Looks"]/following-sibling::p[1]')
@@ -71,7 +62,7 @@ def test_crop_by_crop_numbers_move_and_weights_follow(
 
     app, dataset = page, mined(digits, "reviewed")
     weights = dataset.values(f"{KEY}_weight")
-    go(app, address, dataset)
+    visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
     panel.get_by_role("button", name="Review", exact=True).click()
     expect(looks(panel)).to_have_text("0", timeout=PATIENCE)
@@ -110,7 +101,7 @@ def test_nothing_left_to_review(page: Page, address: str, shoot: Shoot, digits: 
     from fiftyone_plugin import triage
 
     triage.triage(dataset, KEY, "hard_negative", every[1:])
-    go(app, address, dataset)
+    visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
     panel.get_by_role("button", name="Review", exact=True).click()
     panel.get_by_role("button", name="Ignore", exact=True).click()
@@ -125,7 +116,7 @@ def test_selected_patches_are_triaged_from_the_prompt(
 
     app, dataset = page, mined(digits, "triaged")
     patches = foo.get_operator(VIEW)(dataset, run_key=KEY, patches=True, save_as="patches")
-    go(app, address, dataset, "?view=patches")
+    visit(app, f"{address}/{dataset.name}?view=patches")
     app.locator('[data-cy="entry-counts"]').wait_for()
     tiles = app.locator(GRID)
     for number in range(2):
