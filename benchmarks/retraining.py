@@ -48,7 +48,18 @@ LEAST = 0.01
 
 @dataclass(frozen=True)
 class Digits:
-    """The digit demo: all truth known, a test split in handwriting that no training saw."""
+    """The digit demo: all truth known, a test split in handwriting that no training saw.
+
+    Attributes:
+        withheld: share of the training labels left out.
+        train: images to train on.
+        test: images to test on.
+        size: side of the images in pixels.
+        start_epochs: how long the demo's detector trains on these images before the arms part; at 0 they are new to it,
+            in handwriting that it has not seen.
+        epochs: how long every arm trains.
+        mine_every: epochs from one mining to the next; the first is before training.
+    """
 
     withheld: float
     train: int = 400
@@ -58,14 +69,29 @@ class Digits:
     epochs: int = 4
     mine_every: int = 2
 
-    def make(self, work: Path) -> tuple[Path, Path]:
-        """``data.yaml`` to train on, and the one to test on."""
-        val = 16
-        splits = (("train", self.train / (self.train + val)), ("val", val / (self.train + val)))
+    def make(self, place: Path) -> None:
+        """Make the images, and the labels."""
+        if not self.start_epochs:
+            of_new = _splits(train=self.train, val=60, test=self.test)
+            total = self.train + 60 + self.test
+            make_digits(place / "train", total, seed=21, withheld=self.withheld, splits=of_new, size=self.size)
+            return
         made = {"scans": "detector", "size": self.size}
-        data = make_digits(work / "train", self.train + val, seed=21, withheld=self.withheld, splits=splits, **made)
-        test = make_digits(work / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), size=self.size)
-        return data, test
+        splits = _splits(train=self.train, val=16)
+        make_digits(place / "train", self.train + 16, seed=21, withheld=self.withheld, splits=splits, **made)
+        make_digits(place / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), size=self.size)
+
+    def data(self, place: Path) -> Path:
+        """``data.yaml`` to train on."""
+        return place / "train" / "data.yaml"
+
+    def test_data(self, place: Path) -> Path:
+        """``data.yaml`` to test on."""
+        return place / ("test" if self.start_epochs else "train") / "data.yaml"
+
+
+def _splits(**counts: int) -> tuple[tuple[str, float], ...]:
+    return tuple((name, count / sum(counts.values())) for name, count in counts.items())
 
 
 @dataclass(frozen=True)
@@ -88,7 +114,11 @@ class Arm:
     pool: tuple[str, int] | None = None
 
 
-DATA = {"digits": Digits(withheld=0.0), "digits, 20 % of the labels withheld": Digits(withheld=0.2)}
+DATA = {
+    "digits": Digits(withheld=0.0),
+    "digits, 20 % of the labels withheld": Digits(withheld=0.2),
+    "digits new to the demo's detector": Digits(0.0, 800, 1200, size=192, start_epochs=0, epochs=3, mine_every=3),
+}
 ARMS = {
     "random": Arm("random duplicates (control)", shuffled=True),
     "uniform": Arm("uniform", {"max_weight": 1.0}),
@@ -134,9 +164,12 @@ def start_of(place: Path, shape: Digits) -> tuple[Path, Path, Path]:
     from hnm_core.training import TrainingPlan, train
 
     ready = place / "start.pt"
-    data, test = place / "train" / "data.yaml", place / "test" / "data.yaml"
+    data, test = shape.data(place), shape.test_data(place)
     if not ready.is_file():
-        data, test = shape.make(place)
+        shape.make(place)
+        if not shape.start_epochs:
+            shutil.copy(WEIGHTS, ready)
+            return data, test, ready
         plan = TrainingPlan(mine_every=0, warmup=shape.start_epochs)
         options = {**TRAINING, "epochs": shape.start_epochs, "imgsz": shape.size, "seed": 0}
         done = train(data, WEIGHTS, plan, project=str(place / "runs"), name="start", **options)
@@ -287,7 +320,9 @@ def main() -> None:
     if not args.only_summary:
         for line in run(args.work, args.data, args.arms, args.seeds):
             print(line, flush=True)
-    places = {name: (args.work / _folder(name), args.work / _folder(name) / "test" / "data.yaml") for name in DATA}
+    places = {
+        name: (args.work / _folder(name), shape.test_data(args.work / _folder(name))) for name, shape in DATA.items()
+    }
     write_stored(places, {name: arm.says for name, arm in ARMS.items()})
     print(f"{STORED}: python -m benchmarks --what retraining --write puts it into the READMEs")
 

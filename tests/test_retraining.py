@@ -94,3 +94,13 @@ def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.
     runs = read_runs(place, place / "test" / "data.yaml")
     assert set(runs) == set(arms)
     assert {row["seeds"] for row in summary(runs)["arms"].values()} == {1}
+
+
+def test_images_new_to_the_detector_are_dealt_with_those_of_test(tmp_path: Path) -> None:
+    shape = retraining.Digits(withheld=0.0, train=60, test=60, size=64, start_epochs=0, epochs=1, mine_every=1)
+    data, test, start = retraining.start_of(tmp_path, shape)
+    assert data == test
+    assert start.read_bytes() == retraining.WEIGHTS.read_bytes()
+    counts = {split: len(list((data.parent / "images" / split).iterdir())) for split in ("train", "val", "test")}
+    assert counts == {"train": 60, "val": 60, "test": 60}
+    assert retraining.start_of(tmp_path, shape) == (data, test, start)
