@@ -97,6 +97,9 @@ def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_images_new_to_the_detector_are_dealt_with_those_of_test(tmp_path: Path) -> None:
+    pytest.importorskip("fiftyone", reason="the demo's detector lies in the plugin")
+    from benchmarks import retraining
+
     shape = retraining.Digits(withheld=0.0, train=60, test=60, size=64, start_epochs=0, epochs=1, mine_every=1)
     data, test, start = retraining.start_of(tmp_path, shape)
     assert data == test
