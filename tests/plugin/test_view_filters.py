@@ -57,7 +57,7 @@ def shown(dataset: fo.Dataset, **filters: Any) -> list[str]:
         ({"min_difficulty": 0.75}, {"s0", "s1"}),
         ({"state": "ignore"}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),  # the same in every process
 )
 def test_filters_find_what_is_stored(
     dataset: fo.Dataset, filters: dict[str, Any], expected: set[str], patches: bool
