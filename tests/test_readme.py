@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from hnm_core.strategies import forget_strategy, strategy_names
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
@@ -62,7 +64,16 @@ def demo_data(tmp_path_factory):
     return folder
 
 
-def test_python_blocks_run_one_after_the_other(demo_data, monkeypatch, capsys):
+@pytest.fixture
+def own_strategies():
+    """Forgets the strategies that a test registers: other tests of its process register theirs."""
+    before = set(strategy_names())
+    yield
+    for name in set(strategy_names()) - before:
+        forget_strategy(name)
+
+
+def test_python_blocks_run_one_after_the_other(demo_data, own_strategies, monkeypatch, capsys):
     monkeypatch.chdir(demo_data)
     module = ModuleType("readme_example")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where `module:attribute` finds what it defines
