@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-TABLES = ("suspicion", "retraining", "engine", "scaling", "realtime", "operator", "app")
+TABLES = ("suspicion", "reliability", "retraining", "engine", "scaling", "realtime", "operator", "app")
 """Modules beside this one, each with a ``table() -> list[str]`` of Markdown lines."""
 
 

@@ -75,7 +75,7 @@ def _before(case: Case, name: str) -> np.ndarray:
     if name in ORDERS:  # none of them speaks of misses, which are never label errors here
         return np.nan_to_num(case.at_mistakes(ORDERS[name](case)), nan=-2.0)
     evidence = {name: case.at_mistakes(EVIDENCE[name](case))} if name in EVIDENCE else {}
-    return np.asarray(_judged(case, np.zeros(len(case.wrong), dtype=np.int8), evidence).suspicion)
+    return np.asarray(judged_by(case, np.zeros(len(case.wrong), dtype=np.int8), evidence).suspicion)
 
 
 def _ranks(case: Case, said: np.ndarray) -> list[str]:
@@ -121,12 +121,12 @@ def _review(cases: list[Case]) -> list[str]:
 def _run(case: Case, evidence: dict[str, Any], seed: int) -> dict[str, Any]:
     mistakes, images, settings = case.result.mistakes, Images.of(case.result.truth), case.result.settings
     answer = np.where(case.wrong, MISSING_LABEL, HARD_NEGATIVE).astype(np.int8)
-    right = _judged(case, answer, {})
+    right = judged_by(case, answer, {})
     credulous = _extra(case, replace(right.suspicions, value=np.zeros(len(mistakes))))
     state = np.zeros(len(mistakes), dtype=np.int8)
     found: dict[str, Any] = {"brier": [], "spent": [], "kept": [], "looks": MOST}
     for look in range(MOST):
-        judged = _judged(case, state, evidence)
+        judged = judged_by(case, state, evidence)
         off = np.abs(judged.weights - right.weights).sum() / (right.weights - 1.0).sum()
         if look in (0, LOOKS):
             extra = _extra(case, judged.suspicions)
@@ -143,7 +143,20 @@ def _run(case: Case, evidence: dict[str, Any], seed: int) -> dict[str, Any]:
     return found
 
 
-def _judged(case: Case, state: np.ndarray, evidence: dict[str, Any]) -> Any:
+def answered(case: Case, looks: int, evidence: dict[str, Any], seed: int = 0) -> np.ndarray:
+    """``(k,)`` state of every mistake after so many looks, answered by who knows."""
+    mistakes, images, settings = case.result.mistakes, Images.of(case.result.truth), case.result.settings
+    answer = np.where(case.wrong, MISSING_LABEL, HARD_NEGATIVE).astype(np.int8)
+    state = np.zeros(len(mistakes), dtype=np.int8)
+    for look in range(looks):
+        rows = next_looks(mistakes, state, images, settings, seed=1000 * seed + look, evidence=evidence)
+        if len(rows):
+            state[rows[0]] = answer[rows[0]]
+    return state
+
+
+def judged_by(case: Case, state: np.ndarray, evidence: dict[str, Any]) -> Any:
+    """What mining makes of these answers."""
     return judge(case.result.mistakes, state, Images.of(case.result.truth), case.result.settings, evidence=evidence)
 
 

@@ -65,6 +65,12 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
         _server.enter_context(private_mongod(WORLD / "mongo"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: where files run side by side, the last one must not be the longest."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real detection sets with real predictions that lie beside the checkout, on machines that have them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import labels, operator, suspicion
+from benchmarks import labels, operator, reliability, suspicion
 from benchmarks.__main__ import TABLES, replaced
 from benchmarks.scenes import CLASSES, coco_like, write_coco
 from hnm_core import mine
@@ -92,3 +92,11 @@ def test_form_and_panel_are_timed_as_the_app_calls_them() -> None:
     assert sizes["the mining form opens"] > 1000
     assert all(0 < median <= slowest for _, median, slowest, _ in found["rows"])
     assert found["objects"] > 40
+
+
+def test_a_suspicion_that_is_the_share_of_wrong_labels_is_calibrated() -> None:
+    suspicion_, wrong = np.repeat([0.25, 0.75], 4), np.array([1, 0, 0, 0, 1, 1, 1, 0], dtype=bool)
+    said, true, count = reliability.binned(suspicion_, wrong)
+    assert (said.tolist(), true.tolist(), count.tolist()) == ([0.25, 0.75], [0.25, 0.75], [4, 4])
+    assert reliability.calibration_error(said, true, count) == 0.0
+    assert reliability.calibration_error(*reliability.binned(np.array([1.0, 0.0]), np.array([False, False]))) == 0.5

@@ -11,6 +11,8 @@ import pytest
 
 from hnm_core.strategies import forget_strategy, strategy_names
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
