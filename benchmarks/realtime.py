@@ -35,11 +35,24 @@ def table() -> list[str]:
         (labels / "none").mkdir()
         (labels / "none" / f"{min(labels.glob('*.txt')).stem}.txt").touch()
         truths = to_records(read_yolo(data, predictions=labels / "none")[1], size=(SIDE, SIDE))
+        missed = []
         for name, batch, options in CASES:
             inference, mining = _milliseconds(truths, batch, options)
             added = 100 * mining / inference
+            missed += [mining] if added >= MOST else []
             lines.append(f"| {name} | {inference:.1f} | {mining:.2f} | {added:.1f} | < {MOST:g} |")
-    return lines
+    return [*lines, *_why(missed)]
+
+
+def _why(missed: list[float]) -> list[str]:
+    """Why the must is missed, where it is: mining takes what it takes, however small the model."""
+    if not missed:
+        return []
+    return [
+        "",
+        f"Mining an image alone takes up to {max(missed):.1f} ms however small the model, a few dozen calls of numpy: "
+        f"below {MOST:g} % from {max(missed) / MOST * 100:.0f} ms of inference on.",
+    ]
 
 
 def _milliseconds(truths: dict[str, list[Any]], batch: int, options: dict[str, Any]) -> tuple[float, float]:

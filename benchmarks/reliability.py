@@ -62,14 +62,13 @@ def calibration_error(said: NDArray[np.float64], true: NDArray[np.float64], coun
 
 def draw(drawn: Mapping[str, Points]) -> Figure:
     """A diagram a set: on the diagonal, suspicion is the share of wrong labels; the area of a dot is its mistakes."""
-    figure = Figure(figsize=(3.6 * len(drawn), 3.9), layout="constrained")
+    figure = Figure(figsize=(3.6 * len(drawn), 4.2), layout="constrained")
     for axes, (name, points) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         for stage, (said, true, count) in points.items():
             color = STAGES[stage][2]
-            axes.plot(said, true, color=color, linewidth=1, alpha=0.6)
             axes.scatter(said, true, s=8 + 200 * count / count.sum(), color=color, alpha=0.8, label=stage, linewidth=0)
-        axes.set(title=name, xlabel="suspicion", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05), aspect="equal")
+        axes.set(title=name, xlabel="suspicion", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
         axes.title.set_fontsize("medium")
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("share of wrong labels")
