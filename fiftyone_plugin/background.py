@@ -8,7 +8,9 @@ import fiftyone as fo
 from bson import ObjectId
 from fiftyone.operators.delegated import DelegatedOperationService
 
-PREFIX = "@hnm/hard-negative-mining/"
+from .uris import uri
+
+PREFIX = uri("")
 SWITCH = "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS"
 LAUNCH = "fiftyone delegated launch"
 

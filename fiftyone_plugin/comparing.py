@@ -28,9 +28,6 @@ from .updates import now
 FIELD = "change"
 """``KEY_change`` of an object: ``persistent`` or ``new`` in the run, ``fixed`` where only the other run was wrong."""
 
-CHUNK = 500
-"""Samples to a bulk write."""
-
 
 def compare(
     dataset: Any,
@@ -124,8 +121,8 @@ def _write(dataset: Any, key: str, settings: RunSettings, other: RunSettings, ch
         for image, box in zip(images, bridge.ids_of(table, rows), strict=True):
             todo[table.images[image]][field, box] = change  # of two equal boxes that changed places the later word
     updates = [_update(sample_id, of_boxes, f"{key}_{FIELD}") for sample_id, of_boxes in todo.items()]
-    for start in range(0, len(updates), CHUNK):
-        dataset._sample_collection.bulk_write(updates[start : start + CHUNK], ordered=False)
+    if updates:
+        dataset._sample_collection.bulk_write(updates, ordered=False)
     Sample._reload_docs(dataset._sample_collection_name)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hnm_core import MiningResult
 
-from . import bridge
+from . import bridge, checks
 from .bridge import Tables
 from .settings import RunSettings
 
@@ -34,8 +34,8 @@ def check(samples: Any, settings: RunSettings) -> None:
     second = settings.second_field
     if second and second in (settings.pred_field, settings.gt_field):
         raise ValueError(f"second_field {second!r} is one of the two fields compared: name another model's field")
-    if second and samples.get_field(second) is None:
-        raise ValueError(f"second_field {second!r} does not exist")
+    if second:
+        checks.check_fields(samples, second)
 
 
 def gather(samples: Any, tables: Tables, result: MiningResult, settings: RunSettings) -> Evidence:

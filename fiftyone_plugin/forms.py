@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -242,6 +242,21 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
     else:
         number = inputs.int if isinstance(default, int) else inputs.float
         number(knob.name, min=facts["low"], max=facts["high"], default=default, **texts)
+
+
+def finished(ctx: Any, label: str, show: Callable[[types.Object, Any], None]) -> types.Property | None:
+    """What an operator shows of its results; nothing if it failed, when the App asks too and an error would hide why.
+
+    Args:
+        ctx: FiftyOne's context.
+        label: title of what is shown.
+        show: lays the results out.
+    """
+    if ctx.results is None:
+        return None
+    outputs = types.Object()
+    show(outputs, ctx.results)
+    return types.Property(outputs, view=types.View(label=label))
 
 
 def report(outputs: types.Object, outcome: Mapping[str, Any], first: str = "") -> None:

@@ -11,11 +11,10 @@ from bson import ObjectId
 from hnm_core.io.gallery import color_of
 from hnm_core.taxonomy import ROW_NAMES
 
-from . import crops
+from . import crops, states
 from .review import Review
 
 TITLES = {"true_positive": "Lucky hit", "both": "Class and place both wrong", "missed": "Missed truth"}
-PATH = "detections"
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,11 @@ def look(dataset: Any, review: Review, label_id: str) -> Look:
 
 def _paths(fields: tuple[str, str], key: str) -> list[str]:
     names = ("_id", "label", "bounding_box", "confidence", f"{key}_iou", f"{key}_near_id")
-    return [f"{field}.{PATH}.{name}" for field in fields for name in names]
+    return [f"{field}.detections.{name}" for field in fields for name in names]
 
 
 def _boxes(document: Mapping[str, Any] | None, field: str) -> dict[str, Mapping[str, Any]]:
-    value: Any = document
-    for name in (*field.split("."), PATH):
-        value = (value or {}).get(name)
-    return {str(box["_id"]): box for box in value or ()}
+    return {str(box["_id"]): box for box in states.list_at(document, field)}
 
 
 def _edges(box: Mapping[str, Any]) -> tuple[float, ...]:

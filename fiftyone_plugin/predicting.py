@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnm_core.training.detecting import BATCH as BATCH
-from hnm_core.training.detecting import detect as detect
+from hnm_core.training.detecting import BATCH, detect
 
 LEAST_CONFIDENCE = 0.01
 """What is kept by default: recall at low confidences says which misses are right boxes with low scores."""

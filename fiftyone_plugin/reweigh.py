@@ -16,6 +16,7 @@ from pymongo import UpdateOne
 from hnm_core.imageset import Images
 from hnm_core.judging import Judgement, judge
 from hnm_core.overview import weighed
+from hnm_core.pipeline import after_looks
 from hnm_core.report import MiningReport
 from hnm_core.reviews import IGNORE
 
@@ -24,9 +25,6 @@ from .review import Review, open_review
 from .settings import RunSettings
 from .updates import TAG, now
 from .writeback import Tagged
-
-CHUNK = 500
-"""Samples to a bulk write."""
 
 
 def apply_reviews(
@@ -101,9 +99,7 @@ def _write(dataset: Any, review: Review, results: Any, judgement: Judgement) -> 
     collection = dataset._sample_collection
     null = [ObjectId(i) for i in tags.new.samples]
     collection.update_many({"_id": {"$in": null}, "tags": None}, {"$set": {"tags": []}})
-    changed = 0
-    for start in range(0, len(updates), CHUNK):
-        changed += collection.bulk_write(updates[start : start + CHUNK], ordered=False).modified_count
+    changed = collection.bulk_write(updates, ordered=False).modified_count if updates else 0
     config.finished, config.weighed = True, datetime.now(timezone.utc).isoformat()
     runs.MiningRun.update_run_config(dataset, key, config)
     writeback.reload(dataset)
@@ -145,15 +141,7 @@ def _store(dataset: Any, results: Any, review: Review, judgement: Judgement, har
     """The stored results with what reviews change in them."""
     report = MiningReport.from_dict(results.report)
     kept = tuple(note for note in report.notes if note not in results.weight_notes)
-    report = replace(
-        report,
-        expected_label_errors=judgement.expected_label_errors,
-        expected_interval=judgement.expected_interval,
-        looks=judgement.suspicions.looks,
-        reviewed=judgement.suspicions.reviewed,
-        weighting=judgement.weighting,
-        notes=kept + judgement.notes,
-    )
+    report = replace(after_looks(report, judgement), weighting=judgement.weighting, notes=kept + judgement.notes)
     results.report, results.summary, results.weight_notes = report.as_dict(), str(report), list(judgement.notes)
     is_hard = dict(zip(review.label_ids, hard.tolist(), strict=True))
     results.objects["hard"] = [is_hard.get(label_id, False) for label_id in results.objects["label_id"]]

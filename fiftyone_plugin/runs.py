@@ -228,7 +228,7 @@ def load(dataset: Any, key: str | None) -> tuple[RunSettings, MiningRunResults]:
 def save_overview(
     dataset: Any, config: MiningRunConfig, key: str, result: MiningResult, warnings: Sequence[str]
 ) -> None:
-    """Keep with the run's record what the panel shows of it; to be called again where weights or doubts change."""
+    """Keep with the run's record what the panel shows of it."""
     shown = overview(result)
     config.rates = {**shown["report"]["rates"], **shown["report"]["metrics"]}
     config.overview = json.dumps({**shown, "warnings": list(warnings)}, separators=(",", ":"))

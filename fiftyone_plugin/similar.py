@@ -14,6 +14,7 @@ import fiftyone as fo
 import numpy as np
 from fiftyone import ViewField as F
 from numpy.typing import NDArray
+from sklearn.metrics import pairwise_distances_argmin_min
 
 from . import runs, views, writeback
 from .settings import RunSettings
@@ -22,8 +23,6 @@ FIELD = "distance"
 """``KEY_distance`` of a sample: cosine distance to the nearest hard negative, only of those that were found."""
 
 MOST = 100
-CHUNK = 4096
-"""Embeddings compared at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class Embedded:
     """Embeddings of images, or of the objects of a field.
 
     Attributes:
-        vectors: ``(n, d)`` float, of length 1.
+        vectors: ``(n, d)`` float.
         sample_ids: ``(n,)`` ids of the samples.
         label_ids: ``(n,)`` ids of the objects, or None for whole images.
         field: field of the objects, or None.
@@ -89,7 +88,7 @@ def find_similar(
         what = f"{len(objects or mined)} hard negatives" if not asked.any() else f"{len(pool)} images of the pool"
         raise ValueError(f"none of the {what} has an embedding: embed them, or choose other embeddings")
     progress(0.3, "Comparing")
-    near = _nearest(embedded.vectors[offered], embedded.vectors[asked])
+    _, near = pairwise_distances_argmin_min(embedded.vectors[offered], embedded.vectors[asked], metric="cosine")
     ids, best = _per_sample(embedded.sample_ids[offered], near)
     order = np.argsort(best, kind="stable")[:k]
     progress(0.9, "Writing distances")
@@ -153,17 +152,15 @@ def read_embeddings(dataset: Any, brain_key: str | None, embeddings_field: str |
     if brain_key:
         index = dataset.load_brain_results(brain_key)
         vectors, sample_ids, label_ids = index.get_embeddings()
-        return Embedded(_unit(vectors), np.asarray(sample_ids), label_ids, index.config.patches_field)
+        return Embedded(_table(vectors), np.asarray(sample_ids), label_ids, index.config.patches_field)
     pairs = zip(*dataset.exists(embeddings_field).values(["id", embeddings_field]), strict=True)
     ids, found = zip(*pairs, strict=True) if dataset.exists(embeddings_field).count() else ((), ())
-    return Embedded(_unit(list(found)), np.array(ids, dtype="U24"))
+    return Embedded(_table(list(found)), np.array(ids, dtype="U24"))
 
 
-def _unit(vectors: Any) -> NDArray[np.float64]:
+def _table(vectors: Any) -> NDArray[np.float64]:
     table = np.asarray(vectors, dtype=np.float64)
-    table = table.reshape(len(table), -1)
-    length = np.linalg.norm(table, axis=1, keepdims=True)
-    return np.divide(table, length, out=np.zeros_like(table), where=length > 0)
+    return table.reshape(len(table), -1)
 
 
 def _hard(dataset: Any, settings: RunSettings, field: str | None) -> tuple[list[str], list[str], bool]:
@@ -194,18 +191,6 @@ def _pool(dataset: Any, settings: RunSettings, pool_tag: str | None, mined: Sequ
             f"there is no pool: no sample {what} that is not held out; add unlabelled images, or name a pool_tag"
         )
     return pool
-
-
-def _nearest(offered: NDArray[np.float64], asked: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cosine distance of each vector to the nearest of those asked for."""
-    near = np.empty(len(offered))
-    for start in range(0, len(offered), CHUNK):
-        best = np.full(len(offered[start : start + CHUNK]), -1.0)
-        for first in range(0, len(asked), CHUNK):
-            likeness = offered[start : start + CHUNK] @ asked[first : first + CHUNK].T
-            best = np.maximum(best, likeness.max(axis=1))
-        near[start : start + CHUNK] = np.clip(1 - best, 0, 2)
-    return near
 
 
 def _per_sample(sample_ids: NDArray[Any], near: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -61,7 +61,7 @@ def boxes_of(dataset: Any, settings: RunSettings, sample_ids: Iterable[str]) -> 
     ):
         for side, field in sides_of(settings):
             class_map = settings.class_map if side == "prediction" else {}
-            for box in _list_at(document, field):
+            for box in list_at(document, field):
                 x, y, width, height = box["bounding_box"]
                 found.append(
                     Box(
@@ -141,7 +141,8 @@ def _table(boxes: Sequence[Box], images: tuple[str, ...], classes: tuple[str, ..
     )
 
 
-def _list_at(document: Mapping[str, Any], field: str) -> Sequence[Mapping[str, Any]]:
+def list_at(document: Mapping[str, Any] | None, field: str) -> Sequence[Mapping[str, Any]]:
+    """The boxes of a field in a document as the database gives it; none where there is no list."""
     value: Any = document
     for name in (*field.split("."), "detections"):
         value = (value or {}).get(name)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
 from bson import ObjectId
 
+from hnm_core.boxes import overlapping
 from hnm_core.reviews import SAME_IOU
 from hnm_core.suspicion import PRIOR
 
@@ -173,19 +175,18 @@ def _forerunners(dataset: Any, settings: RunSettings, boxes: Sequence[Box]) -> l
         return []
     here = states.boxes_of(dataset, settings, samples)
     gone = said - {(box.sample_id, box.side, box.label, box.bbox) for box in here}
-    return [
+    pairs = [
         (box, bbox)
         for box in boxes
         for image, side, label, bbox in sorted(gone)
-        if (image, side, label) == (box.sample_id, box.side, box.label) and _iou(box.bbox, bbox) >= SAME_IOU
+        if (image, side, label) == (box.sample_id, box.side, box.label)
     ]
-
-
-def _iou(first: Sequence[float], second: Sequence[float]) -> float:
-    width, height = (min(first[i + 2], second[i + 2]) - max(first[i], second[i]) for i in (0, 1))
-    shared = max(width, 0.0) * max(height, 0.0)
-    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)) - shared
-    return shared / both if both else 0.0
+    if not pairs:
+        return []
+    now, then = (np.array(of_side) for of_side in zip(*((box.bbox, bbox) for box, bbox in pairs), strict=True))
+    row = np.arange(len(pairs))
+    rows, _, iou = overlapping(now, then, row, row)
+    return [pairs[at] for at in rows[iou >= SAME_IOU].tolist()]
 
 
 def _done(dataset: Any, act: Act) -> dict[str, Any]:

@@ -270,15 +270,15 @@ def mine(
         reviews=reviews,
         evidence=dict(evidence or {}),
         report=replace(
-            report if said is None and not evidence else _with_looks(report, judged),
+            report if said is None and not evidence else after_looks(report, judged),
             weighting=judged.weighting,
             notes=report.notes + judged.notes,
         ),
     )
 
 
-def _with_looks(report: MiningReport, judged: Judgement) -> MiningReport:
-    """The report after people looked."""
+def after_looks(report: MiningReport, judged: Judgement) -> MiningReport:
+    """The report after people looked, or evidence spoke."""
     return replace(
         report,
         expected_label_errors=judged.expected_label_errors,

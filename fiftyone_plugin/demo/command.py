@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from fiftyone_plugin.database import database_uri, drop_database, private_mongod
+from fiftyone_plugin.uris import uri
 from hnm_core.commands import DONE, FOUND_WRONG, Command
 
-PLUGIN = "@hnm/hard-negative-mining"
 RUN_KEY = "demo"
 ROOT = Path(__file__).resolve().parents[2]
 APP_TIMEOUT = 120.0
@@ -77,7 +77,7 @@ def _dataset(args: argparse.Namespace, folder: Path, say: Any) -> Any:
 def _operator(name: str) -> Any:
     import fiftyone.operators as foo
 
-    return foo.get_operator(f"{PLUGIN}/{name}")
+    return foo.get_operator(uri(name))
 
 
 def _say_results(dataset: Any, export: dict[str, Any], say: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import fiftyone.operators as foo
@@ -63,19 +64,19 @@ class AcceptMissingLabels(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """How many were accepted, and what is left to mend."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs, done = types.Object(), ctx.results
-        wrong = len(done["wrong_labels"])
-        forms.notes(
-            outputs,
-            [
-                f"{done['accepted']} labels in {done['samples']} samples were added to {done['output_field']!r}; each "
-                f"says in {proposals.SOURCE!r} which prediction it was",
-                *([f"{wrong} labels were called wrong and are as they were: mend them by hand"] if wrong else []),
-            ],
-        )
-        return types.Property(outputs, view=types.View(label="Missing labels accepted"))
+        return forms.finished(ctx, "Missing labels accepted", _show)
+
+
+def _show(outputs: types.Object, done: Mapping[str, Any]) -> None:
+    wrong = len(done["wrong_labels"])
+    forms.notes(
+        outputs,
+        [
+            f"{done['accepted']} labels in {done['samples']} samples were added to {done['output_field']!r}; each "
+            f"says in {proposals.SOURCE!r} which prediction it was",
+            *([f"{wrong} labels were called wrong and are as they were: mend them by hand"] if wrong else []),
+        ],
+    )
 
 
 def _ask(ctx: Any, inputs: types.Object) -> None:

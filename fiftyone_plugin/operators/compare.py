@@ -59,8 +59,6 @@ class CompareMiningRuns(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """The table."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs = types.Object()
-        forms.report(outputs, ctx.results, ctx.results["view"])
-        return types.Property(outputs, view=types.View(label="Comparison finished"))
+        return forms.finished(
+            ctx, "Comparison finished", lambda outputs, outcome: forms.report(outputs, outcome, outcome["view"])
+        )

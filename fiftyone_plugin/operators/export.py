@@ -54,8 +54,4 @@ class ExportWeightedSubset(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """What was written and where."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs = types.Object()
-        export_form.report(outputs, ctx.results)
-        return types.Property(outputs, view=types.View(label="Export finished"))
+        return forms.finished(ctx, "Export finished", export_form.report)

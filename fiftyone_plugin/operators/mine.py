@@ -78,8 +78,4 @@ class MineHardNegatives(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """The report, and what should be known about the data."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs = types.Object()
-        forms.report(outputs, ctx.results)
-        return types.Property(outputs, view=types.View(label="Mining finished"))
+        return forms.finished(ctx, "Mining finished", forms.report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,13 @@ class PredictWithYolo(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """How much was found, and what should be known about it."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs = types.Object()
-        forms.notes(outputs, ctx.results["warnings"])
-        images, boxes = ctx.results["images_read"], ctx.results["detections"]
-        outputs.md(f"{boxes:,} boxes in {images:,} images, in field `{ctx.results['field']}`.", name="shown")
-        return types.Property(outputs, view=types.View(label="Prediction finished"))
+        return forms.finished(ctx, "Prediction finished", _show)
+
+
+def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
+    forms.notes(outputs, outcome["warnings"])
+    images, boxes = outcome["images_read"], outcome["detections"]
+    outputs.md(f"{boxes:,} boxes in {images:,} images, in field `{outcome['field']}`.", name="shown")
 
 
 def _ask(ctx: Any, inputs: types.Object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import fiftyone.operators as foo
@@ -55,13 +56,13 @@ class FindSimilarImages(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """How many were found."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs = types.Object()
-        forms.notes(outputs, ctx.results["warnings"])
-        found, pool = ctx.results["found"], ctx.results["pool"]
-        outputs.md(f"The grid shows the nearest {found:,} of {pool:,} images, nearest first.", name="shown")
-        return types.Property(outputs, view=types.View(label="Similar images found"))
+        return forms.finished(ctx, "Similar images found", _show)
+
+
+def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
+    forms.notes(outputs, outcome["warnings"])
+    found, pool = outcome["found"], outcome["pool"]
+    outputs.md(f"The grid shows the nearest {found:,} of {pool:,} images, nearest first.", name="shown")
 
 
 def _ask(ctx: Any, inputs: types.Object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import fiftyone.operators as foo
@@ -56,12 +57,11 @@ class TrainOnHardNegatives(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """The next round, and where the model is."""
-        if ctx.results is None:  # it failed, and an error here would hide why
-            return None
-        outputs = types.Object()
-        first = f"Run `{ctx.results['run_key']}` mined what `{ctx.results['model']}` sees."
-        forms.report(outputs, ctx.results, first)
-        return types.Property(outputs, view=types.View(label="Training finished"))
+        return forms.finished(ctx, "Training finished", _show)
+
+
+def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
+    forms.report(outputs, outcome, f"Run `{outcome['run_key']}` mined what `{outcome['model']}` sees.")
 
 
 def _ask(ctx: Any, inputs: types.Object) -> None:

@@ -11,6 +11,7 @@ import fiftyone.operators.types as types
 
 from .. import background, checks, rounds, runs, views
 from ..settings import RunSettings
+from ..uris import uri
 from . import figures, layout, picks, steps
 from .review import CROP, ReviewSection
 from .review import TREND as REVIEW_TREND
@@ -78,13 +79,13 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             ctx.panel.state.set("asked", step.name)
             self._keep_view(ctx)
             params = {"run_key": run["key"]} if run and step.name != "mine" else {}
-            ctx.prompt(steps.uri(step.operator), params=params, on_success=self.answered)
+            ctx.prompt(uri(step.operator), params=params, on_success=self.answered)
 
     def prompt(self, ctx: Any) -> None:
         """Open an operator's form for the run that is shown."""
         ctx.panel.state.set("asked", "")
         params = {"run_key": ctx.panel.get_state("head.run")}
-        ctx.prompt(steps.uri(ctx.params["operator"]), params=params, on_success=self.answered)
+        ctx.prompt(uri(ctx.params["operator"]), params=params, on_success=self.answered)
 
     def answered(self, ctx: Any) -> None:
         """A form that the panel opened was sent, and it worked: note the step, and see what changed."""

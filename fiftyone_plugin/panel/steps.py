@@ -6,7 +6,6 @@ import functools
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-PLUGIN = "@hnm/hard-negative-mining"
 STORE = "hard_negatives_panel"
 """The dataset's own store of which steps were taken with which run."""
 
@@ -53,11 +52,6 @@ def following(steps: Collection[Step], done: Collection[str], *, mined: bool) ->
     if not mined:
         return "mine"
     return next((step.name for step in steps if step.name not in {*done, "mine"}), "mine")
-
-
-def uri(operator: str) -> str:
-    """How FiftyOne calls an operator of this plugin."""
-    return f"{PLUGIN}/{operator}"
 
 
 def done(ctx: Any, run: dict[str, Any]) -> list[str]:

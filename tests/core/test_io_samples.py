@@ -136,8 +136,10 @@ def test_the_same_image_by_another_path_is_the_same(tmp_path: Path, monkeypatch:
     image = make_image(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
     folder = SampleFolder(tmp_path / "kept")
-    folder.save(image, FOUND)
-    folder.save("a.png", FOUND)
+    first = folder.save(image, FOUND)
+    before = state(tmp_path / "kept")
+    assert folder.save("a.png", FOUND) == first
+    assert list(state(tmp_path / "kept")) == list(before)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.png.json", "a.png.hard.jpg", "index.html"])

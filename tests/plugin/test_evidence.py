@@ -11,7 +11,7 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 
-from fiftyone_plugin import ledger, review, reweigh, triage
+from fiftyone_plugin import ledger, review, reweigh, runs, triage
 from fiftyone_plugin.demo.digits import ANSWERS, make_digits
 from fiftyone_plugin.demo.scenes import CLASSES
 
@@ -99,12 +99,15 @@ def test_reviews_build_on_the_evidence_that_the_run_keeps(digits: fo.Dataset) ->
     reweigh.apply_reviews(dataset, "run")
     assert dataset.values("run_weight") != weights
     assert review.open_review(dataset, "run").evidence is not None  # what is stored anew keeps it
+    applied = runs.load(dataset, "run")[1].report
+    mined(dataset, appearance=True, overwrite=True)
+    assert applied == runs.load(dataset, "run")[1].report, "as if it were mined again"
     assert len(ledger.Ledger(dataset).entries()) == 3
 
 
 def test_what_evidence_lacks_is_said_before_the_work(digits: fo.Dataset, tmp_path: Path) -> None:
     dataset = digits.clone()
-    with pytest.raises(ValueError, match="second_field 'third' does not exist"):
+    with pytest.raises(ValueError, match="field 'third' does not exist, mining needs Detections"):
         mined(dataset, second_field="third")
     with pytest.raises(ValueError, match="second_field 'predictions' is one of the two fields compared"):
         mined(dataset, second_field="predictions")
