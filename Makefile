@@ -30,7 +30,7 @@ format: $(STAMP) ## let ruff format the code and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## time the engine against its peers
+bench: $(STAMP) ## measure the tables of the README anew (ARGS="--what engine" for one)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv, caches and build output
