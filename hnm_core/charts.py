@@ -22,7 +22,6 @@ __all__ = [
     "curve",
     "headline",
     "histograms",
-    "points_to_draw",
     "worst_classes",
 ]
 
@@ -252,34 +251,6 @@ def worst_classes(
     wrong = sorted((row for row in wrong if row[1] + row[2]), key=lambda row: (-row[1] - row[2], row[0]))
     rest = wrong[most:]
     return wrong[:most], (len(rest), sum(row[1] for row in rest), sum(row[2] for row in rest))
-
-
-def points_to_draw(names: Names, most: int, seed: int = 0) -> dict[str, list[int]]:
-    """Which rows a scatter plot shows: all, or if they are too many the rare names whole and the frequent ones thinned.
-
-    Every name gets the same number of places; what a rare name leaves free goes to the frequent ones.
-
-    Args:
-        names: ``(n,)`` row names, such as ``background``.
-        most: number of points to draw at most.
-        seed: of the draw.
-
-    Returns:
-        Row numbers by name, ascending, in the order of :data:`COLORS`; names that do not occur are left out.
-
-    Example:
-        >>> {name: len(rows) for name, rows in points_to_draw(["true_positive"] * 9 + ["both"] * 2, most=6).items()}
-        {'both': 2, 'true_positive': 4}
-    """
-    rows = _rows_by_name(names)
-    random = np.random.default_rng(seed)
-    kept, left = dict(rows), most
-    for waiting, name in enumerate(sorted(rows, key=lambda name: len(rows[name]))):
-        places = left // (len(rows) - waiting)
-        if len(rows[name]) > places:
-            kept[name] = np.sort(random.choice(rows[name], places, replace=False))
-        left -= len(kept[name])
-    return {name: chosen.tolist() for name, chosen in kept.items() if len(chosen)}
 
 
 def _change(now: float, before: float, scale: float, unit: str, *, lower: bool) -> tuple[str, bool | None]:

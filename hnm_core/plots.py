@@ -16,8 +16,8 @@ from .pipeline import MiningResult
 
 __all__ = ["FIGURES", "as_svg", "draw", "training_rounds"]
 
-MOST_POINTS = 20_000
-"""Points in the scatter plot; they are drawn as pixels, so that the page stays small."""
+MOST_MARKS = 20_000
+"""Marks in the scatter plot; they are drawn as pixels, so that the page stays small."""
 
 MOST_CLASSES = 20
 SIZE = (6.2, 3.6)
@@ -39,13 +39,17 @@ def as_svg(figure: Figure) -> str:
 
 
 def scatter(result: MiningResult) -> Figure:
-    """Confidence against IoU of the confident predictions, coloured by error type; mistakes lie on top."""
+    """Confidence against IoU of the confident predictions, coloured by error type; mistakes lie on top.
+
+    Where there are many, a mark stands for a cell of them, the larger the more.
+    """
     figure, axes = _axes("Best IoU with a truth of the image", "Confidence")
     rows = np.flatnonzero(result.errors.confident)
     names, iou, score = result.prediction_error[rows], result.prediction_iou[rows], _scores(result)[rows]
-    for name, chosen in reversed(charts.points_to_draw(names.tolist(), MOST_POINTS).items()):
+    for name, marks in reversed(charts.cells(iou, score, names, MOST_MARKS)[1].items()):
+        _, _, count, x, y = np.array(marks).T
         axes.scatter(
-            *(iou[chosen], score[chosen], 14, charts.COLORS[name]),
+            *(x, y, 14 * (1 + np.log10(count)), charts.COLORS[name]),
             **{"label": _words(name), "alpha": 0.6, "linewidths": 0, "rasterized": True},
         )
     axes.axvline(result.settings.iou_threshold, color="black", linewidth=0.8, linestyle=":")

@@ -22,7 +22,6 @@ from hnm_core.charts import (
     curve,
     headline,
     histograms,
-    points_to_draw,
     worst_classes,
 )
 from hnm_core.overview import overview
@@ -103,13 +102,13 @@ def test_every_value_is_in_the_bin_whose_range_holds_it(rows: list[tuple[float, 
 
 def test_no_values_give_no_bars_and_no_points() -> None:
     assert histograms([], []) == {}
-    assert points_to_draw([], most=10) == {}
+    assert cells([], [], [])[1] == {}
 
 
 def test_the_order_of_names_is_always_the_same() -> None:
     jumbled = ["true_positive", "both", "background"]
     assert list(histograms([0.1, 0.2, 0.3], jumbled)) == ["background", "both", "true_positive"]
-    assert list(points_to_draw(jumbled, most=10)) == ["background", "both", "true_positive"]
+    assert list(cells([0.1] * 3, [0.2] * 3, jumbled)[1]) == ["background", "both", "true_positive"]
 
 
 @pytest.mark.parametrize(
@@ -123,20 +122,6 @@ def test_the_order_of_names_is_always_the_same() -> None:
 def test_what_can_not_be_counted_is_refused(values: list[float], of: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         histograms(values, of)
-
-
-@patient
-@given(st.lists(names, max_size=60), st.integers(0, 80))
-def test_points_are_thinned_where_they_are_many(of: list[str], most: int) -> None:
-    drawn = points_to_draw(of, most)
-    rows = [row for kept in drawn.values() for row in kept]
-    assert len(rows) == min(most, len(of)), "no place is left free"
-    assert all(of[row] == name for name, kept in drawn.items() for row in kept)
-    assert all(kept == sorted(set(kept)) for kept in drawn.values())
-    thinned = [len(kept) for name, kept in drawn.items() if len(kept) < of.count(name)]
-    whole = [len(kept) for name, kept in drawn.items() if len(kept) == of.count(name)]
-    assert max(whole, default=0) <= min(thinned, default=most) + 1, "only the frequent are thinned"
-    assert drawn == points_to_draw(of, most), "the draw is seeded"
 
 
 def test_the_headline_says_what_the_report_says() -> None:
