@@ -9,7 +9,7 @@ from hnm_core import mine
 from hnm_core.reviews import Reviews
 from hnm_core.strategies import find_strategy
 
-from . import bridge, evaluating, evidence, predicting, runs, tuning
+from . import bridge, evaluating, evidence, predicting, recording, runs, tuning
 from .ledger import Ledger
 from .settings import RunSettings
 
@@ -48,7 +48,7 @@ def mine_samples(
         said = evidence.gather(samples, tables, result, settings)
         result = mine(tables.predictions, tables.truth, settings.engine, groups=groups, reviews=reviews, evidence=said)
     progress(0.5, "Writing fields")
-    runs.record(samples, tables, result, settings, overwrite=overwrite)
+    recording.record(samples, tables, result, settings, overwrite=overwrite)
     progress(1.0, "Done")
     return {
         "run_key": settings.run_key,

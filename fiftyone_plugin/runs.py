@@ -1,4 +1,4 @@
-"""The record of a mining run in the dataset: what was asked, what was found, what was written, how it is undone."""
+"""The mining runs of a dataset: what the record of each holds, how it is found again, renamed and undone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import fiftyone.core.runs as fr
-import numpy as np
 
 import hnm_core
-from hnm_core import MiningResult
-from hnm_core.overview import overview
-from hnm_core.taxonomy import ROW_NAMES
 
-from . import evidence, writeback
-from .bridge import Tables, ids_of
+from . import writeback
 from .settings import RunSettings, check_key
 from .writeback import Tagged
 
@@ -117,37 +112,6 @@ class MiningRunResults(fr.RunResults):
         return cls(samples, config, key, **d | {name: json.loads(d.get(name, "[]")) for name in cls.COLUMNS})
 
 
-def record(
-    samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, *, overwrite: bool = False
-) -> None:
-    """Write a run into the dataset: the record first, so that whatever follows can be undone even after a crash.
-
-    Args:
-        samples: the dataset or view that was mined.
-        tables: what was read.
-        result: what was mined.
-        settings: what was asked.
-        overwrite: replace an existing run of this key, entirely.
-
-    Raises:
-        ValueError: if the key is taken.
-    """
-    dataset, key = samples._root_dataset, settings.run_key
-    check_new(dataset, settings, overwrite=overwrite)
-    if key in keys(dataset):
-        delete(dataset, key)
-    config = MiningRunConfig.of(settings)
-    samples.register_run(key, config)
-    try:
-        samples.save_run_results(key, _results(samples, tables, result, settings, config), cache=False)
-        writeback.save(dataset, tables, result, settings)
-        config.finished = True
-        save_overview(dataset, config, key, result, tables.warnings)
-    except BaseException:  # a keyboard interrupt too must leave a clean dataset
-        delete(dataset, key)
-        raise
-
-
 def check_new(dataset: Any, settings: RunSettings, *, overwrite: bool = False) -> None:
     """Refuse a key whose run or fields exist.
 
@@ -225,16 +189,6 @@ def load(dataset: Any, key: str | None) -> tuple[RunSettings, MiningRunResults]:
     return settings, dataset.load_run_results(key, cache=False, load_view=False)
 
 
-def save_overview(
-    dataset: Any, config: MiningRunConfig, key: str, result: MiningResult, warnings: Sequence[str]
-) -> None:
-    """Keep with the run's record what the panel shows of it."""
-    shown = overview(result)
-    config.rates = {**shown["report"]["rates"], **shown["report"]["metrics"]}
-    config.overview = json.dumps({**shown, "warnings": list(warnings)}, separators=(",", ":"))
-    MiningRun.update_run_config(dataset, key, config)
-
-
 def check_finished(config: MiningRunConfig, key: str | None) -> None:
     """Refuse a run that is not there as a whole.
 
@@ -310,70 +264,6 @@ def claim(dataset: Any, key: str, leaf: str, paths: Sequence[str]) -> None:
     writeback.erase(dataset, old)
     config.fields = [path for path in config.fields if path not in old] + list(paths)
     MiningRun.update_run_config(dataset, key, config)
-
-
-def _results(
-    samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, config: MiningRunConfig
-) -> MiningRunResults:
-    dataset = samples._root_dataset
-    wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
-    held = tagged_by(dataset, [key for key in keys(dataset) if key != settings.run_key])
-    theirs = [set(there) - set(of_runs) for there, of_runs in zip(before, held, strict=True)]
-    ours = [[i for i in tagged if i not in user] for tagged, user in zip(wanted, theirs, strict=True)]
-    return MiningRunResults(
-        samples,
-        config,
-        settings.run_key,
-        report=result.report.as_dict(),
-        summary=str(result.report),
-        weight_notes=list(result.judgement.notes),
-        warnings=list(tables.warnings),
-        objects=_objects(tables, result),
-        images=_images(tables, result),
-        classes=list(tables.truth.classes),
-        tagged_samples=ours[0],
-        tagged_labels=ours[1],
-    )
-
-
-def _images(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
-    """What an export needs of every image, beside the fields of the sample."""
-    return {
-        "sample_id": list(map(str, tables.sample_ids)),
-        "repeats": result.repeats.tolist(),
-        "hard": result.hard_images.tolist(),
-        "background": (np.bincount(tables.truth.image, minlength=len(tables.sample_ids)) == 0).tolist(),
-    }
-
-
-def _objects(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
-    """The columns that the panel draws, of every object that counts in the report."""
-    below, found = ROW_NAMES.index("below_threshold"), [ROW_NAMES.index(n) for n in ("true_positive", "ignored")]
-    predictions = _columns("prediction", tables.predictions, result, result.errors.prediction != below)
-    truths = _columns("truth", tables.truth, result, ~np.isin(result.errors.truth, found))
-    return {name: predictions[name] + truths[name] for name in predictions}
-
-
-def _columns(side: str, table: hnm_core.Detections, result: MiningResult, rows: np.ndarray) -> dict[str, list[Any]]:
-    def of(name: str) -> Any:
-        return getattr(result, f"{side}_{name}")[rows]
-
-    n = int(rows.sum())
-    difficulty = of("difficulty").astype(object)
-    difficulty[of("difficulty") != of("difficulty")] = None  # NaN is no JSON
-    return {
-        "label_id": ids_of(table, rows),
-        "sample_id": np.array(table.images, dtype=object)[table.image[rows]].tolist(),
-        "side": [side] * n,
-        "error": np.array(ROW_NAMES, dtype=object)[getattr(result.errors, side)[rows]].tolist(),
-        "type": of("type").tolist(),
-        "confidence": [None] * n if table.score is None else table.score[rows].tolist(),
-        "iou": of("iou").tolist(),
-        "difficulty": difficulty.tolist(),
-        "label": np.array(table.classes, dtype=object)[table.label[rows]].tolist(),
-        "hard": of("hard").tolist(),
-        **evidence.stored(result, side, rows),
-    }
 
 
 def tagged_by(dataset: Any, run_keys: Iterable[str]) -> Tagged:

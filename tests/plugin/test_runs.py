@@ -11,7 +11,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin import bridge, runs
+from fiftyone_plugin import bridge, recording, runs
 from fiftyone_plugin.settings import RunSettings
 from hnm_core import __version__, mine
 from tests.datasets import DELETE, FIELDS, MINE, dataset_of, stored
@@ -24,7 +24,7 @@ def mine_run(dataset: fo.Dataset, run_key: str = "run", **more: object) -> RunSe
     settings = RunSettings.from_params({**FIELDS, "run_key": run_key, **more})
     tables = bridge.read_tables(dataset, settings)
     result = mine(tables.predictions, tables.truth, settings.engine)
-    runs.record(dataset, tables, result, settings, overwrite=bool(more.get("overwrite")))
+    recording.record(dataset, tables, result, settings, overwrite=bool(more.get("overwrite")))
     return settings
 
 

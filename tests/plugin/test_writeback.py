@@ -12,7 +12,7 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 from pymongo.errors import BulkWriteError
 
-from fiftyone_plugin import bridge, runs, writeback
+from fiftyone_plugin import bridge, recording, runs, writeback
 from fiftyone_plugin.bridge import Tables
 from fiftyone_plugin.settings import RunSettings
 from hnm_core import MiningResult, mine
@@ -34,7 +34,7 @@ def mined(samples: Any, asked: RunSettings) -> tuple[Tables, MiningResult]:
 def run(samples: Any, asked: RunSettings | None = None) -> tuple[Tables, MiningResult]:
     asked = asked or settings()
     tables, result = mined(samples, asked)
-    runs.record(samples, tables, result, asked)
+    recording.record(samples, tables, result, asked)
     return tables, result
 
 
@@ -143,7 +143,7 @@ def test_edits_made_between_reading_and_writing_stand() -> None:
         samples[name].save()
     dropped |= {label.id for field in FIELDS.values() for label in samples["d"][field].detections}
     dataset.delete_samples(samples["d"])
-    runs.record(dataset, tables, result, settings())
+    recording.record(dataset, tables, result, settings())
     check_objects(dataset, tables, result, gone=dropped)
     assert by_name(dataset)["a"].predictions.detections[0].get_attribute_value("run_error", None) is None
     assert by_name(dataset)["b"].predictions is None
@@ -166,7 +166,7 @@ def test_few_of_many_boxes_are_guarded_each_at_its_place(edited: bool) -> None:
             box for box in sample.predictions.detections if box.label == "cat"
         ]
         sample.save()
-    runs.record(dataset, tables, result, settings(classes=["cat"]))
+    recording.record(dataset, tables, result, settings(classes=["cat"]))
     check_objects(dataset, tables, result)
     assert dataset.count("predictions.detections.run_error") == 1
 

@@ -1,0 +1,122 @@
+"""What mining found → a run in the dataset: its record, its results, its fields; all of it, or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hnm_core import Detections, MiningResult
+from hnm_core.overview import overview
+from hnm_core.taxonomy import ROW_NAMES
+
+from . import evidence, runs, writeback
+from .bridge import Tables, ids_of
+from .settings import RunSettings
+
+
+def record(
+    samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, *, overwrite: bool = False
+) -> None:
+    """Write a run into the dataset: the record first, so that whatever follows can be undone even after a crash.
+
+    Args:
+        samples: the dataset or view that was mined.
+        tables: what was read.
+        result: what was mined.
+        settings: what was asked.
+        overwrite: replace an existing run of this key, entirely.
+
+    Raises:
+        ValueError: if the key is taken.
+    """
+    dataset, key = samples._root_dataset, settings.run_key
+    runs.check_new(dataset, settings, overwrite=overwrite)
+    if key in runs.keys(dataset):
+        runs.delete(dataset, key)
+    config = runs.MiningRunConfig.of(settings)
+    samples.register_run(key, config)
+    try:
+        samples.save_run_results(key, _results(samples, tables, result, settings, config), cache=False)
+        writeback.save(dataset, tables, result, settings)
+        config.finished = True
+        _save_overview(dataset, config, key, result, tables.warnings)
+    except BaseException:  # a keyboard interrupt too must leave a clean dataset
+        runs.delete(dataset, key)
+        raise
+
+
+def _save_overview(
+    dataset: Any, config: runs.MiningRunConfig, key: str, result: MiningResult, warnings: Sequence[str]
+) -> None:
+    """Keep with the run's record what the panel shows of it."""
+    shown = overview(result)
+    config.rates = {**shown["report"]["rates"], **shown["report"]["metrics"]}
+    config.overview = json.dumps({**shown, "warnings": list(warnings)}, separators=(",", ":"))
+    runs.MiningRun.update_run_config(dataset, key, config)
+
+
+def _results(
+    samples: Any, tables: Tables, result: MiningResult, settings: RunSettings, config: runs.MiningRunConfig
+) -> runs.MiningRunResults:
+    dataset = samples._root_dataset
+    wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
+    held = runs.tagged_by(dataset, [key for key in runs.keys(dataset) if key != settings.run_key])
+    theirs = [set(there) - set(of_runs) for there, of_runs in zip(before, held, strict=True)]
+    ours = [[i for i in tagged if i not in user] for tagged, user in zip(wanted, theirs, strict=True)]
+    return runs.MiningRunResults(
+        samples,
+        config,
+        settings.run_key,
+        report=result.report.as_dict(),
+        summary=str(result.report),
+        weight_notes=list(result.judgement.notes),
+        warnings=list(tables.warnings),
+        objects=_objects(tables, result),
+        images=_images(tables, result),
+        classes=list(tables.truth.classes),
+        tagged_samples=ours[0],
+        tagged_labels=ours[1],
+    )
+
+
+def _images(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
+    """What an export needs of every image, beside the fields of the sample."""
+    return {
+        "sample_id": list(map(str, tables.sample_ids)),
+        "repeats": result.repeats.tolist(),
+        "hard": result.hard_images.tolist(),
+        "background": (np.bincount(tables.truth.image, minlength=len(tables.sample_ids)) == 0).tolist(),
+    }
+
+
+def _objects(tables: Tables, result: MiningResult) -> dict[str, list[Any]]:
+    """The columns that the panel draws, of every object that counts in the report."""
+    below, found = ROW_NAMES.index("below_threshold"), [ROW_NAMES.index(n) for n in ("true_positive", "ignored")]
+    predictions = _columns("prediction", tables.predictions, result, result.errors.prediction != below)
+    truths = _columns("truth", tables.truth, result, ~np.isin(result.errors.truth, found))
+    return {name: predictions[name] + truths[name] for name in predictions}
+
+
+def _columns(side: str, table: Detections, result: MiningResult, rows: np.ndarray) -> dict[str, list[Any]]:
+    def of(name: str) -> Any:
+        return getattr(result, f"{side}_{name}")[rows]
+
+    n = int(rows.sum())
+    difficulty = of("difficulty").astype(object)
+    difficulty[of("difficulty") != of("difficulty")] = None  # NaN is no JSON
+    return {
+        "label_id": ids_of(table, rows),
+        "sample_id": np.array(table.images, dtype=object)[table.image[rows]].tolist(),
+        "side": [side] * n,
+        "error": np.array(ROW_NAMES, dtype=object)[getattr(result.errors, side)[rows]].tolist(),
+        "type": of("type").tolist(),
+        "confidence": [None] * n if table.score is None else table.score[rows].tolist(),
+        "iou": of("iou").tolist(),
+        "difficulty": difficulty.tolist(),
+        "label": np.array(table.classes, dtype=object)[table.label[rows]].tolist(),
+        "hard": of("hard").tolist(),
+        **evidence.stored(result, side, rows),
+    }
