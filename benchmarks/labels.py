@@ -18,7 +18,7 @@ from hnm_core.appearance import appearance_evidence
 from hnm_core.boxes import overlapping
 from hnm_core.calibration import at_rows
 from hnm_core.io import read_coco, read_yolo
-from hnm_core.judging import mistake_rows
+from hnm_core.mistakes import mistake_rows
 from hnm_core.taxonomy import DUPLICATE
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

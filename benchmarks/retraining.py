@@ -239,8 +239,8 @@ def judged(result: Any, answers: Path, size: int, looks: int, seed: int) -> list
     """What somebody who knows the truth says of the mistakes that are shown first."""
     from hnm_core.boxes import overlapping
     from hnm_core.imageset import Images
-    from hnm_core.judging import mistake_rows
     from hnm_core.looks import next_looks
+    from hnm_core.mistakes import mistake_rows
 
     placed = json.loads(answers.read_text())["images"]
     sides = ("prediction", result.predictions), ("truth", result.truth)

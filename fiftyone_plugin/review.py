@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnm_core.imageset import Images
-from hnm_core.judging import Judgement, Mistakes, judge
+from hnm_core.judging import Judgement, judge
 from hnm_core.looks import next_looks
+from hnm_core.mistakes import Mistakes
 from hnm_core.reviews import STATES
 from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES, TRUE_POSITIVE
 

@@ -14,9 +14,8 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from hnm_core.imageset import Images
-from hnm_core.judging import Judgement, judge
+from hnm_core.judging import Judgement, after_looks, judge
 from hnm_core.overview import weighed
-from hnm_core.pipeline import after_looks
 from hnm_core.report import MiningReport
 from hnm_core.reviews import IGNORE
 

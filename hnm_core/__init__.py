@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from .columns import Detections
     from .matching import match_detections
     from .miner import HardNegativeMiner, calculate_sample_weights
-    from .pipeline import MiningResult, mine
+    from .pipeline import mine
     from .pooling import pool_images
     from .report import MiningReport
+    from .result import MiningResult
     from .settings import MiningSettings
     from .strategies import register_strategy, score_difficulty
     from .taxonomy import classify_errors
@@ -45,9 +46,10 @@ _HOMES = {
     "columns": ("Detections",),
     "matching": ("match_detections",),
     "miner": ("HardNegativeMiner", "calculate_sample_weights"),
-    "pipeline": ("MiningResult", "mine"),
+    "pipeline": ("mine",),
     "pooling": ("pool_images",),
     "report": ("MiningReport",),
+    "result": ("MiningResult",),
     "settings": ("MiningSettings",),
     "strategies": ("register_strategy", "score_difficulty"),
     "taxonomy": ("classify_errors",),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -9,13 +12,22 @@ from numpy.typing import NDArray
 
 from .boxes import area
 from .columns import Detections
+from .findings import Finding
 from .imageset import Images
-from .report import Counts, Weighting, ratio
+from .report import Counts, MiningReport, Weighting, ratio
 from .taxonomy import BELOW_THRESHOLD, ERROR_TYPES, IGNORED, LOCALIZATION, ROW_NAMES, TRUE_POSITIVE, Errors
 from .weights import SampleWeights, effective_sample_size
 
-__all__ = ["SIZES", "are_fractions", "count_classes", "count_errors", "count_sizes", "extra_weight", "weighting"]
-
+__all__ = [
+    "SIZES",
+    "are_fractions",
+    "count_classes",
+    "count_errors",
+    "count_sizes",
+    "extra_weight",
+    "report_of",
+    "weighting",
+]
 
 SIZES = ("small", "medium", "large")
 """COCO's sizes: areas up to 32² and 96² pixels, and above."""
@@ -30,6 +42,64 @@ ROWS_AT_ONCE = 100_000
 
 Rows = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """Which rows of the predictions, ``(n,)``, and of the truths, ``(m,)``."""
+
+
+def report_of(findings: Sequence[Finding], before: MiningReport | None = None) -> MiningReport:
+    """The report of some findings, counted together and added to that of earlier ones; without weights.
+
+    The numbers are the sums of those of each finding alone, to the last bit: in whatever portions they are counted.
+    """
+    report = before or MiningReport()
+    for _, alike in groupby(findings, lambda f: are_fractions(f.predictions, f.truth)):  # what is small, depends on it
+        report = report + _counted(list(alike))
+    expected = before.expected_label_errors if before else 0.0
+    for finding in findings:
+        expected += float(np.sort(finding.mined_suspicion).sum())  # sorted: in whatever order they were mined
+    return replace(report, expected_label_errors=expected)
+
+
+def _counted(some: list[Finding]) -> MiningReport:
+    """The report of findings whose boxes are in one unit, without expected label errors."""
+    predictions, truth = _in_one([f.predictions for f in some]), _in_one([f.truth for f in some])
+    errors = Errors(
+        prediction=_joined([f.errors.prediction for f in some]),
+        truth=_joined([f.errors.truth for f in some]),
+        confident=_joined([f.errors.confident for f in some]),
+    )
+    hard = _joined([f.prediction_hard for f in some]), _joined([f.truth_hard for f in some])
+    classes = count_classes(predictions, truth, errors, hard)
+    return MiningReport(
+        images=len(truth.images),
+        counts=sum(classes.values(), Counts()),
+        errors=count_errors(errors, hard),
+        classes=classes,
+        sizes=count_sizes(predictions, truth, errors, hard),
+        candidates=sum(f.candidates for f in some),
+        cap=sum(f.cap for f in some),
+        suspicion_used=all(f.settings.use_suspicion for f in some),
+        notes=tuple(dict.fromkeys(note for f in some for note in f.notes)),
+    )
+
+
+def _in_one(tables: list[Detections]) -> Detections:
+    """The boxes of some tables, classes by name, images numbered anew: what can be counted, and no more."""
+    if len(tables) == 1:
+        return tables[0]
+    number: dict[str, int] = {}
+    labels = [np.array([number.setdefault(name, len(number)) for name in t.classes], dtype=np.int64) for t in tables]
+    first = np.cumsum([0, *(len(t.images) for t in tables)]).tolist()
+    return Detections(
+        image=_joined([t.image + start for t, start in zip(tables, first[:-1], strict=True)]),
+        xyxy=_joined([t.xyxy for t in tables]),
+        label=_joined([of_class[t.label] for t, of_class in zip(tables, labels, strict=True)]),
+        score=None,
+        images=tuple(map(str, range(first[-1]))),
+        classes=tuple(number),
+    )
+
+
+def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def count_classes(predictions: Detections, truth: Detections, errors: Errors, hard: Rows) -> dict[str, Counts]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .columns import Detections, check_same_world
 from .likeness import LEAST_LABELLED, LEAST_SUSPECTS
 from .matching import match_detections
-from .pipeline import MiningResult
+from .result import MiningResult
 from .taxonomy import DUPLICATE, TRUE_POSITIVE
 
 __all__ = ["agreement_evidence"]

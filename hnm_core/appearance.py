@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .columns import Detections
 from .likeness import LEAST_LABELLED, LEAST_SUSPECTS, MOST, likeness
-from .pipeline import MiningResult
+from .result import MiningResult
 from .taxonomy import DUPLICATE
 
 __all__ = ["appearance_evidence", "cut_crops", "edge_features"]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .imageset import Images
-from .judging import Mistakes, Suspicion, suspicions_of, weights_of
+from .judging import Suspicion, suspicions_of, weights_of
+from .mistakes import Mistakes
 from .reviews import UNREVIEWED
 from .settings import MiningSettings
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .accounting import report_of
 from .columns import Detections
+from .findings import Finding
 from .io.found import Found, Rows, found_dicts, rows_by_image
 from .io.records import Record, read_records
-from .pipeline import Finding, MiningResult, find, mine, report_of
+from .pipeline import find, mine
 from .pooling import pool_images
 from .report import MiningReport
+from .result import MiningResult
 from .settings import MiningSettings
 from .strategies import Difficulty, Evidence
 from .weights import weigh_images

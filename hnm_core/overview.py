@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import charts
-from .pipeline import MiningResult
+from .result import MiningResult
 from .taxonomy import BELOW_THRESHOLD, ROW_NAMES
 
 __all__ = ["overview", "weighed"]

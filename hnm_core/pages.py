@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from .charts import headline
-from .pipeline import MiningResult
 from .report import Counts, MiningReport, expected_label_errors, percent
+from .result import MiningResult
 from .rounds import compare_rounds
 
 __all__ = ["as_html", "as_markdown", "report_pages"]

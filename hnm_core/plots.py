@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from . import charts
-from .pipeline import MiningResult
+from .result import MiningResult
 
 __all__ = ["FIGURES", "as_svg", "draw", "training_rounds"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .columns import Detections
 from .matching import NONE, match_detections
-from .pipeline import MiningResult
+from .result import MiningResult
 from .settings import MiningSettings
 from .taxonomy import ERROR_TYPES, ROW_NAMES
 

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
 STAIR = """
     columns boxes settings few matching thresholds taxonomy strategies selection reviews suspicion posterior
-    calibration likeness pooling weights imageset report accounting judging looks charts pipeline agreement overview
-    rounds
+    calibration likeness pooling weights imageset report findings accounting mistakes judging looks charts result
+    pipeline agreement overview rounds
 """.split()
 DOORS = "appearance miner io plots pages realtime training distributed verify export cli commands".split()
 APP = {"fiftyone", "fiftyone_plugin", "eta"}

@@ -18,7 +18,8 @@ from ..io.progress import Progress, silent
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
 from ..pages import report_pages
-from ..pipeline import MiningResult, mine
+from ..pipeline import mine
+from ..result import MiningResult
 from ..reviews import Reviews
 from ..settings import MiningSettings
 from ..strategies import strategy_names

@@ -15,7 +15,7 @@ from ..io.coco import read_coco_truth
 from ..io.progress import Progress, silent
 from ..io.saved import load_mining
 from ..io.yolo import class_names, label_file, read_data_yaml, read_yolo_truth, split_images
-from ..pipeline import MiningResult
+from ..result import MiningResult
 from ..verify.pixels import image_size
 from . import SPLITS, ExportImage, ExportSettings, ExportSummary, export_weighted
 from .crops import SUSPECTED

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from ..pipeline import MinedRows
+from ..findings import MinedRows
 from ..taxonomy import ROW_NAMES, TRUE_POSITIVE
 from .records import Record
 

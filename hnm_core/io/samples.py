@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..pipeline import MiningResult
+from ..result import MiningResult
 from .found import Found, Rows, found_dicts, rows_by_image
 from .gallery import Entry, as_page, error_of
 from .progress import Progress, silent

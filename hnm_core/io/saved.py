@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..columns import Detections
-from ..pipeline import MiningResult, mine
+from ..pipeline import mine
+from ..result import MiningResult
 from ..reviews import Reviews
 from ..settings import MiningSettings
 from .aside import new_folder

@@ -16,7 +16,7 @@ from ..columns import Detections
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
 from ..pages import report_pages
-from ..pipeline import MiningResult
+from ..result import MiningResult
 from ..reviews import Reviews
 from .plan import TrainingPlan
 

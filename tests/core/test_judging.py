@@ -9,7 +9,8 @@ import pytest
 
 from hnm_core import MiningResult, MiningSettings, mine
 from hnm_core.imageset import Images
-from hnm_core.judging import Mistakes, judge
+from hnm_core.judging import judge
+from hnm_core.mistakes import Mistakes
 from hnm_core.reviews import SIDES, STATES, Reviews
 from tests.scenes import FAR, HERE, everything_at_once, high, random_scene, scene
 

@@ -9,8 +9,9 @@ import pytest
 
 from hnm_core import MiningSettings
 from hnm_core.imageset import Images
-from hnm_core.judging import Mistakes, judge
+from hnm_core.judging import judge
 from hnm_core.looks import next_looks
+from hnm_core.mistakes import Mistakes
 from hnm_core.taxonomy import BACKGROUND, CLASSIFICATION, DUPLICATE, LOCALIZATION, MISSED, TRUE_POSITIVE
 
 SETTINGS = MiningSettings()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from hnm_core import Detections, MiningResult, MiningSettings, mine
+from hnm_core.accounting import report_of
 from hnm_core.io import read_coco
-from hnm_core.pipeline import find, report_of
+from hnm_core.pipeline import find
 from hnm_core.report import Counts
 from tests.scenes import FAR, HERE, Tables, apart, everything_at_once, guides_example, high, random_scene, scene
 
