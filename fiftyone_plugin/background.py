@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import fiftyone as fo
@@ -13,6 +14,7 @@ from .uris import uri
 PREFIX = uri("")
 SWITCH = "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS"
 LAUNCH = "fiftyone delegated launch"
+STARTS = f"It starts as soon as `{LAUNCH}` runs in a terminal, one operation at a time"
 
 UNDER_WAY = ("scheduled", "queued", "running")
 SHOWN = (*UNDER_WAY, "failed")
@@ -53,6 +55,11 @@ def operations(dataset: Any) -> list[dict[str, Any]]:
     )
     found.sort(key=lambda each: each.updated_at or each.queued_at, reverse=True)
     return [_described(each) for each in found[:MOST_SHOWN]]
+
+
+def is_scheduled(result: Any) -> bool:
+    """Whether what the App got back is not an operator's result but its place in the queue."""
+    return isinstance(result, Mapping) and "run_state" in result
 
 
 def dismiss(identifier: str) -> None:

@@ -21,8 +21,8 @@ BACK = (
 
 def ask(ctx: Any, inputs: types.Object) -> None:
     """Ask where to, for whom, and whether for all of it; all else on demand."""
-    what = "A new or empty folder on the machine that runs FiftyOne"
-    inputs.str("output_dir", label="Output folder", required=True, description=what)
+    key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
+    forms.folder(ctx, inputs, f"{key}_export", "A new or empty folder on the machine that runs FiftyOne")
     for knob in KNOBS:
         if knob.metadata.get("main"):
             _ask_for(inputs, knob)

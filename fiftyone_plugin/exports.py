@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import fiftyone as fo
 import numpy as np
 from fiftyone import ViewField as F
 
@@ -19,7 +21,7 @@ from hnm_core.export.crops import SUSPECTED
 from . import bridge, runs, subsets, views
 from .settings import SPLITS, RunSettings
 
-__all__ = ["check_output_dir", "check_weighted", "export", "labelled_samples", "options_of"]
+__all__ = ["check_output_dir", "check_weighted", "export", "free_dir", "labelled_samples", "options_of"]
 
 
 def export(
@@ -115,6 +117,13 @@ def check_output_dir(output_dir: str | Path) -> None:
     path = Path(output_dir).expanduser()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not empty: export into a new folder")
+
+
+def free_dir(dataset: Any, name: str) -> str:
+    """A folder for a dataset's exports that nothing is in yet, where FiftyOne keeps data sets."""
+    first = Path(fo.config.default_dataset_dir, "hard_negatives", dataset.slug, name)
+    others = (first.with_name(f"{name}_{number}") for number in itertools.count(2))
+    return str(next(path for path in itertools.chain([first], others) if not path.exists()))
 
 
 def _told(progress: Callable[[float, str], None]) -> Callable[[Sequence[Any], str], Iterator[Any]]:

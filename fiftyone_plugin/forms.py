@@ -15,7 +15,7 @@ import fiftyone.operators.types as types
 from hnm_core import MiningSettings
 from hnm_core.strategies import strategy_names
 
-from . import checks, runs
+from . import background, checks, exports, runs
 from .settings import SPLITS, RunSettings
 
 TRUTH_WORDS = ("truth", "gt", "label", "annot")
@@ -189,6 +189,23 @@ def two_runs(ctx: Any, inputs: types.Object) -> bool:
     return True
 
 
+def folder(ctx: Any, inputs: types.Object, name: str, description: str) -> str:
+    """Ask for a new folder, with a free one to begin with where FiftyOne keeps data.
+
+    Args:
+        ctx: FiftyOne's context.
+        inputs: of the form.
+        name: of the folder that is offered, below one of the dataset's own.
+        description: what it is for.
+
+    Returns:
+        The folder as it stands.
+    """
+    free = exports.free_dir(ctx.dataset, name)
+    inputs.str("output_dir", label="Output folder", default=free, required=False, description=description)
+    return ctx.params.get("output_dir") or free
+
+
 def refuse(inputs: types.Object, sentence: str) -> None:
     """Show a sentence and bar the form from being sent."""
     problem = inputs.view("problem", types.Warning(label="This can't be run yet", description=sentence))
@@ -245,14 +262,16 @@ def _knob(inputs: types.Object, knob: Any, default: Any) -> None:
 
 
 def finished(ctx: Any, label: str, show: Callable[[types.Object, Any], None]) -> types.Property | None:
-    """What an operator shows of its results; nothing if it failed, when the App asks too and an error would hide why.
+    """What an operator shows of its results.
+
+    Nothing if it failed or was scheduled: the App asks then too, and an error here would hide what really happened.
 
     Args:
         ctx: FiftyOne's context.
         label: title of what is shown.
         show: lays the results out.
     """
-    if ctx.results is None:
+    if ctx.results is None or background.is_scheduled(ctx.results):
         return None
     outputs = types.Object()
     show(outputs, ctx.results)

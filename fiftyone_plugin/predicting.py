@@ -103,9 +103,7 @@ def predict(
     if dataset.get_field(field) is None:
         dataset.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     _write(dataset, field, sample_ids, found, model.names)
-    declared = dataset.get_field(field)
-    declared.info = {**(declared.info or {}), RECORD: [*others, known]}
-    declared.save()
+    declare(dataset, field, [*others, known])
     progress(1.0, "Done")
     return {
         "field": field,
@@ -211,6 +209,13 @@ def record_of(model: Any, path: Path, confidence: float, imgsz: int | None) -> d
         "ultralytics": __version__,
         "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def declare(dataset: Any, field: str, known: Sequence[dict[str, Any]]) -> None:
+    """Keep with a field which models made it, each as :func:`record_of` gives it with its number of ``samples``."""
+    declared = dataset.get_field(field)
+    declared.info = {**(declared.info or {}), RECORD: list(known)}
+    declared.save()
 
 
 def models_of(dataset: Any, field: str) -> list[dict[str, Any]]:

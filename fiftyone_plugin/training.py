@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hnm_core.training.plan import TrainingPlan
 
@@ -18,6 +18,18 @@ from .settings import RunSettings
 
 EPOCHS, MINE_EVERY, WARMUP, IMGSZ, BATCH = 50, 10, 3, 640, 16
 Say = Callable[[float, str], None]
+
+
+class Beginning(NamedTuple):
+    """What a training can start from.
+
+    Attributes:
+        model: path of a checkpoint; "" if none is known.
+        imgsz: longer side of its images, pixels.
+    """
+
+    model: str = ""
+    imgsz: int = IMGSZ
 
 
 def train(
@@ -136,6 +148,15 @@ def check(
     runs.check_new(dataset, after)
     predicting.check_field(dataset, after.pred_field)
     return before
+
+
+def begin_with(dataset: Any, run_key: str | None) -> Beginning:
+    """What to go on from: the model that a run judged, if it is known and still there, as it was asked to predict."""
+    if run_key not in runs.keys(dataset):
+        return Beginning()
+    known = predicting.models_of(dataset, runs.settings_of(dataset, run_key).pred_field)
+    there = [each for each in known if Path(each["model"]).is_file()]
+    return Beginning(there[-1]["model"], there[-1]["imgsz"] or IMGSZ) if there else Beginning()
 
 
 def next_round(

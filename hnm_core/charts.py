@@ -73,7 +73,8 @@ def headline(report: Mapping[str, Any], before: Mapping[str, Any] | None = None)
         before: the same of the round before; rates then say how they changed.
 
     Returns:
-        A fact each; those on weights only where there are weights. A ratio with denominator 0 is ``–``.
+        A fact each; those on weights only where there are weights. A ratio with denominator 0 is ``–`` and has no
+        change.
 
     Example:
         >>> from hnm_core.report import Counts, MiningReport
@@ -86,7 +87,9 @@ def headline(report: Mapping[str, Any], before: Mapping[str, Any] | None = None)
     doubt = _doubt(mining)
 
     def change(group: str, rate: str, scale: float, unit: str, *, lower: bool) -> tuple[str, bool | None]:
-        return _change(report[group][rate], before[group][rate], scale, unit, lower=lower) if before else ("", None)
+        if not before or not all(_counted(rate, each) for each in (report, before)):  # 0 of nothing is no progress
+            return "", None
+        return _change(report[group][rate], before[group][rate], scale, unit, lower=lower)
 
     facts = [
         Fact(
@@ -115,6 +118,16 @@ def headline(report: Mapping[str, Any], before: Mapping[str, Any] | None = None)
             Fact("Effective sample", percent(weights["effective_sample_size"], 1), "of the images"),
         ]
     return facts
+
+
+def _counted(rate: str, report: Mapping[str, Any]) -> int:
+    """Of how many a rate is the share."""
+    found, mining = report["statistics"], report["mining"]
+    if rate == "fppi":
+        return int(mining["images"])
+    if rate in ("recall", "miss_rate"):
+        return int(found["true_positives"] + found["false_negatives"])
+    return int(mining["confident_predictions"])
 
 
 def _doubt(mining: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fiftyone_plugin.demo.digits import make_digits
-from fiftyone_plugin.predicting import LEAST_CONFIDENCE, load
+from fiftyone_plugin.predicting import LEAST_CONFIDENCE, declare, load, record_of
 from hnm_core import Detections
 from hnm_core.boxes import xyxy_to_xywh
 from hnm_core.io import read_yolo, write_yolo
@@ -87,6 +87,8 @@ def load_digits(data: Path, predictions: Path, name: str) -> Any:
         ]
     dataset.default_classes = list(truth.classes)
     dataset.add_samples(samples, progress=False)
+    known = record_of(load(WEIGHTS), WEIGHTS, LEAST_CONFIDENCE, SIZE)
+    declare(dataset, "predictions", [{**known, "samples": len(samples)}])
     return dataset
 
 

@@ -44,7 +44,7 @@ class ExportWeightedSubset(foo.Operator):
         summary = exports.export(
             ctx.dataset,
             ctx.params.get("run_key"),
-            ctx.params["output_dir"],
+            forms.needed(ctx, "output_dir"),
             progress=ctx.set_progress,
             **exports.options_of(ctx.params),
         )

@@ -8,10 +8,11 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import forms, predicting, runs, training
+from .. import background, forms, predicting, runs, training
 from ..icons import icons
 
 NUMBERS = ("epochs", "mine_every", "warmup", "imgsz", "batch")
+LONG = "FiftyOne waits no longer than ten minutes for what is executed at once"
 TEXTS = ("new_run_key", "pred_field", "device", "settings")
 
 
@@ -66,29 +67,32 @@ def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
 
 def _ask(ctx: Any, inputs: types.Object) -> None:
     """What to start from, where to, how long."""
-    inputs.view("trust", types.Notice(label=f"{predicting.TRUST}. Training takes long: delegate it"))
+    key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
+    begin = training.begin_with(ctx.dataset, key)
+    inputs.view("trust", types.Notice(label=predicting.TRUST))
+    inputs.view("background", types.Notice(label=f"{background.how_to()}. {LONG}"))
     what = "Checkpoint (.pt) to start from on the machine that runs FiftyOne, or a .yaml to start from nothing"
-    inputs.str("model", label="Model", required=True, description=what)
-    what = "A new or empty folder: the exported data, the training, its rounds"
-    inputs.str("output_dir", label="Output folder", required=True, description=what)
+    inputs.str("model", label="Model", default=begin.model, required=not begin.model, description=what)
+    output_dir = forms.folder(
+        ctx, inputs, f"{key}_training", "A new or empty folder: the data, the training, its rounds"
+    )
     for name, default, low, label, what in (
         ("epochs", training.EPOCHS, 1, "Epochs", "Passes over the training images"),
         ("mine_every", training.MINE_EVERY, 0, "Mine every", "Epochs from round to round in training; 0: one round"),
         ("warmup", training.WARMUP, 0, "Warm-up", "Epochs before the first round; 0 for a trained model"),
-        ("imgsz", training.IMGSZ, 32, "Image size", "Longer side that images are scaled to, pixels"),
+        ("imgsz", begin.imgsz, 32, "Image size", "Longer side that images are scaled to, pixels"),
         ("batch", training.BATCH, 1, "Batch", "Images per batch"),
     ):
         inputs.int(name, label=label, default=default, min=low, max=100_000, required=False, description=what)
     what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
     inputs.str("device", label="Device", required=False, description=what)
-    key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
     try:
         after = training.next_round(ctx.dataset, runs.settings_of(ctx.dataset, key), ctx.params.get("new_run_key"))
         what = f"Of the next round; empty for {after.run_key}"
         inputs.str("new_run_key", label="New key", required=False, description=what)
         what = f"Field for what the new model sees; empty for {after.pred_field}"
         inputs.str("pred_field", label="Predictions", required=False, description=what)
-        names = ("model", "output_dir", "new_run_key", "pred_field")
-        training.check(ctx.dataset, key, *(ctx.params.get(name) for name in names))
+        asked = (ctx.params.get(name) for name in ("new_run_key", "pred_field"))
+        training.check(ctx.dataset, key, ctx.params.get("model") or begin.model, output_dir, *asked)
     except (ValueError, FileNotFoundError, FileExistsError) as error:
         forms.refuse(inputs, str(error))

@@ -114,6 +114,7 @@ def trend(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[Trace]]:
             "y": [each["rates"][rate] for each in shown],
             "ids": [picks.of_run(each["key"]) for each in shown],
             "line": {"color": charts.COLORS[color]},
+            "cliponaxis": False,
             "marker": {"size": 9, "symbol": symbol, "color": charts.COLORS[color]},
             "hovertemplate": f"<b>%{{x}}</b><br>{RATES[rate]} %{{y:{formats[rate]}}}<extra></extra>",
         }

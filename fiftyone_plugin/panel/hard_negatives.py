@@ -89,7 +89,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
 
     def answered(self, ctx: Any) -> None:
         """A form that the panel opened was sent, and it worked: note the step, and see what changed."""
-        if "run_state" not in (ctx.params.get("result") or {}):  # else it waits in a queue
+        if not background.is_scheduled(ctx.params.get("result")):
             self._note(ctx, ctx.panel.state.asked or "")
         self.refresh(ctx)
 

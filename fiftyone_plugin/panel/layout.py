@@ -28,6 +28,9 @@ FACT: dict[str, dict[str, Any]] = {
     "& p em strong": {"fontSize": 11},
 }
 CHANGE = {True: "success.main", False: "error.main", None: "text.tertiary"}
+WIDE = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
+"""Of a grid: one column, as wide as the panel."""
+
 NOTES = {
     "container": {
         "sx": {"& ul, & p": {"m": 0}, "& ul": {"pl": 2}, "& li, & p": {"fontSize": 12, "color": "text.secondary"}}
@@ -37,8 +40,7 @@ NOTES = {
 
 def page() -> types.View:
     """The panel's own view: one part below the other, each as wide as the panel."""
-    sx = {"gridTemplateColumns": "minmax(0, 1fr)"}
-    return types.GridView(orientation="vertical", gap=1, pad=2, componentsProps={"grid": {"sx": sx}})
+    return types.GridView(orientation="vertical", gap=1, pad=2, componentsProps=WIDE)
 
 
 def steps(panel: types.Object, handler: Any, enabled: Collection[str], following: str) -> None:
@@ -80,13 +82,12 @@ def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -
             row.md(f"All of it: `fiftyone delegated info {job['id']}`", name="more", componentsProps=NOTES)
         elif job["state"] == "running":
             share = job["progress"]
-            bar = panel.v_stack(f"job_{number}", gap=0.5)
+            bar = panel.grid(f"job_{number}", orientation="vertical", gap=0.5, componentsProps=WIDE)
             bar.md(f"**{what}** is running. {job['note']}", name="what", componentsProps=NOTES)
             bar.float("share", default=share, view=types.ProgressView())
         else:
-            text = f"It starts as soon as `{background.LAUNCH}` runs in a terminal, one operation at a time."
             first = not any(earlier["state"] in ("queued", "scheduled") for earlier in jobs[:number])
-            notice = types.Notice(label=f"{what} is queued", description=text if first else "")
+            notice = types.Notice(label=f"{what} is queued", description=background.STARTS if first else "")
             panel.view(f"job_{number}", notice)
 
 

@@ -29,7 +29,11 @@ STEPS = (
     Step("look", "view_hard_negatives", "See in the grid what was mined, hardest first"),
     Step("review", "triage_hard_negatives", "Say which are the model's mistakes and which are missing or wrong labels"),
     Step("export", "export_weighted_subset", "Write the train split to disk, hard images more often"),
-    Step("retrain", "train_on_hard_negatives", "Train the detector on what was exported, then predict and mine again"),
+    Step(
+        "retrain",
+        "train_on_hard_negatives",
+        "Export, train the detector on it, predict with it and mine the next round",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""The panel in the App: both themes, bars that lead to what they count, work in the background, runs that go."""
+"""The panel in the App: both themes, bars that lead to what they count, work in the background up to a next round."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import fiftyone.operators as foo
 import pytest
 
 from fiftyone_plugin import runs
+from fiftyone_plugin.demo.dataset import WEIGHTS
 from hnm_core.taxonomy import ERROR_TYPES
-from tests.browser.app import PATIENCE, THOUGHT, Shoot, click, open_panel, operator, plot, visit
+from tests.browser.app import FORM, PATIENCE, THOUGHT, Shoot, click, field, open_panel, operator, plot, visit
 from tests.core.test_charts import contrast
 from tests.datasets import FIELDS, MINE
 
@@ -125,7 +126,23 @@ def test_work_in_the_background_is_seen_from_the_queue_to_its_end(
         expect(panel).to_contain_text("Mine hard negatives (taken) failed", timeout=2 * PATIENCE)
         expect(panel).to_contain_text("run 'taken' exists: choose another run_key")
         expect(panel.get_by_role("combobox")).to_contain_text("night", timeout=2 * PATIENCE)
-    shoot("failed")
-    panel.get_by_role("button", name="Dismiss").click()
-    expect(panel).not_to_contain_text("failed", timeout=PATIENCE)
-    expect(panel).to_contain_text("Charts")
+        shoot("failed")
+        panel.get_by_role("button", name="Dismiss").click()
+        expect(panel).not_to_contain_text("failed", timeout=PATIENCE)
+
+        panel.get_by_role("button", name="5 Retrain").click()
+        form = app.locator(FORM)
+        expect(field(form, "Model")).to_have_value(str(WEIGHTS), timeout=PATIENCE)  # what made these predictions
+        for label, value in {"Epochs": 1, "Mine every": 0, "Warm-up": 0, "Image size": 64, "Device": "cpu"}.items():
+            field(form, label).fill(str(value))
+        app.wait_for_timeout(THOUGHT)
+        shoot("retrain_form")
+        form.get_by_role("button", name="Schedule").first.click()
+        expect(panel).to_contain_text("Train on hard negatives (night) is running. ", timeout=2 * PATIENCE)
+        expect(panel).to_contain_text("%")
+        shoot("running")
+        expect(panel.get_by_role("combobox")).to_have_text("night_2", timeout=4 * PATIENCE)
+    expect(panel).to_contain_text("what changed since night", timeout=PATIENCE)
+    panel.get_by_role("button", name="Rounds").click()
+    expect(panel.locator(".xtick", has_text="night_2")).to_have_count(2, timeout=PATIENCE)
+    shoot("next_round")

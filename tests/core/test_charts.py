@@ -224,6 +224,15 @@ def test_changes_are_read_without_colour_and_say_what_is_good() -> None:
     assert {fact.change for fact in headline(now, now)} == {"as before", ""}
 
 
+def test_a_share_of_nothing_has_not_become_better() -> None:
+    silent, loud = (
+        MiningReport(images=10, counts=counts).as_dict() for counts in (Counts(20, 0, 0, 0, 9), Counts(20, 10, 5, 5, 4))
+    )
+    for now, then in ((silent, loud), (loud, silent)):
+        changes = {fact.name: fact.change for fact in headline(now, then) if fact.change}
+        assert set(changes) == {"False positives", "False negatives", "Recall"}
+
+
 def test_an_overview_is_small_and_clean_whatever_the_size() -> None:
     small, large = (overview(mine(*random_scene(3, images=images))) for images in (4, 200))
     assert len(json.dumps(large, allow_nan=False)) < 100_000

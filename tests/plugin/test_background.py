@@ -12,6 +12,7 @@ from fiftyone.operators.executor import ExecutionContext, ExecutionProgress
 
 from fiftyone_plugin import background
 from fiftyone_plugin.background import sentence_of
+from fiftyone_plugin.operators import OPERATORS
 from tests.datasets import FIELDS, MINE, dataset_of
 from tests.plugin.panels import event, mined
 
@@ -69,6 +70,12 @@ def test_a_failure_in_the_background_says_why_until_it_is_put_away() -> None:
     shown = event(made, "dismiss", shown.state, id=job["id"])
     assert shown.state["jobs"] == []
     assert "failed" not in shown.text
+
+
+@pytest.mark.parametrize("operator", [each for each in OPERATORS if each().config.allow_delegated_execution])
+def test_what_was_scheduled_has_no_results_to_show_yet(operator: Any) -> None:
+    context = ExecutionContext({"results": {"id": "1", "run_state": "queued"}})  # what the App's *Schedule* gets back
+    assert operator().resolve_output(context) is None
 
 
 def test_work_on_other_datasets_is_not_shown() -> None:

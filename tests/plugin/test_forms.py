@@ -222,11 +222,15 @@ def test_nothing_is_required_that_has_a_default(dataset: fo.Dataset) -> None:
     foo.get_operator(MINE)(dataset, **FIELDS, run_key="run")
     for uri in (MINE, VIEW, EXPORT, DELETE, RENAME):
         found = form(dataset, uri, show_advanced=True)
-        assert {name for name, prop in found.items() if prop["required"]} <= {
-            "new_run_key",
-            "output_dir",
-            "view_target",
-        }
+        assert {name for name, prop in found.items() if prop["required"]} <= {"new_run_key", "view_target"}
+
+
+def test_an_export_is_offered_a_folder_of_its_own(dataset: fo.Dataset) -> None:
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="run")
+    offered = Path(form(dataset, EXPORT)["output_dir"]["default"])
+    assert offered == Path(fo.config.default_dataset_dir, "hard_negatives", dataset.slug, "run_export")
+    offered.mkdir(parents=True)
+    assert form(dataset, EXPORT)["output_dir"]["default"] == f"{offered}_2"
 
 
 @pytest.mark.parametrize("uri", [VIEW, EXPORT, DELETE, RENAME])

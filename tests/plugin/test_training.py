@@ -12,7 +12,7 @@ import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 
 from fiftyone_plugin import predicting, runs, training
-from fiftyone_plugin.demo.dataset import WEIGHTS, load_digits, prepare_digits
+from fiftyone_plugin.demo.dataset import SIZE, WEIGHTS, load_digits, prepare_digits
 from fiftyone_plugin.ledger import Entry, Ledger
 from fiftyone_plugin.losses import add_losses
 from hnm_core.io.saved import load_mining
@@ -108,6 +108,8 @@ def test_the_form_says_what_the_next_round_is_called(dataset: fo.Dataset, tmp_pa
     assert problem(found) is None
     assert "empty for first_2" in json.dumps(found["new_run_key"])
     assert found["epochs"]["default"] == training.EPOCHS
+    assert (found["model"]["default"], found["imgsz"]["default"]) == (str(WEIGHTS), SIZE)
+    assert found["output_dir"]["default"].endswith(f"hard_negatives/{dataset.slug}/first_training")
     assert str(problem(form(dataset, TRAIN, model="best.onnx"))).startswith("model must be an Ultralytics checkpoint")
 
 
