@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.out_of_fold import out_of_fold
+from benchmarks.retraining_sets import SHARED
 from fiftyone_plugin.demo.dataset import WEIGHTS, prepare_digits
 from hnm_core import Detections, MiningResult, mine
 from hnm_core.agreement import agreement_evidence
@@ -21,7 +23,6 @@ from hnm_core.io import read_coco, read_yolo
 from hnm_core.mistakes import mistake_rows
 from hnm_core.taxonomy import DUPLICATE
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZE, OTHER_SIZE = 192, 256
 
 
@@ -35,6 +36,7 @@ class Case:
         wrong: ``(k,)`` bool over ``result.mistakes``.
         locate: from an image's key to its file.
         weights: of the detector.
+        unseen: whether it was trained on other images than these.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case:
     wrong: np.ndarray
     locate: Callable[[str], Path]
     weights: Path
+    unseen: bool
 
     def at_mistakes(self, evidence: np.ndarray) -> np.ndarray:
         """A column of the predictions at the mistakes; NaN at the truths."""
@@ -63,7 +66,7 @@ def digits(folder: Path, images: int, seed: int) -> Case:
     pairs = np.nonzero(predictions.image[:, None] == image)
     row, _, iou = overlapping(predictions.xyxy, boxes, *pairs)
     wrong[row[iou >= 0.5]] = True
-    return _case(f"digits, {images} images", result, wrong, Path, WEIGHTS)
+    return _case(f"digits, {images} images", result, wrong, Path, WEIGHTS, unseen=True)
 
 
 def photographs(name: str, label: str) -> Case:
@@ -75,7 +78,7 @@ def photographs(name: str, label: str) -> Case:
     Raises:
         FileNotFoundError: where the set is not there.
     """
-    folder = DATA / name
+    folder = SHARED / name
     if not folder.is_dir():
         raise FileNotFoundError(f"{name} is not here")
     files = folder / "coco" / "instances_train.json", folder / "preds" / "predictions_train.json"
@@ -83,11 +86,11 @@ def photographs(name: str, label: str) -> Case:
     unlabelled = result.errors.false_positive & (result.errors.prediction != DUPLICATE)
     weights = next((folder / "preds").glob("*.pt"))
     wrong = unlabelled & (name == "bccd")
-    return _case(label, result, wrong, lambda key: folder / "images" / "train" / key, weights)
+    return _case(label, result, wrong, lambda key: folder / "images" / "train" / key, weights, unseen=False)
 
 
-def _case(name: str, result: MiningResult, wrong: np.ndarray, locate: Any, weights: Path) -> Case:
-    case = Case(name, result, wrong, locate, weights)
+def _case(name: str, result: MiningResult, wrong: np.ndarray, locate: Any, weights: Path, unseen: bool) -> Case:
+    case = Case(name, result, wrong, locate, weights, unseen)
     case.wrong = np.nan_to_num(case.at_mistakes(wrong.astype(float))) > 0
     return case
 
@@ -105,6 +108,13 @@ def by_backbone(case: Case) -> np.ndarray:
 def by_second_look(case: Case) -> np.ndarray:
     """The same weights at another image size: what a second model would say, if it were as little of one."""
     return agreement_evidence(case.result, _predicted(case))
+
+
+def by_out_of_fold(case: Case) -> np.ndarray | None:
+    """Two models, each trained further on one half of the images and asked of the other."""
+    if not case.unseen:  # a model that was trained on all labels forgets none of them in a few epochs
+        return None
+    return agreement_evidence(case.result, out_of_fold(case.result.truth, case.weights, SIZE))
 
 
 def by_score(case: Case) -> np.ndarray:

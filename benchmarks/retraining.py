@@ -18,80 +18,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.retrained import STORED, table, write_stored
-from fiftyone_plugin.demo.dataset import WEIGHTS
-from fiftyone_plugin.demo.digits import make_digits
+from benchmarks.retraining_sets import SETS, TRAINING, Digits, TrainingSet
 
-__all__ = ["ARMS", "DATA", "Arm", "Digits", "run", "table"]
+__all__ = ["ARMS", "Arm", "run", "table"]
 
-TRAINING: dict[str, Any] = {
-    "batch": 16,
-    "nbs": 16,  # the batch: a larger one would make the optimiser skip steps, and a small set has few
-    "optimizer": "AdamW",
-    "lr0": 0.001,
-    "warmup_epochs": 0.5,
-    "mosaic": 0.0,  # scenes are composed at random already, and a seam cuts an 8 into a 3
-    "fliplr": 0.0,  # a mirrored 3 is no 3
-    "scale": 0.2,
-    "translate": 0.1,
-    "cache": "ram",
-    "amp": False,
-    "patience": 0,
-    "val": False,
-    "plots": False,
-    "verbose": False,
-    "device": "cpu",
-    "exist_ok": True,
-}
 LEAST = 0.01
 """Lowest confidence of the predictions on test."""
-
-
-@dataclass(frozen=True)
-class Digits:
-    """The digit demo: all truth known, a test split in handwriting that no training saw.
-
-    Attributes:
-        withheld: share of the training labels left out.
-        train: images to train on.
-        test: images to test on.
-        size: side of the images in pixels.
-        start_epochs: how long the demo's detector trains on these images before the arms part; at 0 they are new to it,
-            in handwriting that it has not seen.
-        epochs: how long every arm trains.
-        mine_every: epochs from one mining to the next; the first is before training.
-    """
-
-    withheld: float
-    train: int = 400
-    test: int = 1500
-    size: int = 128
-    start_epochs: int = 8
-    epochs: int = 4
-    mine_every: int = 2
-
-    def make(self, place: Path) -> None:
-        """Make the images, and the labels."""
-        if not self.start_epochs:
-            of_new = _splits(train=self.train, val=60, test=self.test)
-            total = self.train + 60 + self.test
-            make_digits(place / "train", total, seed=21, withheld=self.withheld, splits=of_new, size=self.size)
-            return
-        made = {"scans": "detector", "size": self.size}
-        splits = _splits(train=self.train, val=16)
-        make_digits(place / "train", self.train + 16, seed=21, withheld=self.withheld, splits=splits, **made)
-        make_digits(place / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), size=self.size)
-
-    def data(self, place: Path) -> Path:
-        """``data.yaml`` to train on."""
-        return place / "train" / "data.yaml"
-
-    def test_data(self, place: Path) -> Path:
-        """``data.yaml`` to test on."""
-        return place / ("test" if self.start_epochs else "train") / "data.yaml"
-
-
-def _splits(**counts: int) -> tuple[tuple[str, float], ...]:
-    return tuple((name, count / sum(counts.values())) for name, count in counts.items())
 
 
 @dataclass(frozen=True)
@@ -103,22 +35,17 @@ class Arm:
         settings: of the mining.
         shuffled: deal the weights to random images: the control.
         looks: mistakes of the first round that somebody who knows the truth judges; all rounds inherit it.
-        pool: add this many images of a pool in which there is nothing to find, the ``hard`` ones (of the surest false
-            alarms) or ``random`` ones.
+        pool: add images of a pool in which there is nothing to find, this share of those trained on: the ``hard`` ones
+            (of the surest false alarms) or ``random`` ones.
     """
 
     says: str
     settings: dict[str, Any] = field(default_factory=dict)
     shuffled: bool = False
     looks: int = 0
-    pool: tuple[str, int] | None = None
+    pool: tuple[str, float] | None = None
 
 
-DATA = {
-    "digits": Digits(withheld=0.0),
-    "digits, 20 % of the labels withheld": Digits(withheld=0.2),
-    "digits new to the demo's detector": Digits(0.0, 800, 1200, size=192, start_epochs=0, epochs=3, mine_every=3),
-}
 ARMS = {
     "random": Arm("random duplicates (control)", shuffled=True),
     "uniform": Arm("uniform", {"max_weight": 1.0}),
@@ -139,8 +66,10 @@ ARMS = {
             "background_share": 1.0,
         },
     ),
-    "backgrounds": Arm("uniform, and the 60 hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 60)),
-    "any backgrounds": Arm("uniform, and 60 random backgrounds of it", {"max_weight": 1.0}, pool=("random", 60)),
+    "backgrounds": Arm(
+        "uniform, 15 % more: the hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)
+    ),
+    "any backgrounds": Arm("uniform, 15 % more: random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)),
 }
 
 
@@ -159,8 +88,8 @@ def run(work: Path, data: Sequence[str], arms: Sequence[str], seeds: Sequence[in
                 yield f"{name}, {arm}, seed {seed}: {record['seconds']:.0f} s"
 
 
-def start_of(place: Path, shape: Digits) -> tuple[Path, Path, Path]:
-    """The data, and the model that every arm starts from: the demo's, trained a little on them at their size."""
+def start_of(place: Path, shape: TrainingSet) -> tuple[Path, Path, Path]:
+    """The data, and the model that every arm starts from: the set's, trained a little on it where it says so."""
     from hnm_core.training import TrainingPlan, train
 
     ready = place / "start.pt"
@@ -168,11 +97,11 @@ def start_of(place: Path, shape: Digits) -> tuple[Path, Path, Path]:
     if not ready.is_file():
         shape.make(place)
         if not shape.start_epochs:
-            shutil.copy(WEIGHTS, ready)
+            shutil.copy(shape.weights, ready)
             return data, test, ready
         plan = TrainingPlan(mine_every=0, warmup=shape.start_epochs)
-        options = {**TRAINING, "epochs": shape.start_epochs, "imgsz": shape.size, "seed": 0}
-        done = train(data, WEIGHTS, plan, project=str(place / "runs"), name="start", **options)
+        options = {**TRAINING, **shape.options, "epochs": shape.start_epochs, "imgsz": shape.size, "seed": 0}
+        done = train(data, shape.weights, plan, project=str(place / "runs"), name="start", **options)
         shutil.copy(done.last, ready)
     return data, test, ready
 
@@ -202,14 +131,16 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
                 return None
             if self.said is None:
                 result = mine(predictions, truth, self.plan.settings)
-                self.said = judged(result, data.parent / "answers.json", shape.size, chosen.looks, seed)
+                self.said = judged(result, place, shape, chosen.looks, seed)
             return Reviews.of(self.said)
 
-    shape, chosen = DATA[name], ARMS[arm]
+    shape, chosen = SETS[name], ARMS[arm]
     torch.set_num_threads(1)
     data, test, start = start_of(place, shape)
     used = data
     if chosen.pool:
+        if not isinstance(shape, Digits):
+            raise ValueError(f"{name} has no pool of backgrounds: leave the arm {arm!r} out")
         used = with_backgrounds(place, data, start, shape, *chosen.pool, seed)
     plan = {"mine_every": shape.mine_every, "warmup": 0, **chosen.settings}
     yolo = YOLO(str(start))
@@ -223,7 +154,7 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
         project=str(place / "runs"),
         name=f"{arm}-{seed}",
         seed=seed,
-        **TRAINING,
+        **{**TRAINING, **shape.options},
     )
     folder = Path(yolo.trainer.save_dir)
     rounds, draws = yolo.trainer.rounds.rows(), shape.epochs * len(yolo.trainer.train_loader.sampler)
@@ -235,16 +166,15 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
     return {"data": name, "arm": arm, "seed": seed, "draws": draws, "rounds": rounds, "found": found}
 
 
-def judged(result: Any, answers: Path, size: int, looks: int, seed: int) -> list[dict[str, Any]]:
+def judged(result: Any, place: Path, shape: TrainingSet, looks: int, seed: int) -> list[dict[str, Any]]:
     """What somebody who knows the truth says of the mistakes that are shown first."""
-    from hnm_core.boxes import overlapping
     from hnm_core.imageset import Images
     from hnm_core.looks import next_looks
     from hnm_core.mistakes import mistake_rows
+    from hnm_core.taxonomy import DUPLICATE
 
-    placed = json.loads(answers.read_text())["images"]
-    sides = ("prediction", result.predictions), ("truth", result.truth)
     of_side = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
+    sides = (("prediction", result.predictions), ("truth", result.truth))
     rows = [(side, table, int(row)) for (side, table), some in zip(sides, of_side, strict=True) for row in some]
     images = Images.of(result.truth)
     state = np.full(len(rows), "unreviewed", dtype=object)
@@ -255,42 +185,44 @@ def judged(result: Any, answers: Path, size: int, looks: int, seed: int) -> list
             break
         side, table, row = rows[int(shown[0])]
         image, box = Path(table.images[table.image[row]]), table.xyxy[row]
-        digits = placed[f"images/{image.parent.name}/{image.name}"]["digits"]
-        withheld = np.array([digit["xyxy"] for digit in digits if digit["withheld"]], dtype=float).reshape(-1, 4) / size
-        pairs = np.zeros(len(withheld), dtype=np.int64), np.arange(len(withheld))
-        missing = side == "prediction" and (overlapping(box[None], withheld, *pairs)[2] >= 0.5).any()
+        alarm = side == "prediction" and result.errors.prediction[row] != DUPLICATE
+        missing = alarm and shape.unlabelled(place, image, box)
         state[shown[0]] = "missing_label" if missing else "hard_negative"
         entry = {"side": side, "class": table.classes[table.label[row]], "bbox": box.tolist()}
         said.append({**entry, "image": str(image), "state": str(state[shown[0]])})
     return said
 
 
-def with_backgrounds(place: Path, data: Path, start: Path, shape: Digits, which: str, count: int, seed: int) -> Path:
+def with_backgrounds(place: Path, data: Path, start: Path, shape: Digits, which: str, share: float, seed: int) -> Path:
     """``data.yaml`` with some images of a pool added in which there is nothing to find."""
-    from ultralytics import YOLO
-
-    from hnm_core.training import detect
-
-    pool = place / "pool" / "data.yaml"
-    if not pool.is_file():
-        splits = (("train", 1.0),)
-        made = {"scans": "detector", "withheld": 0, "splits": splits, "size": shape.size}
-        make_digits(place / "pool", 3 * shape.train, seed=23, **made)
-    labels = pool.parent / "labels" / "train"
-    files = sorted(pool.parent.glob("images/train/*"))
-    files = [file for file in files if not (labels / f"{file.stem}.txt").read_text()]
+    pool = shape.make_pool(place / "pool")
+    files = [file for file in sorted(pool.glob("images/train/*")) if not _label(pool, file).read_text()]
     if which == "hard":
-        found = detect(YOLO(str(start)), files, batch=32, conf=LEAST, imgsz=shape.size, device="cpu")
-        sure = [0.0 if boxes is None or not len(boxes) else float(boxes[:, 4].max()) for boxes in found]
-        order = np.argsort(-np.array(sure), kind="stable")
+        order = np.argsort(-_surest(pool / "surest.npy", start, files, shape.size), kind="stable")
     else:
         order = np.random.default_rng(seed).permutation(len(files))
-    named = place / "pool" / f"{which}-{seed}"
-    named.with_suffix(".txt").write_text("".join(f"{files[i]}\n" for i in order[:count]))
+    named = pool / f"{which}-{seed}"
+    named.with_suffix(".txt").write_text("".join(f"{files[i]}\n" for i in order[: round(share * shape.train)]))
     train = [str(data.parent / "images" / "train"), str(named.with_suffix(".txt"))]
     text = f"train: {json.dumps(train)}\nval: {data.parent / 'images' / 'val'}\nnames: [three, seven]\n"
     named.with_suffix(".yaml").write_text(text)
     return named.with_suffix(".yaml")
+
+
+def _label(pool: Path, file: Path) -> Path:
+    return pool / "labels" / "train" / f"{file.stem}.txt"
+
+
+def _surest(kept: Path, start: Path, files: Sequence[Path], size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Confidence of the surest prediction of each file by the model that every arm starts from; asked once."""
+    from ultralytics import YOLO
+
+    from hnm_core.training import detect
+
+    if not kept.is_file():
+        found = detect(YOLO(str(start)), files, batch=32, conf=LEAST, imgsz=size, device="cpu")
+        np.save(kept, [0.0 if boxes is None or not len(boxes) else float(boxes[:, 4].max()) for boxes in found])
+    return np.asarray(np.load(kept), dtype=np.float64)
 
 
 def _keep(place: Path, record: dict[str, Any]) -> None:
@@ -312,7 +244,7 @@ def main() -> None:
     """Train, and keep the numbers of the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retraining", description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder of data, runs and results; goes on in it")
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="(default: all)")
+    parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS), help="(default: all)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="(default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="(default: %(default)s)")
     parser.add_argument("--only-summary", action="store_true", help="train nothing, read what is there")
@@ -321,7 +253,7 @@ def main() -> None:
         for line in run(args.work, args.data, args.arms, args.seeds):
             print(line, flush=True)
     places = {
-        name: (args.work / _folder(name), shape.test_data(args.work / _folder(name))) for name, shape in DATA.items()
+        name: (args.work / _folder(name), shape.test_data(args.work / _folder(name))) for name, shape in SETS.items()
     }
     write_stored(places, {name: arm.says for name, arm in ARMS.items()})
     print(f"{STORED}: python -m benchmarks --what retraining --write puts it into the READMEs")

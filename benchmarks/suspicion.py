@@ -25,8 +25,12 @@ EVIDENCE = {
     "appearance: edges of the crop": labels.by_looks,
     "appearance: the detector's backbone": labels.by_backbone,
     "agreement: the same weights at another image size": labels.by_second_look,
+    "agreement: out of fold": labels.by_out_of_fold,
 }
-"""Log-likelihood ratios, which the engine can add to the prior."""
+"""Log-likelihood ratios, which the engine can add to the prior; None where one can't be had."""
+
+TOGETHER = "appearance: edges of the crop", "agreement: out of fold"
+"""The two that add most to each other."""
 
 ORDERS = {
     "the detector's score": labels.by_score,
@@ -56,26 +60,40 @@ def _cases(folder: Path) -> Iterator[Case]:
 
 def _evidence(cases: list[Case]) -> list[str]:
     """Before any review: how well label errors stand above the detector's, and how far off the probabilities are."""
-    ranked = [
-        case for case in cases if case.name.startswith("digits")
-    ]  # elsewhere an error type is all one or the other
+    ranked = [case for case in cases if case.unseen]  # elsewhere an error type is all one or the other
     heads = [f"{case.name}: AUROC{of}" for case in ranked for of in ("", " among background errors")]
     heads += [f"{case.name}: Brier" for case in cases]
     lines = [f"| before any review | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
-    for name in ("the prior alone", *EVIDENCE, *ORDERS):
-        said = [_before(case, name) for case in cases]
-        cells = [cell for case, of in zip(ranked, said, strict=False) for cell in _ranks(case, of)]
-        cells += ["–" if name in ORDERS else f"{_brier(case, of):.3f}" for case, of in zip(cases, said, strict=True)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    heard = [_heard(case) for case in cases]
+    for parts in ((), *((name,) for name in EVIDENCE), TOGETHER):
+        said = [_before(case, [of[part] for part in parts]) for case, of in zip(cases, heard, strict=True)]
+        lines.append(_line("; ".join(parts) or "the prior alone", cases, ranked, said, True))
+    for name, order in ORDERS.items():  # none of them speaks of misses, which are never label errors here
+        said = [np.nan_to_num(case.at_mistakes(order(case)), nan=-2.0) for case in ranked]
+        lines.append(_line(name, cases, ranked, [*said, *([None] * (len(cases) - len(ranked)))], False))
     return lines
 
 
-def _before(case: Case, name: str) -> np.ndarray:
-    """``(k,)`` what is said of every mistake: its suspicion, or a number that only ranks."""
-    if name in ORDERS:  # none of them speaks of misses, which are never label errors here
-        return np.nan_to_num(case.at_mistakes(ORDERS[name](case)), nan=-2.0)
-    evidence = {name: case.at_mistakes(EVIDENCE[name](case))} if name in EVIDENCE else {}
-    return np.asarray(judged_by(case, np.zeros(len(case.wrong), dtype=np.int8), evidence).suspicion)
+def _heard(case: Case) -> dict[str, np.ndarray | None]:
+    """Every evidence at the mistakes."""
+    found = {name: of(case) for name, of in EVIDENCE.items()}
+    return {name: None if column is None else case.at_mistakes(column) for name, column in found.items()}
+
+
+def _before(case: Case, evidence: list[np.ndarray | None]) -> np.ndarray | None:
+    """``(k,)`` suspicion of every mistake before any review; None where one evidence can't be had."""
+    given = {str(i): column for i, column in enumerate(evidence) if column is not None}
+    if len(given) < len(evidence):
+        return None
+    return np.asarray(judged_by(case, np.zeros(len(case.wrong), dtype=np.int8), given).suspicion)
+
+
+def _line(name: str, cases: list[Case], ranked: list[Case], said: list[Any], probable: bool) -> str:
+    """A row: AUROC of the sets that have both kinds, and Brier of all if it is a probability."""
+    cells = [cell for case, of in zip(ranked, said, strict=False) for cell in _ranks(case, of)]
+    for case, of in zip(cases, said, strict=True):
+        cells.append(f"{_brier(case, of):.3f}" if probable and of is not None else "–")
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def _ranks(case: Case, said: np.ndarray) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +101,39 @@ def test_a_suspicion_that_is_the_share_of_wrong_labels_is_calibrated() -> None:
     assert (said.tolist(), true.tolist(), count.tolist()) == ([0.25, 0.75], [0.25, 0.75], [4, 4])
     assert reliability.calibration_error(said, true, count) == 0.0
     assert reliability.calibration_error(*reliability.binned(np.array([1.0, 0.0]), np.array([False, False]))) == 0.5
+
+
+@pytest.mark.slow
+def test_out_of_fold_no_image_is_predicted_by_a_model_trained_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ultralytics", reason="trains a detector on each half")
+    from benchmarks import out_of_fold
+    from fiftyone_plugin.demo.dataset import WEIGHTS
+    from fiftyone_plugin.demo.digits import make_digits
+    from hnm_core import training
+    from hnm_core.io.yolo import read_yolo_truth
+
+    data = make_digits(tmp_path / "set", 12, size=64, splits=(("train", 1.0),))
+    trained, asked = [], []
+    detect, listed = training.detect, out_of_fold._data
+
+    def noting(model: Any, files: Any, **options: Any) -> Any:
+        asked.append(set(files))
+        return detect(model, files, **options)
+
+    def naming(*args: Any) -> Path:
+        file = listed(*args)
+        trained.append(set(file.with_suffix(".txt").read_text().split()))
+        return file
+
+    monkeypatch.setattr(training, "detect", noting)
+    monkeypatch.setattr(out_of_fold, "_data", naming)
+    monkeypatch.setattr(out_of_fold, "EPOCHS", 1)
+    truth = read_yolo_truth(sorted((data.parent / "images" / "train").iterdir()), ("three", "seven"))
+    found = out_of_fold.out_of_fold(truth, WEIGHTS, 64)
+    assert len(found) > 0
+    assert found.images == truth.images
+    assert [len(some) for some in (*trained, *asked)] == [6, 6, 6, 6]
+    assert set.union(*asked) == set(truth.images)
+    assert not any(learnt & predicted for learnt, predicted in zip(trained, asked, strict=True))

@@ -80,9 +80,10 @@ def test_the_readme_shows_what_is_stored() -> None:
 def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ultralytics", reason="Ultralytics trains")
     from benchmarks import retraining
+    from benchmarks.retraining_sets import Digits
 
-    small = retraining.Digits(withheld=0.3, train=32, test=12, size=64, start_epochs=1, epochs=2, mine_every=1)
-    monkeypatch.setattr(retraining, "DATA", {"small": small})
+    small = Digits(withheld=0.3, train=32, test=12, size=64, start_epochs=1, epochs=2, mine_every=1)
+    monkeypatch.setattr(retraining, "SETS", {"small": small})
     arms = [CONTROL, "mined", "reviewed"]
     assert len(list(retraining.run(tmp_path, ["small"], arms, [1]))) == 3
     assert list(retraining.run(tmp_path, ["small"], arms, [1])) == []  # all there
@@ -99,11 +100,37 @@ def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.
 def test_images_new_to_the_detector_are_dealt_with_those_of_test(tmp_path: Path) -> None:
     pytest.importorskip("fiftyone", reason="the demo's detector lies in the plugin")
     from benchmarks import retraining
+    from benchmarks.retraining_sets import WEIGHTS, Digits
 
-    shape = retraining.Digits(withheld=0.0, train=60, test=60, size=64, start_epochs=0, epochs=1, mine_every=1)
+    shape = Digits(withheld=0.0, train=60, test=60, size=64, start_epochs=0, epochs=1, mine_every=1)
     data, test, start = retraining.start_of(tmp_path, shape)
     assert data == test
-    assert start.read_bytes() == retraining.WEIGHTS.read_bytes()
+    assert start.read_bytes() == WEIGHTS.read_bytes()
     counts = {split: len(list((data.parent / "images" / split).iterdir())) for split in ("train", "val", "test")}
     assert counts == {"train": 60, "val": 60, "test": 60}
     assert retraining.start_of(tmp_path, shape) == (data, test, start)
+
+
+def test_photographs_are_copied_and_tested_on_what_no_training_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import retraining, retraining_sets
+
+    source = tmp_path / "shared" / "cards"
+    for split in ("train", "val", "test"):
+        for kind, ending, text in (("images", "jpg", "pixels"), ("labels", "txt", "0 .5 .5 .2 .2\n")):
+            (source / kind / split).mkdir(parents=True)
+            (source / kind / split / f"{split}.{ending}").write_text(text)
+    (source / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: {0: ace, 1: king}\n")
+    (source / "preds").mkdir()
+    (source / "preds" / "yolo11n_cards.pt").write_text("weights")
+    monkeypatch.setattr(retraining_sets, "SHARED", source.parent)
+    before = sorted(source.rglob("*"))
+    shape = retraining_sets.Photographs("cards", mislabelled=False)
+    data, test, start = retraining.start_of(tmp_path / "work", shape)
+    assert (data, start.read_text()) == (test, "weights")
+    truth = retrained.truth_of_test(test)
+    assert [Path(name).stem for name in truth.images] == ["test", "val"]
+    assert truth.classes == ("ace", "king")
+    assert len(truth) == 2
+    assert sorted(source.rglob("*")) == before

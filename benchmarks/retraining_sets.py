@@ -1,0 +1,204 @@
+"""What the evidence is gathered on: the digit demo in its varieties, and small sets of photographs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_plugin.demo.dataset import WEIGHTS
+from fiftyone_plugin.demo.digits import make_digits
+from hnm_core.boxes import overlapping
+from hnm_core.io.yolo import class_names, read_data_yaml
+
+__all__ = ["SETS", "SHARED", "TRAINING", "Digits", "Photographs", "TrainingSet"]
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+"""Where sets of photographs lie; what needs them is left out where they are not."""
+
+TRAINING: dict[str, Any] = {
+    "batch": 16,
+    "nbs": 16,  # the batch: a larger one would make the optimiser skip steps, and a small set has few
+    "optimizer": "AdamW",
+    "lr0": 0.001,
+    "warmup_epochs": 0.5,
+    "mosaic": 0.0,  # scenes are composed at random already, and a seam cuts an 8 into a 3
+    "fliplr": 0.0,  # a mirrored 3 is no 3
+    "scale": 0.2,
+    "translate": 0.1,
+    "cache": "ram",
+    "amp": False,
+    "patience": 0,
+    "val": False,
+    "plots": False,
+    "verbose": False,
+    "device": "cpu",
+    "exist_ok": True,
+}
+"""How all are trained."""
+
+
+class TrainingSet(Protocol):
+    """Images to train on, images to test on, and where every arm starts.
+
+    Attributes:
+        size: side of the images that the model sees, in pixels.
+        start_epochs: how long :attr:`weights` train on these images before the arms part.
+        epochs: how long every arm trains.
+        mine_every: epochs from one mining to the next; the first is before training.
+        options: of Ultralytics, other than those all sets are trained with.
+    """
+
+    size: int
+    start_epochs: int
+    epochs: int
+    mine_every: int
+    options: Mapping[str, Any]
+
+    @property
+    def weights(self) -> Path:
+        """The model that is there at first."""
+
+    def make(self, place: Path) -> None:
+        """Make the images, and the labels."""
+
+    def data(self, place: Path) -> Path:
+        """``data.yaml`` to train on."""
+
+    def test_data(self, place: Path) -> Path:
+        """``data.yaml`` to test on: its split ``test``."""
+
+    def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
+        """Whether a false positive shows an object that nobody labelled; corners as fractions of the image."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The digit demo: all truth known, a test split in handwriting that no training saw.
+
+    Attributes:
+        withheld: share of the training labels left out.
+        train: images to train on.
+        test: images to test on.
+        size: side of the images in pixels.
+        start_epochs: how long the demo's detector trains on these images before the arms part; at 0 they are new to it,
+            in handwriting that it has not seen.
+        epochs: how long every arm trains.
+        mine_every: epochs from one mining to the next; the first is before training.
+        options: of Ultralytics, other than those all sets are trained with.
+    """
+
+    withheld: float
+    train: int = 400
+    test: int = 1500
+    size: int = 128
+    start_epochs: int = 8
+    epochs: int = 4
+    mine_every: int = 2
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path = WEIGHTS
+
+    def make(self, place: Path) -> None:
+        """Make the images, and the labels."""
+        made: dict[str, Any] = {"size": self.size}
+        if not self.start_epochs:
+            of_new = _splits(train=self.train, val=60, test=self.test)
+            total = self.train + 60 + self.test
+            make_digits(place / "train", total, seed=21, withheld=self.withheld, splits=of_new, **made)
+            return
+        splits = _splits(train=self.train, val=16)
+        whole = self.train + 16
+        make_digits(place / "train", whole, seed=21, withheld=self.withheld, splits=splits, scans="detector", **made)
+        make_digits(place / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), **made)
+
+    def make_pool(self, place: Path) -> Path:
+        """A folder of images to take backgrounds from: a quarter of them hold nothing to find."""
+        if not place.is_dir():
+            splits, made = (("train", 1.0),), {"size": self.size}
+            make_digits(place, 3 * self.train, seed=23, scans="detector", withheld=0, splits=splits, **made)
+        return place
+
+    def data(self, place: Path) -> Path:
+        """``data.yaml`` to train on."""
+        return place / "train" / "data.yaml"
+
+    def test_data(self, place: Path) -> Path:
+        """``data.yaml`` to test on."""
+        return place / ("test" if self.start_epochs else "train") / "data.yaml"
+
+    def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
+        """Whether a label was withheld there."""
+        answers = json.loads((place / "train" / "answers.json").read_text())["images"]
+        digits = answers[f"images/{image.parent.name}/{image.name}"]["digits"]
+        boxes = [digit["xyxy"] for digit in digits if digit["withheld"]]
+        withheld = np.array(boxes, dtype=np.float64).reshape(-1, 4) / self.size
+        pairs = np.zeros(len(withheld), dtype=np.int64), np.arange(len(withheld))
+        return bool((overlapping(box[None], withheld, *pairs)[2] >= 0.5).any())
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """A small set of photographs with a detector trained on it, from ``../shared/data``; tested on val and test.
+
+    Attributes:
+        name: of its folder there.
+        mislabelled: whether its false positives are objects that nobody labelled, nearly all; or nearly none.
+        size: side of the images that the model sees, in pixels.
+        epochs: how long every arm trains.
+        mine_every: epochs from one mining to the next; the first is before training.
+        options: of Ultralytics, other than those all sets are trained with.
+    """
+
+    name: str
+    mislabelled: bool
+    size: int = 320
+    start_epochs: int = 0
+    epochs: int = 8
+    mine_every: int = 4
+    options: Mapping[str, Any] = field(default_factory=lambda: {"lr0": 0.0003})  # at .001 some sixty steps do harm
+
+    @property
+    def weights(self) -> Path:
+        """The detector that was trained on it."""
+        return SHARED / self.name / "preds" / f"yolo11n_{self.name}.pt"
+
+    def make(self, place: Path) -> None:
+        """Copy it: Ultralytics writes beside the labels."""
+        source, root = SHARED / self.name, place / "train"
+        for kind in ("images", "labels"):
+            for split, name in (("train", "train"), ("val", "test"), ("test", "test")):
+                shutil.copytree(source / kind / split, root / kind / name, dirs_exist_ok=True)
+        names = class_names(source / "data.yaml", read_data_yaml(source / "data.yaml"))
+        lines = [f"path: {json.dumps(str(root))}", "train: images/train", "val: images/test", "test: images/test"]
+        (root / "data.yaml").write_text("\n".join([*lines, f"names: {json.dumps(list(names))}", ""]))
+
+    def data(self, place: Path) -> Path:
+        """``data.yaml`` to train on."""
+        return place / "train" / "data.yaml"
+
+    def test_data(self, place: Path) -> Path:
+        """``data.yaml`` to test on."""
+        return self.data(place)
+
+    def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
+        """The same of all that are looked at: what is known of the set as a whole."""
+        return self.mislabelled
+
+
+def _splits(**counts: int) -> tuple[tuple[str, float], ...]:
+    return tuple((name, count / sum(counts.values())) for name, count in counts.items())
+
+
+SETS: dict[str, TrainingSet] = {
+    "digits": Digits(withheld=0.0),
+    "digits, 20 % of the labels withheld": Digits(withheld=0.2),
+    "digits new to the demo's detector": Digits(0.0, 800, 1200, size=192, start_epochs=0, epochs=3, mine_every=3),
+    "cards": Photographs("cards", mislabelled=False),
+    "bccd": Photographs("bccd", mislabelled=True),
+}
