@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hnm_core import Detections, MiningSettings, match_detections
 from hnm_core.io import write_coco
-from hnm_core.io.yolo import class_names, label_file, read_data_yaml, split_images
+from hnm_core.io.data_yaml import class_names, label_file, read_data_yaml, split_images
 
 STORED = Path(__file__).with_name("retraining.json")
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "retraining.png"

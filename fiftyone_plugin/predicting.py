@@ -305,7 +305,7 @@ def _stale_notes(dataset: Any, field: str) -> list[str]:
 
 def _seen_note(model: Any, files: Sequence[str]) -> str:
     """How many of the images the model was trained on, as far as its checkpoint lets us know."""
-    from hnm_core.io.yolo import split_images
+    from hnm_core.io.data_yaml import split_images
 
     data, flatters = _training_data(model), "predictions on images that a model was trained on flatter it"
     if data is None:

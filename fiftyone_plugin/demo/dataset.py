@@ -18,7 +18,7 @@ from fiftyone_plugin.predicting import LEAST_CONFIDENCE, declare, load, record_o
 from hnm_core import Detections
 from hnm_core.boxes import xyxy_to_xywh
 from hnm_core.io import read_yolo, write_yolo
-from hnm_core.io.yolo import split_images
+from hnm_core.io.data_yaml import split_images
 from hnm_core.training.detecting import detect
 
 WEIGHTS = Path(__file__).with_name("digits.pt")

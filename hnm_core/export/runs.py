@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..columns import Detections
 from ..io.coco import read_coco_truth
+from ..io.data_yaml import class_names, label_file, read_data_yaml, split_images
 from ..io.progress import Progress, silent
 from ..io.saved import load_mining
-from ..io.yolo import class_names, label_file, read_data_yaml, read_yolo_truth, split_images
+from ..io.yolo import read_yolo_truth
 from ..result import MiningResult
 from ..verify.pixels import image_size
 from . import SPLITS, ExportImage, ExportSettings, ExportSummary, export_weighted

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..columns import Detections
-from ..io.yolo import IMAGE_SUFFIXES, label_file
+from ..io.data_yaml import IMAGE_SUFFIXES, label_file
 from .images import SPLITS, Named
 from .media import put_image
 from .settings import ExportSettings

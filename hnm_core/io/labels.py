@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..columns import Detections
+from .data_yaml import check_stems
 from .found import rows_by_image
-from .yolo import FRACTION, check_stems
+from .yolo import FRACTION
 
 __all__ = ["write_yolo"]
 

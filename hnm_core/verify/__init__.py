@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..io.data_yaml import label_file
 from ..io.progress import Progress, silent
-from ..io.yolo import label_file
 from ..weights import effective_sample_size
 from .coco import Files, load_files, read_json_export
 from .pixels import Checked, check_images, leaks

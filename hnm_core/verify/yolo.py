@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..io.data_yaml import IMAGE_SUFFIXES, class_names, label_file, read_data_yaml
 from ..io.progress import Progress
-from ..io.yolo import IMAGE_SUFFIXES, class_names, label_file, read_data_yaml
 from .pixels import Checked
 from .reading import Drawn, Reading, shown
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from hnm_core import Detections, mine
 from hnm_core.io import read_coco, read_yolo
-from hnm_core.io.yolo import FILES_AT_ONCE, _read_line_by_line, _read_regular, label_file, split_images
+from hnm_core.io.data_yaml import label_file, split_images
+from hnm_core.io.yolo import FILES_AT_ONCE, _read_line_by_line, _read_regular
 from tests.scenes import patient
 
 yaml = pytest.importorskip("yaml")

@@ -128,7 +128,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
     pytest.importorskip("ultralytics", reason="Ultralytics predicts")
     pytest.importorskip("skimage", reason="its photographs are the background")
     from fiftyone_plugin.demo.digits import make_digits
-    from hnm_core.io.yolo import label_file
+    from hnm_core.io.data_yaml import label_file
 
     data = make_digits(tmp_path_factory.mktemp("digits") / "set", 20, size=SIZE)
     truths: dict[str, list[dict[str, Any]]] = {}

@@ -1,0 +1,104 @@
+"""``data.yaml``: the classes and images that it names, and where their labels lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["IMAGE_SUFFIXES", "check_stems", "class_names", "label_file", "read_data_yaml", "split_images"]
+
+IMAGE_SUFFIXES = frozenset(
+    [".avif", ".bmp", ".dng", ".heic", ".jp2", ".jpeg", ".jpeg2000", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
+)
+
+
+def read_data_yaml(data: Path) -> Mapping[str, Any]:
+    """The content of ``data.yaml``."""
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError("reading data.yaml needs PyYAML: pip install pyyaml") from None
+    try:
+        content = yaml.safe_load(data.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{data} is not valid yaml: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{data} holds no mapping, expected train:, val: and names:")
+    return content
+
+
+def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names in label order, from a list or a mapping of numbers."""
+    names = config.get("names")
+    if isinstance(names, Mapping):
+        if set(names) != set(range(len(names))):
+            numbers = f"{', '.join(map(repr, list(names)[:5]))}{' …' if len(names) > 5 else ''}"
+            raise ValueError(f"{data}: classes are numbered {numbers}, expected 0 to {len(names) - 1}")
+        names = [names[i] for i in range(len(names))]
+    if not names or not isinstance(names, list):
+        raise ValueError(
+            f"{data} has names: {names!r}, expected a list of class names, or a mapping of numbers to them"
+        )
+    return tuple(map(str, names))
+
+
+def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None) -> list[Path]:
+    """The images of a split, from folders or list files, each once, sorted."""
+    config = read_data_yaml(data) if config is None else config
+    entries = config.get(split)
+    if not entries:
+        has = ", ".join(key for key in ("train", "val", "test") if config.get(key)) or "none"
+        raise ValueError(f"{data} has no split {split!r}; it has {has}")
+    root = Path(config.get("path") or "")
+    root = root if root.is_absolute() else data.parent / root
+    images: set[Path] = set()
+    for entry in _listed(entries):
+        images.update(_images_at(root / entry, root))
+    if not images:
+        where = ", ".join(str(root / entry) for entry in _listed(entries))
+        raise FileNotFoundError(f"{data}: split {split!r} holds no images at {where}")
+    return sorted(images, key=lambda image: image.parts)
+
+
+def label_file(image: Path) -> Path:
+    """Where YOLO looks for an image's labels: the last ``images`` folder of its path becomes ``labels``.
+
+    Example:
+        >>> label_file(Path("set/images/train/a.jpg")).as_posix()
+        'set/labels/train/a.txt'
+    """
+    place, name = os.path.split(image)
+    before, found, after = f"/{place}/".rpartition("/images/")
+    if found:
+        place = f"{before}/labels/{after}"[1:]
+    return Path(place, name).with_suffix(".txt")
+
+
+def _listed(entries: str | list[str]) -> list[str]:
+    return [entries] if isinstance(entries, str) else entries
+
+
+def _images_at(place: Path, root: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    elif place.is_file():
+        for line in place.read_text(encoding="utf-8").splitlines():
+            if line.strip():
+                path = Path(line.strip())
+                yield path if path.is_absolute() else (place.parent if line.startswith("./") else root) / path
+    else:
+        raise FileNotFoundError(f"no folder or list of images at {place}")
+
+
+def check_stems(images: list[Path]) -> None:
+    """Refuse images of which two share a name, but for folder and suffix: their text files would be one."""
+    seen: dict[str, Path] = {}
+    for image in images:
+        if image.stem in seen:
+            raise ValueError(
+                f"{seen[image.stem]} and {image} share the name {image.stem!r}, so that their prediction files cannot "
+                f"be told apart"
+            )
+        seen[image.stem] = image
