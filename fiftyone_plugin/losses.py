@@ -11,7 +11,7 @@ from typing import Any
 from hnm_core.io import write_yolo
 from hnm_core.training.losses import image_losses
 
-from . import bridge, checks, predicting
+from . import bridge, checkpoints, checks
 
 
 def add_losses(
@@ -34,8 +34,8 @@ def add_losses(
         FileNotFoundError: if there is no such checkpoint.
     """
     checks.check_fields(samples, gt_field)
-    path = predicting.find_model(model)
-    known = predicting.load(path).names
+    path = checkpoints.find_model(model)
+    known = checkpoints.load(path).names
     names = tuple(known[number] for number in sorted(known))
     unknown = [name for name in samples.distinct(f"{gt_field}.detections.label") if name not in names]
     if unknown:

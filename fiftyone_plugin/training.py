@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from hnm_core.training.plan import TrainingPlan
 
-from . import exports, mining, predicting, runs
+from . import checkpoints, exports, mining, predicting, runs
 from .ledger import Ledger
 from .settings import RunSettings
 
@@ -143,7 +143,7 @@ def check(
     if output_dir:
         exports.check_output_dir(output_dir)
     if model and Path(model).suffix not in (".yaml", ".yml"):
-        predicting.find_model(model)
+        checkpoints.find_model(model)
     after = next_round(dataset, before, new_run_key, pred_field)
     runs.check_new(dataset, after)
     predicting.check_field(dataset, after.pred_field)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .posterior import Levels, expit, logit
+from .odds import expit, logit
+from .posterior import Levels
 
 __all__ = ["LARGEST", "as_columns", "at_rows", "weigh_evidence"]
 

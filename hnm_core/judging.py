@@ -13,8 +13,9 @@ from .accounting import weighting
 from .calibration import as_columns, weigh_evidence
 from .imageset import Images
 from .mistakes import Mistakes
+from .odds import expit, logit
 from .pooling import add_shares, object_shares
-from .posterior import Levels, Strata, expit, logit, number_strata
+from .posterior import Levels, Strata, number_strata
 from .report import MiningReport, Weighting
 from .reviews import HARD_NEGATIVE, IGNORE, LABEL_IS_WRONG, MISSING_LABEL, STATES, UNREVIEWED, state_codes
 from .settings import MiningSettings

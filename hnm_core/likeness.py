@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calibration import LARGEST
-from .posterior import expit
+from .odds import expit
 
 __all__ = ["likeness"]
 

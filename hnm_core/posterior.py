@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .odds import beta_interval, expit, logit
 from .suspicion import prior_suspicion
 from .taxonomy import ERROR_TYPES, ROW_NAMES
 
-__all__ = ["BANDS", "COVERAGE", "PSEUDO_COUNTS", "Levels", "Strata", "beta_interval", "expit", "logit", "number_strata"]
+__all__ = ["BANDS", "PSEUDO_COUNTS", "Levels", "Strata", "number_strata"]
 
 PSEUDO_COUNTS = 2.0
 """How many looks what is above a level is worth at it (chosen)."""
@@ -24,11 +25,7 @@ PSEUDO_COUNTS = 2.0
 BANDS = (0.6, 0.8)
 """Edges of the score bands (chosen: of blood cells' false positives 94 % are label errors at .5 to .6, all from .7)."""
 
-COVERAGE = 0.9
-"""Probability that an interval shown holds the share."""
-
-GRID, NEWTON = 1024, 30
-TAILS = np.array([(1.0 - COVERAGE) / 2.0, (1.0 + COVERAGE) / 2.0])
+NEWTON = 30
 NO_BAND = -1
 
 
@@ -224,17 +221,6 @@ class Levels:
         return tuple(share * (1.0 - share) / (n + PSEUDO_COUNTS + 1.0) for share, n in shares)
 
 
-def logit(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log odds of a share, finite at 0 and 1 too."""
-    inside = np.clip(share, 1e-9, 1.0 - 1e-9)
-    return np.asarray(np.log(inside) - np.log1p(-inside), dtype=np.float64)
-
-
-def expit(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of these log odds."""
-    return np.exp(-np.logaddexp(0.0, -log_odds))
-
-
 def _shrunk(
     group: NDArray[np.int64], wrong: NDArray[np.bool_], offset: NDArray[np.float64] | None, above: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -283,40 +269,3 @@ def number_strata(
     number[present] = np.arange(len(present))
     kind, band_of = np.divmod(present, bands)
     return number[key], (kind // among, kind % among, band_of + NO_BAND)
-
-
-def beta_interval(
-    mean: NDArray[np.float64], variance: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The middle 90 % of the Beta distributions of these means and variances, ``(n,)`` each.
-
-    By the trapezoidal rule over the logit of the share, where the density has one smooth hump and two exponential
-    tails, which are added in closed form.
-
-    Example:
-        >>> low, high = beta_interval(np.array([0.5]), np.array([1 / 12]))  # of the uniform distribution
-        >>> low.round(3).tolist(), high.round(3).tolist()
-        ([0.05], [0.95])
-    """
-    size = np.maximum(mean * (1.0 - mean) / np.maximum(variance, 1e-300) - 1.0, 1e-6)
-    a, b = (mean * size)[:, None], ((1.0 - mean) * size)[:, None]
-    with np.errstate(divide="ignore"):
-        mode, width = np.log(a) - np.log(b), 9.0 * np.sqrt(1.0 / a + 1.0 / b)
-    flat = np.log(a + b) + 8.0  # beyond this logit, either way, the density is as good as exponential
-    first = np.where(a >= 5.0, mode - width, np.minimum(-flat, mode - 1.0))
-    last = np.where(b >= 5.0, mode + width, np.maximum(flat, mode + 1.0))
-    t = first + (last - first) * np.linspace(0.0, 1.0, GRID)
-    log_density = a * t - (a + b) * np.logaddexp(0.0, t)
-    density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
-    step = (density[:, 1:] + density[:, :-1]) / 2.0 * np.diff(t, axis=1)
-    mass = np.concatenate([density[:, :1] / a, step], axis=1).cumsum(axis=1)
-    share = mass / (mass[:, -1:] + density[:, -1:] / b)
-    ends = np.empty((2, len(mean)))
-    for i in range(len(mean)):
-        ends[:, i] = np.interp(TAILS, share[i], t[i])
-        if share[i, 0] > TAILS[0]:
-            ends[0, i] = t[i, 0] + np.log(TAILS[0] / share[i, 0]) / a[i, 0]
-        if share[i, -1] < TAILS[1]:
-            ends[1, i] = t[i, -1] - np.log((1.0 - TAILS[1]) / (1.0 - share[i, -1])) / b[i, 0]
-    low, high = expit(ends)
-    return low, high

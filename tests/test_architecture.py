@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE, PLUGIN = ROOT / "hnm_core", ROOT / "fiftyone_plugin"
 STAIR = """
-    columns boxes settings few matching thresholds taxonomy strategies selection reviews suspicion posterior
+    columns boxes settings few matching thresholds taxonomy strategies selection reviews suspicion odds posterior
     calibration likeness pooling weights imageset report findings accounting mistakes judging looks charts result
     pipeline agreement overview rounds
 """.split()

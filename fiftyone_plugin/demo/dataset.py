@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from fiftyone_plugin.checkpoints import load
 from fiftyone_plugin.demo.digits import make_digits
-from fiftyone_plugin.predicting import LEAST_CONFIDENCE, declare, load, record_of
+from fiftyone_plugin.predicting import LEAST_CONFIDENCE, declare, record_of
 from hnm_core import Detections
 from hnm_core.boxes import xyxy_to_xywh
 from hnm_core.io import read_yolo, write_yolo

@@ -11,7 +11,7 @@ import fiftyone.operators.types as types
 
 from hnm_core.training.detecting import BATCH
 
-from .. import checks, forms, predicting
+from .. import checkpoints, checks, forms, predicting
 from ..icons import icons
 
 OPTIONS = ("confidence", "imgsz", "batch", "device", "overwrite", "download")
@@ -69,20 +69,20 @@ def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
 
 def _ask(ctx: Any, inputs: types.Object) -> None:
     """Ask for a checkpoint and where its boxes go; say what loading it means before anything is loaded."""
-    inputs.view("trust", types.Notice(label=predicting.TRUST))
+    inputs.view("trust", types.Notice(label=checkpoints.TRUST))
     model, field = ctx.params.get("model"), ctx.params.get("pred_field", "predictions")
     what = (
         "Path of an Ultralytics checkpoint on the machine that runs FiftyOne, such as runs/detect/train/weights/best.pt"
     )
     inputs.str("model", label="Checkpoint", required=True, description=what)
-    if model and predicting.is_hub_name(model) and not Path(model).is_file():
+    if model and checkpoints.is_hub_name(model) and not Path(model).is_file():
         what = "There is no such file: fetch the checkpoint of this name from Ultralytics' releases on github.com"
         inputs.bool("download", label="Download it", default=False, description=what)
     what = "A new field for the boxes, or one that holds predictions"
     inputs.str("pred_field", label="Predictions", default="predictions", required=False, description=what)
     try:
-        if model and not (ctx.params.get("download") and predicting.is_hub_name(model)):
-            predicting.find_model(model)
+        if model and not (ctx.params.get("download") and checkpoints.is_hub_name(model)):
+            checkpoints.find_model(model)
         predicting.check_field(
             ctx.target_view(require_flat=True), field, overwrite=bool(ctx.params.get("overwrite")), among=FIRST
         )

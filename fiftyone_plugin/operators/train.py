@@ -8,7 +8,7 @@ from typing import Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import background, forms, predicting, runs, training
+from .. import background, checkpoints, forms, runs, training
 from ..icons import icons
 
 NUMBERS = ("epochs", "mine_every", "warmup", "imgsz", "batch")
@@ -69,7 +69,7 @@ def _ask(ctx: Any, inputs: types.Object) -> None:
     """What to start from, where to, how long."""
     key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
     begin = training.begin_with(ctx.dataset, key)
-    inputs.view("trust", types.Notice(label=predicting.TRUST))
+    inputs.view("trust", types.Notice(label=checkpoints.TRUST))
     inputs.view("background", types.Notice(label=f"{background.how_to()}. {LONG}"))
     what = "Checkpoint (.pt) to start from on the machine that runs FiftyOne, or a .yaml to start from nothing"
     inputs.str("model", label="Model", default=begin.model, required=not begin.model, description=what)

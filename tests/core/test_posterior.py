@@ -1,4 +1,4 @@
-"""Shares of label errors per stratum, shrunk level by level, with intervals."""
+"""Shares of label errors per stratum, shrunk level by level."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hnm_core.posterior import BANDS, PSEUDO_COUNTS, Levels, Strata, beta_interval, number_strata
+from hnm_core.posterior import BANDS, PSEUDO_COUNTS, Levels, Strata, number_strata
 from hnm_core.suspicion import PRIOR
 from hnm_core.taxonomy import BACKGROUND, CLASSIFICATION, MISSED
-
-stats = pytest.importorskip("scipy.stats")
 
 
 def strata(*rows: tuple[int, int, int, int, int], band: Any = 0) -> Strata:
@@ -21,15 +19,6 @@ def strata(*rows: tuple[int, int, int, int, int], band: Any = 0) -> Strata:
     levels = Levels.of(code, label, np.repeat(np.arange(len(rows)), looks), answer)
     bands = np.broadcast_to(band, len(rows))
     return Strata(code, label, bands, pending, wrong, looks - wrong, looks, wrong, levels, levels.own)
-
-
-def test_the_interval_is_that_of_scipys_beta() -> None:
-    rng = np.random.default_rng(0)
-    a, b = np.exp(rng.uniform(np.log(0.02), np.log(1e5), (2, 2000)))
-    mean = a / (a + b)
-    low, high = beta_interval(mean, mean * (1 - mean) / (a + b + 1))
-    assert low == pytest.approx(stats.beta.ppf(0.05, a, b), abs=5e-4)
-    assert high == pytest.approx(stats.beta.ppf(0.95, a, b), abs=5e-4)
 
 
 def test_before_anybody_looked_it_is_the_prior() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 
-from fiftyone_plugin import predicting, runs
+from fiftyone_plugin import checkpoints, predicting, runs
 from fiftyone_plugin.demo.dataset import SIZE, WEIGHTS
 from fiftyone_plugin.demo.digits import make_digits
 from tests.datasets import MINE
@@ -145,7 +145,7 @@ def test_ground_truth_and_boxes_that_are_there_are_never_overwritten_by_chance(d
 )
 def test_only_the_file_that_was_named_is_loaded(model: str, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
-        predicting.find_model(model)
+        checkpoints.find_model(model)
 
 
 def test_what_is_no_checkpoint_is_named(dataset: fo.Dataset, tmp_path: Path) -> None:
