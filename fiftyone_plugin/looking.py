@@ -94,4 +94,4 @@ def _remark(near: Mapping[str, Any] | None, iou: float | None, suspicion: float,
         score = f" {near['confidence']:.2f}" if near.get("confidence") is not None else ""
         drawn = "white" if of_truth else "white, dashed"
         touch = f"Nearest {'prediction' if of_truth else 'truth'} ({drawn}): {near['label']}{score}, IoU {iou or 0:.2f}"
-    return f"{touch}. Its label is wrong with a probability of {suspicion:.0%}."
+    return f"{touch}. Its label is wrong with a probability of {100 * suspicion:.0f} %."

@@ -16,7 +16,7 @@ from pymongo import UpdateOne
 from hnm_core.imageset import Images
 from hnm_core.judging import Judgement, after_looks, judge
 from hnm_core.overview import weighed
-from hnm_core.report import MiningReport
+from hnm_core.report import MiningReport, percent
 from hnm_core.reviews import IGNORE
 
 from . import bridge, runs, writeback
@@ -63,10 +63,9 @@ def apply_reviews(
 
 def said(done: Mapping[str, Any]) -> str:
     """What was done, in a sentence."""
-    return (
-        f"Weights follow {done['looks']} looks: mean {done['mean_weight']:.3f}, effective sample "
-        f"{done['effective_sample_size']:.1%}"
-    )
+    looks = "1 look" if done["looks"] == 1 else f"{done['looks']:,} looks"
+    effective = percent(done["effective_sample_size"], 1)
+    return f"Weights follow {looks}: mean {done['mean_weight']:.3f}, effective sample {effective}"
 
 
 def _images(dataset: Any, settings: RunSettings, results: Any) -> Images:

@@ -145,14 +145,16 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
         """Lay out what the state holds."""
         self._forget_data(ctx)
         state, panel = ctx.panel.state, types.Object()
-        offered = [step.name for step in steps.available(SECTIONS)] if state.runs else ["mine"]
-        layout.steps(panel, self, offered, state.next or "mine")
+        waiting = self._waiting(ctx)
+        ready = bool(state.runs) and not waiting and not state.trouble
+        offered = [step.name for step in steps.available(SECTIONS)] if ready else ["mine"]
+        layout.steps(panel, self, offered, state.next if ready else "mine")
         layout.work(panel, self, state.jobs or [])
         if not state.runs:
             layout.invitation(panel, minable=len(checks.detection_fields(ctx.dataset)) >= 2)
         else:
-            layout.head(panel, self, [run["key"] for run in state.runs], can_go_back=bool(state.past))
-            if waiting := self._waiting(ctx):
+            layout.head(panel, self, [run["key"] for run in state.runs], ready=ready, can_go_back=bool(state.past))
+            if waiting:
                 layout.waiting(panel, waiting)
             elif state.trouble:
                 layout.problem(panel, self, state.trouble)
@@ -160,7 +162,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
                 section = state.section if state.section in SECTIONS else next(iter(SECTIONS))
                 layout.tabs(panel, self, list(SECTIONS), section)
                 SECTIONS[section](panel, self, ctx)
-        if self._waiting(ctx) or any(job["state"] in background.UNDER_WAY for job in state.jobs or []):
+        if waiting or any(job["state"] in background.UNDER_WAY for job in state.jobs or []):
             layout.clock(panel, self)
         return types.Property(panel, view=layout.page())
 

@@ -31,6 +31,18 @@ CHANGE = {True: "success.main", False: "error.main", None: "text.tertiary"}
 WIDE = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
 """Of a grid: one column, as wide as the panel."""
 
+WRAPPED = {
+    "grid": {
+        "sx": {
+            "display": "flex",
+            "flexWrap": "wrap",
+            "& > div": {"width": "auto", "maxWidth": "100%"},  # the App gives each of them the whole width
+            "& button, & label": {"whiteSpace": "nowrap"},
+        }
+    }
+}
+"""Of a row: what has no room goes below, whole."""
+
 NOTES = {
     "container": {
         "sx": {"& ul, & p": {"m": 0}, "& ul": {"pl": 2}, "& li, & p": {"fontSize": 12, "color": "text.secondary"}}
@@ -75,9 +87,9 @@ def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -
     for number, job in enumerate(jobs):
         what = f"{job['label']}{f' ({key})' if (key := job['run_key']) else ''}"
         if job["state"] == "failed":
-            box = panel.v_stack(f"job_{number}", gap=0.5)
+            box = panel.grid(f"job_{number}", orientation="vertical", gap=0.5, componentsProps=WIDE)
             box.view("what", types.Error(label=f"{what} failed", description=job["error"]))
-            row = box.h_stack("row", gap=1, align_y="center")
+            row = box.h_stack("row", gap=1, align_y="center", componentsProps=WRAPPED)
             row.btn("dismiss", label="Dismiss", on_click=handler.dismiss, params={"id": job["id"]}, variant="outlined")
             row.md(f"All of it: `fiftyone delegated info {job['id']}`", name="more", componentsProps=NOTES)
         elif job["state"] == "running":
@@ -96,14 +108,14 @@ def clock(panel: types.Object, handler: Any) -> None:
     panel.view("clock", types.TimerView(interval=INTERVAL, on_interval=handler.refresh))
 
 
-def head(panel: types.Object, handler: Any, keys: Sequence[str], *, can_go_back: bool) -> None:
-    """Which run is shown, and ways back to the whole grid."""
-    bar = panel.h_stack("head", gap=1, align_y="center")
+def head(panel: types.Object, handler: Any, keys: Sequence[str], *, ready: bool, can_go_back: bool) -> None:
+    """Which run is shown, its samples if there is anything to see of it, and ways back to the whole grid."""
+    bar = panel.h_stack("head", gap=1, align_y="center", componentsProps=WRAPPED)
     choices = types.DropdownView(label="Run", compact=True)
     for key in keys:
         choices.add_choice(key, label=key)
     bar.enum("run", choices.values(), view=choices, on_change=handler.choose_run)
-    bar.btn("hardest", label="Hardest first", on_click=handler.show_hardest, variant="outlined")
+    bar.btn("hardest", label="Hardest first", on_click=handler.show_hardest, variant="outlined", disabled=not ready)
     bar.btn("all", label="Show all", on_click=handler.show_all, variant="outlined")
     bar.btn("back", label="Back", on_click=handler.back, variant="outlined", disabled=not can_go_back)
     switch = types.SwitchView(label="Patches")
@@ -112,7 +124,7 @@ def head(panel: types.Object, handler: Any, keys: Sequence[str], *, can_go_back:
 
 def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -> None:
     """The sections of the panel; the one shown is underlined."""
-    bar = panel.h_stack("tabs", gap=2)
+    bar = panel.h_stack("tabs", gap=2, componentsProps=WRAPPED)
     for name in names:
         line = {"borderBottom": "2px solid", "borderBottomColor": "primary.main" if name == chosen else "transparent"}
         bar.btn(
@@ -182,14 +194,14 @@ def trend(panel: types.Object, handler: Any) -> None:
     panel.md("Click a point to see its run.", name="hint", componentsProps=NOTES)
 
 
-def run_actions(panel: types.Object, handler: Any, key: str) -> None:
-    """What can be done with a run as a whole, and with work that takes long."""
-    bar = panel.h_stack("actions", gap=1)
+def run_actions(panel: types.Object, handler: Any) -> None:
+    """What can be done with the run that is shown as a whole, and with work that takes long."""
+    bar = panel.h_stack("actions", gap=1, componentsProps=WRAPPED)
     for operator, label in ACTIONS.items():
         if operator in operators():
             bar.btn(
                 operator,
-                label=f"{label} {key} …",
+                label=f"{label} this run …",
                 on_click=handler.prompt,
                 params={"operator": operator},
                 variant="outlined",

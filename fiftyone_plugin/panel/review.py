@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import fiftyone.operators.types as types
 
+from hnm_core.report import percent
 from hnm_core.weights import effective_sample_size
 
 from .. import looking, reweigh, triage
 from ..review import Review, open_review
-from .layout import FACT, NOTES, QUIET
+from .layout import FACT, NOTES, QUIET, WIDE, WRAPPED
 
 QUESTION, CROP, TREND = "review_question", "crop", "review_trend"
 """Names of what is sent once and not with every event: the picture and the chart."""
@@ -201,7 +202,7 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
     row = panel.grid(QUESTION, orientation="horizontal", componentsProps=COLUMNS)
     if state["pictured"]:
         row.str(CROP, view=types.ImageView(alt=state["title"], componentsProps=PICTURE))
-    side = row.v_stack("review_side", gap=1)
+    side = row.grid("review_side", orientation="vertical", gap=1, componentsProps=WIDE)
     side.md(f"**{state['title']}**\n\n{state['remark']}", name="review_title", componentsProps=WORDS)
     for verdict in VERDICTS:
         side.btn(
@@ -216,7 +217,7 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
 
 def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: Standing) -> None:
     """What else can be done."""
-    bar = panel.h_stack("review_bar", gap=1, align_y="center")
+    bar = panel.h_stack("review_bar", gap=1, align_y="center", componentsProps=WRAPPED)
     if state["label_id"]:
         bar.btn("skip", label="Skip", on_click=handler.skip)
     bar.btn("undo", label="Undo", on_click=handler.undo_review)
@@ -234,7 +235,7 @@ def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mappin
         ),
         ("Certainty", _certainty(before, now), _said_certain(before, now)),
         ("Mean extra weight", f"{before.extra:.3f} → {now.extra:.3f}", "of an image, by its hard negatives"),
-        ("Effective sample", f"{before.effective:.1%} → {now.effective:.1%}", "of the images"),
+        ("Effective sample", f"{percent(before.effective, 1)} → {percent(now.effective, 1)}", "of the images"),
     )
     grid = panel.grid("review_numbers", orientation="horizontal", componentsProps=FACTS)
     for number, (name, value, remark) in enumerate(facts):
@@ -244,7 +245,8 @@ def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mappin
     panel.plot(TREND, layout=_trend_layout(now.looks), config=QUIET, height="200px")
     lines = ["| error | looks | label errors | share now (90 %) |", "|---|---|---|---|"]
     for name, looks, wrong, mean, low, high in state["errors"]:
-        lines.append(f"| {name} | {looks:.0f} | {wrong:.0f} | {mean:.0%} ({low:.0%} to {high:.0%}) |")
+        share = f"{100 * mean:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+        lines.append(f"| {name} | {looks:.0f} | {wrong:.0f} | {share} |")
     panel.md("\n".join(lines), name="review_errors", componentsProps=NOTES)
 
 
@@ -264,7 +266,8 @@ def _said_certain(before: Standing, now: Standing) -> str:
     width, was = now.high - now.low, before.high - before.low
     if not now.looks or not was:
         return "label errors; nobody has looked yet" if not now.looks else "label errors"
-    return f"{now.looks} {'look' if now.looks == 1 else 'looks'} made the interval {1 - width / was:.0%} narrower"
+    looks = "1 look" if now.looks == 1 else f"{now.looks} looks"
+    return f"{looks} made the interval {100 * (1 - width / was):.0f} % narrower"
 
 
 def _trend(state: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def charts(panel: types.Object, handler: Any, ctx: Any) -> None:
 def rounds(panel: types.Object, handler: Any, ctx: Any) -> None:
     """How the rates went over all runs, and what can be done with a run as a whole."""
     layout.trend(panel, handler)
-    layout.run_actions(panel, handler, ctx.panel.get_state("head.run"))
+    layout.run_actions(panel, handler)
 
 
 SECTIONS: dict[str, Section] = {"charts": charts, "review": review.section, "rounds": rounds}

@@ -95,3 +95,15 @@ def larger_tiles(app: Page) -> None:
     box = app.locator('[data-cy="slider"]').nth(1).bounding_box()
     assert box
     app.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
+
+
+def cut(panel: Locator) -> list[str]:
+    """What of the panel does not fit into it from left to right."""
+    return panel.evaluate(
+        """panel => {
+            const room = panel.getBoundingClientRect(), tags = 'button, label, p, li, td, img, .js-plotly-plot'
+            const out = box => box.width > 0 && (box.right > room.right + 1 || box.left < room.left - 1)
+            return [...panel.querySelectorAll(tags)].filter(each => out(each.getBoundingClientRect()))
+                .map(each => `${each.tagName} ${each.innerText}`)
+        }"""
+    )

@@ -19,9 +19,10 @@ import pytest
 from fiftyone_plugin import runs
 from fiftyone_plugin.demo.dataset import WEIGHTS
 from hnm_core.taxonomy import ERROR_TYPES
-from tests.browser.app import FORM, PATIENCE, THOUGHT, Shoot, click, field, open_panel, operator, plot, visit
+from tests.browser.app import FORM, PATIENCE, THOUGHT, Shoot, click, cut, field, open_panel, operator, plot, visit
 from tests.core.test_charts import contrast
 from tests.datasets import FIELDS, MINE
+from tests.plugin.test_panel import set_finished
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -64,10 +65,16 @@ def test_the_panel_is_read_in_both_themes(
     from playwright.sync_api import expect
 
     app, dataset = page, mined(digits, f"in_{theme}", "first", "second")
+    set_finished(dataset, "second", False)
     app.add_init_script(f"localStorage.setItem('mui-mode', '{theme}')")
     visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
+    expect(panel).to_contain_text("Run second is being written", timeout=PATIENCE)
+    expect(panel.get_by_role("button", name="3 Review")).to_be_disabled()
+    shoot(f"being_written_{theme}")
+    set_finished(dataset, "second", True)
     expect(panel).to_contain_text("as before", timeout=PATIENCE)
+    expect(panel).not_to_contain_text("is being written")
     errors = plot(app, "Errors by type")
     errors.locator(".barlayer .point path").first.wait_for(state="attached")
     page_color = color(app.locator("body"), "backgroundColor")
@@ -76,6 +83,13 @@ def test_the_panel_is_read_in_both_themes(
     assert contrast(color(errors.locator(".ytick text").first, "fill"), ground) > 4.5
     assert contrast(color(panel.get_by_text("False positives").first, "color"), page_color) > 4.5
     shoot(f"panel_{theme}")
+    app.set_viewport_size({"width": 1000, "height": 1000})  # which leaves the panel 350 pixels
+    for section, last in (("Charts", "Sample weights"), ("Review", "share now"), ("Rounds", "Delete this run")):
+        panel.get_by_role("button", name=section, exact=True).click()
+        panel.get_by_text(last).first.wait_for()
+        app.wait_for_timeout(500)
+        assert cut(panel) == []
+        shoot(f"narrow_{section.lower()}_{theme}")
 
 
 def test_a_bar_leads_to_its_patches_and_a_deleted_run_goes_by_itself(

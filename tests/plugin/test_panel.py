@@ -299,11 +299,16 @@ def test_a_round_that_only_lost_its_predecessor_stays_and_compares_no_more() -> 
     assert {change for *_, change, _ in after.state["facts"]} == {""}
 
 
-def unfinished(made: fo.Dataset, key: str, begun: datetime) -> None:
-    """Make a run look as its writer leaves it who has not come to the end."""
+def set_finished(made: fo.Dataset, key: str, finished: bool) -> None:
+    """Make a run look as its writer leaves it before or after the end."""
     info = made.get_run_info(key)
-    info.config.finished = False
+    info.config.finished = finished
     runs.MiningRun.update_run_config(made, key, info.config)
+
+
+def unfinished(made: fo.Dataset, key: str, begun: datetime) -> None:
+    """Make a run look as its writer leaves it who began then and has not come to the end."""
+    set_finished(made, key, False)
     document = made._doc.runs[key]
     document.timestamp = begun
     document.save()
@@ -315,12 +320,12 @@ def test_a_run_that_is_being_written_is_waited_for() -> None:
     shown = event(made, "on_load")
     assert "Run run is being written" in shown.text
     assert shown.ticks
-    info = made.get_run_info("run")
-    info.config.finished = True
-    runs.MiningRun.update_run_config(made, "run", info.config)
+    assert shown.enabled == ["1 Mine"]
+    set_finished(made, "run", True)
     done = event(made, "refresh", shown.state)
     assert done.data["charts"]["errors"]
     assert not done.ticks
+    assert done.next_step == "2 Look"
 
 
 def test_an_interrupted_run_says_so() -> None:
