@@ -1,7 +1,8 @@
 """Metrics for FiftyOne's own evaluation: how often the detector cries wolf.
 
-``dataset.evaluate_detections(..., custom_metrics=["@hnm/hard-negative-mining/false_alarm_rate"])``, or a tick in the
-form of the Model Evaluation panel.
+``dataset.evaluate_detections(..., custom_metrics=["@hnm/hard-negative-mining/false_alarm_rate"])`` computes them, and
+FiftyOne's Model Evaluation panel shows them. They are called *confident*, since FiftyOne's own counts, of every
+prediction, stand beside them.
 """
 
 from __future__ import annotations
@@ -53,14 +54,14 @@ class _Rate(foo.EvaluationMetric):
 class FalseAlarmRate(_Rate):
     """False positives over confident predictions."""
 
-    name, label = "false_alarm_rate", "False-alarm rate"
+    name, label = "false_alarm_rate", "False-alarm rate, confident"
     description = "Share of the confident predictions that are false"
 
 
 class FalsePositivesPerImage(_Rate):
     """Confident false positives per image; every sample gets its own number, as ``EVAL_KEY_fppi``."""
 
-    name, label = "fppi", "False positives per image"
+    name, label = "fppi", "False positives per image, confident"
     description = "Confident predictions that are false, per image"
 
     def compute(self, samples: Any, results: Any, confidence_threshold: float = evaluating.THRESHOLD) -> float:

@@ -6,6 +6,7 @@ The README's picture is taken anew on the way by
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,27 @@ def test_comparing_shows_what_is_new(page: Page, address: str, shoot: Shoot, dat
     expect(page.locator(FORM)).to_contain_text("Since the round before", timeout=PATIENCE)
     count(page, len(new))
     shoot("compare")
+
+
+def test_our_rates_stand_in_the_panel_of_evaluations(
+    page: Page, address: str, shoot: Shoot, dataset: fo.Dataset
+) -> None:
+    from playwright.sync_api import expect
+
+    ours = [f"@hnm/hard-negative-mining/{name}" for name in ("false_alarm_rate", "fppi")]
+    with ThreadPoolExecutor(1) as elsewhere:  # the browser's event loop runs in this thread
+        evaluate = elsewhere.submit(
+            dataset.evaluate_detections, "predictions", eval_key="eval", custom_metrics=ours, progress=False
+        )
+    visit(page, f"{address}/{dataset.name}")
+    page.locator('[data-cy="new-panel-btn"]').first.click()
+    page.locator('[data-cy="new-panel-option-model_evaluation_panel_builtin"]').click()
+    panel = page.locator('[data-cy="panel-content-model_evaluation_panel_builtin"]')
+    panel.get_by_text("eval", exact=True).click()
+    for metric in evaluate.result().custom_metrics.values():
+        row = panel.get_by_role("row").filter(has_text=metric["label"])
+        expect(row).to_contain_text(f"{metric['value']:.3g}", timeout=PATIENCE)
+    shoot("evaluation")
 
 
 def test_an_error_says_why(page: Page, address: str, dataset: fo.Dataset, tmp_path: Path) -> None:

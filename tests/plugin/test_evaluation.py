@@ -45,7 +45,10 @@ class TestMetrics:
         assert shown["fppi"] == pytest.approx(rates["fppi"]) == pytest.approx(dataset.mean("eval_fppi"))
         assert rates["fppi"] > 0
         stored = dataset.load_evaluation_results("eval").custom_metrics
-        assert [metric["label"] for metric in stored.values()] == ["False-alarm rate", "False positives per image"]
+        assert [metric["label"] for metric in stored.values()] == [
+            "False-alarm rate, confident",
+            "False positives per image, confident",
+        ]
         assert all(metric["lower_is_better"] for metric in stored.values())
 
     def test_their_field_goes_with_the_evaluation(self) -> None:
