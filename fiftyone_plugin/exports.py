@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +20,13 @@ from hnm_core.export import ExportImage, ExportSettings, export_weighted
 from hnm_core.export.crops import SUSPECTED
 
 from . import bridge, runs, subsets, views
+from .ledger import save_json
 from .settings import SPLITS, RunSettings
 
 __all__ = ["check_output_dir", "check_weighted", "export", "free_dir", "labelled_samples", "options_of"]
+
+REVIEWS = "reviews.json"
+"""What people said, beside the exported images: ``hnm mine`` and ``hnm train`` read it, and another dataset."""
 
 
 def export(
@@ -85,8 +90,20 @@ def export(
     if unseen:
         summary["warnings"].append(f"{unseen} train images were not mined by run {settings.run_key!r}: they weigh 1")
     summary |= subsets.keep(dataset, exported.sample_ids, settings.run_key, saved_view, clone)
+    summary["reviews"] = _save_reviews(dataset, Path(summary["output_dir"]))
     progress(1.0, "Done")
     return {"run_key": settings.run_key, **summary}
+
+
+def _save_reviews(dataset: Any, folder: Path) -> int:
+    """``reviews.json`` of an export: what people said of its images, if anything, and how much that is."""
+    with (folder / "weights.csv").open(newline="", encoding="utf-8") as file:
+        file_of = {row["sample_id"]: row["filepath"] for row in csv.DictReader(file)}
+    reviews = folder / REVIEWS
+    said = save_json(dataset, reviews, file_of)
+    if not said:
+        reviews.unlink()
+    return said
 
 
 def options_of(params: Mapping[str, Any]) -> dict[str, Any]:

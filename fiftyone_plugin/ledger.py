@@ -199,22 +199,23 @@ def somebody() -> str:
         return "somebody"
 
 
-def save_json(dataset: Any, path: str | Path) -> int:
-    """Write the ledger as JSON, images by their file; ``hnm mine --reviews`` reads it.
+def save_json(dataset: Any, path: str | Path, file_of: Mapping[str, str] | None = None) -> int:
+    """Write the ledger as JSON, images by their file; ``hnm mine --reviews`` and ``hnm train --reviews`` read it.
 
     Args:
         dataset: the dataset.
         path: file to write.
+        file_of: file of each sample by its id, as it is called where the reviews go; None for the dataset's own.
 
     Returns:
-        How many entries were written; those of samples that are gone are left out.
+        How many entries were written; those of samples that have no file are left out.
     """
     entries = Ledger(dataset).entries()
-    file_of = _files(dataset, {entry["image"] for entry in entries})
+    files = _files(dataset, {entry["image"] for entry in entries}) if file_of is None else file_of
     found = [
-        {**entry, "image": file_of[entry["image"]], "sample_id": entry["image"]}
+        {**entry, "image": files[entry["image"]], "sample_id": entry["image"]}
         for entry in entries
-        if entry["image"] in file_of
+        if entry["image"] in files
     ]
     Path(path).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return len(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +12,6 @@ from typing import Any, NamedTuple
 from hnm_core.training.plan import TrainingPlan
 
 from . import checkpoints, exports, mining, predicting, runs
-from .ledger import Ledger
 from .settings import RunSettings
 
 EPOCHS, MINE_EVERY, WARMUP, IMGSZ, BATCH = 50, 10, 3, 640, 16
@@ -98,7 +96,8 @@ def train(
     )
     warnings = list(exported["warnings"])
     data = _data_to_train_on(root, exported, warnings)
-    plan = replace(plan, reviews=_reviews(dataset, root))
+    if exported["reviews"]:
+        plan = replace(plan, reviews=str(root / "data" / exports.REVIEWS))
 
     def told(done: int, of: int) -> None:
         progress(0.1 + 0.7 * done / max(of, 1), f"Trained {done} of {of} epochs")
@@ -188,18 +187,6 @@ def _data_to_train_on(root: Path, exported: Mapping[str, Any], warnings: list[st
     own = root / "train.yaml"
     own.write_text(text, encoding="utf-8")
     return own
-
-
-def _reviews(dataset: Any, root: Path) -> str | None:
-    """The ledger by the names that the exported images have."""
-    with (root / "data" / "weights.csv").open(newline="", encoding="utf-8") as file:
-        place = {row["sample_id"]: str(root / "data" / row["filepath"]) for row in csv.DictReader(file)}
-    said = [entry for entry in Ledger(dataset).entries() if entry["image"] in place]
-    if not said:
-        return None
-    file_of = root / "reviews.json"
-    file_of.write_text(json.dumps([{**entry, "image": place[entry["image"]]} for entry in said]), encoding="utf-8")
-    return str(file_of)
 
 
 def _part(progress: Say, low: float, high: float) -> Say:

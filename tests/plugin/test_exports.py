@@ -14,6 +14,9 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
+from fiftyone_plugin.ledger import Entry, Ledger, load_json
+from hnm_core.io.ledger import read_reviews
+from hnm_core.training.mining import read_reviews as training_reviews
 from hnm_core.verify import verify_export
 from tests.datasets import EXPORT, FIELDS, MINE
 
@@ -109,6 +112,25 @@ def test_what_a_person_took_out_is_ignored_where_there_is_a_place_for_it(dataset
     assert [a["bbox"] for a in crowds] == [[150.0, 20.0, 30.0, 30.0]] * repeats
     plain = export(dataset, tmp_path / "yolo", crops=True)
     assert not any("ignore" in w or "crowd" in w.partition(",")[0] for w in plain["warnings"])
+
+
+@pytest.mark.parametrize(("layout", "media"), [("ultralytics", "copy"), ("torch", "reference")])
+def test_what_was_said_goes_with_the_images(dataset: fo.Dataset, tmp_path: Path, layout: str, media: str) -> None:
+    assert export(dataset, tmp_path / "before", layout=layout, media=media)["reviews"] == 0
+    assert not (tmp_path / "before" / "reviews.json").exists()
+    where = box(150, 20)
+    said = Entry(
+        dataset.values("id")[1], "prediction", "cat", (*where[:2], where[0] + where[2], where[1] + where[3]), "ignore"
+    )
+    Ledger(dataset).add([said])
+    assert export(dataset, tmp_path / "out", layout=layout, media=media)["reviews"] == 1
+    file = tmp_path / "out" / "reviews.json"
+    images = [str(tmp_path / "out" / row["filepath"]) for row in rows(tmp_path / "out")]
+    for found in (read_reviews(file, images), training_reviews(file, images)):  # hnm mine, hnm train
+        assert found.images == (images[1],)
+        assert found.as_entries()[0]["state"] == "ignore"
+    Ledger(dataset).undo()
+    assert load_json(dataset, file) == (1, 0)
 
 
 def test_back_into_fiftyone(dataset: fo.Dataset, tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def test_the_next_round_is_what_the_trained_model_gets_wrong(dataset: fo.Dataset
     assert len(train.exists("first_2_weight")) == len(train)
     result, _ = load_mining(tmp_path / "out" / "run" / "hard_negatives" / "round_001")
     assert len(result.truth.images) == len(train)
-    (said,) = json.loads((tmp_path / "out" / "reviews.json").read_text())
-    assert Path(said["image"]).is_file()
+    (said,) = json.loads((tmp_path / "out" / "data" / "reviews.json").read_text())
+    assert (tmp_path / "out" / "data" / said["image"]).is_file()
     assert json.dumps(done)
     assert training.next_key(dataset, "first") == "first_3"
 
