@@ -99,16 +99,9 @@ def _show(dataset: Any, args: argparse.Namespace, say: Any) -> tuple[bool, str]:
 
     from fiftyone_plugin import runs, views
 
-    beside = fo.Space(
-        children=[
-            fo.Space(children=[fo.Panel(type="Samples", pinned=True)]),
-            fo.Space(children=[fo.Panel(type="hard_negatives_panel")]),
-        ],
-        orientation="horizontal",
-    )
     session = fo.launch_app(
         view=views.hardest(dataset, runs.settings_of(dataset, RUN_KEY)),
-        spaces=beside,
+        spaces=side_by_side(),
         remote=args.headless,
         address="127.0.0.1",
         port=free_port(args.port),
@@ -122,6 +115,15 @@ def _show(dataset: Any, args: argparse.Namespace, say: Any) -> tuple[bool, str]:
             session.wait(-1)
     session.close()
     return answered, address
+
+
+def side_by_side() -> Any:
+    """The grid, and the panel beside it; of panels that nobody names active the App would show the tabs alone."""
+    import fiftyone as fo
+
+    panels = (fo.Panel(type="Samples", pinned=True), fo.Panel(type="hard_negatives_panel"))
+    spaces = [fo.Space(children=[panel], active_child=panel.component_id) for panel in panels]
+    return fo.Space(children=spaces, orientation="horizontal")
 
 
 def own_fiftyone() -> None:

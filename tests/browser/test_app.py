@@ -14,6 +14,7 @@ import fiftyone as fo
 import pytest
 
 from fiftyone_plugin import runs, views
+from fiftyone_plugin.demo.command import side_by_side
 from hnm_core.taxonomy import ERROR_TYPES
 from tests.browser.app import (
     FORM,
@@ -27,7 +28,6 @@ from tests.browser.app import (
     execute,
     field,
     larger_tiles,
-    open_panel,
     operator,
     plot,
     visit,
@@ -55,8 +55,9 @@ def test_the_panel_of_an_unmined_dataset_leads_to_the_form(
     from playwright.sync_api import expect
 
     app, dataset = page, digits.clone("unmined")
-    visit(app, f"{address}/{dataset.name}")
-    expect(open_panel(app)).to_contain_text("This dataset has no mining run yet", timeout=PATIENCE)
+    dataset.save_workspace("demo", side_by_side())  # as the demo opens it
+    visit(app, f"{address}/{dataset.name}?workspace=demo")
+    expect(app.locator(PANEL)).to_contain_text("This dataset has no mining run yet", timeout=PATIENCE)
     shoot("empty")
     app.locator(PANEL).get_by_role("button", name="1 Mine").click()
     form = app.locator(FORM)
