@@ -70,7 +70,7 @@ def report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
     forms.notes(outputs, outcome["warnings"])
     images = ", ".join(f"{count} {split}" for split, count in outcome["images"].items())
     verified = "\n".join(f"- {trainer}: {_as_read(found)}" for trainer, found in outcome["verification"].items())
-    said = f"\n\nWhat people said of them is in `{exports.REVIEWS}`." if outcome["reviews"] else ""
+    said = f"\n\nWhat people said in review is in `{exports.REVIEWS}`." if outcome["reviews"] else ""
     outputs.md(
         f"{images} images, {outcome['train_entries']} drawn an epoch, in `{outcome['output_dir']}`.\n\n"
         f"Read back as promised:\n\n{verified}\n\nTrain with\n\n```text\n{outcome['train_with']}\n```{said}",

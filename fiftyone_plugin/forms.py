@@ -11,6 +11,7 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators.types as types
+from fiftyone.operators.constants import ViewTarget
 
 from hnm_core import MiningSettings
 from hnm_core.strategies import strategy_names
@@ -20,6 +21,15 @@ from .settings import SPLITS, RunSettings
 
 TRUTH_WORDS = ("truth", "gt", "label", "annot")
 PREDICTION_WORDS = ("pred", "det", "model", "yolo")
+
+
+def target(ctx: Any, inputs: types.Object, action: str) -> None:
+    """Ask which samples: what is selected, else all of them.
+
+    Not what the grid shows, unless somebody says so: after a look that is a few samples with their mistakes alone.
+    """
+    default = ViewTarget.SELECTED_SAMPLES if ctx.selected else ViewTarget.DATASET
+    inputs.view_target(ctx, action_description=action, default_target=default, require_flat=True)
 
 
 def has_fields(ctx: Any, inputs: types.Object) -> bool:

@@ -88,10 +88,12 @@ def _title(error: str, box: Mapping[str, Any], *, of_truth: bool) -> str:
 
 def _remark(near: Mapping[str, Any] | None, iou: float | None, suspicion: float, *, of_truth: bool) -> str:
     """The box of the other side in words, and how sure the label is."""
+    wrong = "The label is wrong"
     if near is None:
         touch = "No prediction of its class touches it" if of_truth else "No truth touches it"
+        wrong = wrong if of_truth else "A label is missing"
     else:
         score = f" {near['confidence']:.2f}" if near.get("confidence") is not None else ""
         drawn = "white" if of_truth else "white, dashed"
         touch = f"Nearest {'prediction' if of_truth else 'truth'} ({drawn}): {near['label']}{score}, IoU {iou or 0:.2f}"
-    return f"{touch}. Its label is wrong with a probability of {100 * suspicion:.0f} %."
+    return f"{touch}. {wrong} with a probability of {100 * suspicion:.0f} %."

@@ -49,7 +49,7 @@ class MineHardNegatives(foo.Operator):
     def resolve_input(self, ctx: Any) -> types.Property:
         """The form."""
         inputs = types.Object()
-        inputs.view_target(ctx, action_description="Mine", require_flat=True)
+        forms.target(ctx, inputs, "Mine")
         if forms.has_fields(ctx, inputs):
             params = mining_form.evaluation(ctx, inputs)
             forms.check(ctx, inputs, params)

@@ -42,7 +42,7 @@ class PredictWithYolo(foo.Operator):
     def resolve_input(self, ctx: Any) -> types.Property:
         """The form."""
         inputs = types.Object()
-        inputs.view_target(ctx, action_description="Predict on", require_flat=True)
+        forms.target(ctx, inputs, "Predict on")
         _ask(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Predict with YOLO"))
 

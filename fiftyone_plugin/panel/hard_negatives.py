@@ -73,8 +73,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
         step = next(step for step in steps.STEPS if step.name == ctx.params["step"])
         run = self._run(ctx)
         if step.name in SECTIONS and run:
-            self._open(ctx, step.name)
-            self._note(ctx, step.name)
+            self._open(ctx, step.name)  # where the step is taken once something was done there
         else:
             ctx.panel.state.set("asked", step.name)
             self._keep_view(ctx)

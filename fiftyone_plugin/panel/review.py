@@ -131,8 +131,11 @@ class ReviewSection:
         """Do something to the review, then show where things stand and what to look at next."""
         key = ctx.panel.get_state("head.run")
         state = dict(ctx.panel.state.review or {})
-        if fresh or state.get("run") != key:
-            state = {"run": key, "skipped": [], "trend": [], "drawn": state.get("drawn", 0)}
+        if state.get("run") != key:
+            state = {"run": key, "trend": [], "drawn": state.get("drawn", 0)}
+        if fresh:
+            state = {name: state[name] for name in ("run", "trend", "drawn", "before") if name in state}
+        state.setdefault("skipped", [])
         try:
             review = open_review(ctx.dataset, key)
             do(review, state)
@@ -167,7 +170,8 @@ def section(panel: types.Object, handler: Any, ctx: Any) -> None:
 def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | None:
     """Put into the state what to look at next and where things stand; the picture of it."""
     before, now = Standing.of(review.unseen()), Standing.of(review.now())
-    trend = [point for point in state["trend"] if point[0] < now.looks]  # what was undone is forgotten
+    known = state["trend"] if list(state.get("before", ())) == list(before) else []  # else it was mined anew
+    trend = [point for point in known if point[0] < now.looks]  # what was undone is forgotten
     label_id = state.pop("again", None) or review.next(state["skipped"])
     if label_id is None and state["skipped"]:  # all others are done: ask again for those put off
         state["skipped"], label_id = [], review.next()
@@ -208,6 +212,7 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
         side.btn(
             verdict,
             label=triage.VERDICTS[verdict][0],
+            title=triage.VERDICTS[verdict][1],
             on_click=handler.give_verdict,
             params={"verdict": verdict},
             variant="outlined",
@@ -221,7 +226,8 @@ def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: S
     if state["label_id"]:
         bar.btn("skip", label="Skip", on_click=handler.skip)
     bar.btn("undo", label="Undo", on_click=handler.undo_review)
-    bar.btn("apply", label="Apply to weights", on_click=handler.apply_reviews, variant="contained")
+    what = "Until then the answers are kept, but weights, and what is exported, do not follow them"
+    bar.btn("apply", label="Apply to weights", title=what, on_click=handler.apply_reviews, variant="contained")
 
 
 def _numbers(panel: types.Object, before: Standing, now: Standing, state: Mapping[str, Any]) -> None:

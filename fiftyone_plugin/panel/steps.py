@@ -52,10 +52,12 @@ def available(sections: Collection[str] = ()) -> list[Step]:
 
 
 def following(steps: Collection[Step], done: Collection[str], *, mined: bool) -> str:
-    """The name of what comes next: mining, then the first step that this run has not seen."""
+    """The name of what comes next: mining, then the step after the furthest that this run has seen."""
     if not mined:
         return "mine"
-    return next((step.name for step in steps if step.name not in {*done, "mine"}), "mine")
+    names = [step.name for step in steps]
+    furthest = max((names.index(name) for name in {"mine", *done} if name in names), default=-1)
+    return names[(furthest + 1) % len(names)]
 
 
 def done(ctx: Any, run: dict[str, Any]) -> list[str]:

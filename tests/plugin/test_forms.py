@@ -18,6 +18,7 @@ from hnm_core.strategies import Difficulty, forget_strategy, register_strategy
 from tests.datasets import DELETE, EXPORT, FIELDS, MINE, RENAME, VIEW, dataset_of
 from tests.scenes import FAR, HERE, scene
 
+PREDICT = "@hnm/hard-negative-mining/predict_with_yolo"
 Form = dict[str, dict[str, Any]]
 
 
@@ -207,6 +208,13 @@ def test_the_target_view_is_what_is_checked(dataset: fo.Dataset) -> None:
     assert problem(form(dataset, selected=[first.id], view_target="DATASET")) is None
     patches = dataset.to_patches("ground_truth")
     assert str(problem(form(patches, view_target="CURRENT_VIEW"))).startswith("this view shows patches")
+
+
+@pytest.mark.parametrize("uri", [MINE, PREDICT])
+def test_all_samples_are_offered_whatever_the_grid_shows(dataset: fo.Dataset, uri: str) -> None:
+    looked_at = dataset.filter_labels("predictions", F("confidence") > 0.5)
+    assert form(looked_at, uri)["view_target"]["default"] == "DATASET"
+    assert form(looked_at, uri, selected=[dataset.first().id])["view_target"]["default"] == "SELECTED_SAMPLES"
 
 
 def test_an_existing_key_asks_whether_to_replace(dataset: fo.Dataset) -> None:

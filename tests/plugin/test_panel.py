@@ -196,6 +196,8 @@ def test_the_steps_lead_from_one_to_the_next() -> None:
     shown = event(made, "show_hardest", shown.state)
     assert shown.next_step == "3 Review"
     assert event(made, "on_load").next_step == shown.next_step, "remembered with the dataset"
+    shown = event(made, "take_step", shown.state, step="review")
+    assert shown.next_step == "3 Review", "opening it is not doing it"
     prompt = event(made, "take_step", shown.state, step="export")
     asked = prompt.requests["prompt_user_for_operation"]
     assert (asked["operator_uri"], asked["params"]) == (EXPORT, {"run_key": "run"})
@@ -203,6 +205,7 @@ def test_the_steps_lead_from_one_to_the_next() -> None:
     assert waiting.next_step == prompt.next_step, "not done yet"
     taken = event(made, "answered", prompt.state, result={"images": 3})
     assert "export" in steps.done(Store(made), taken.state["runs"][0])
+    assert taken.next_step == "5 Retrain"
     mined(dataset=made, overwrite=True)
     assert event(made, "on_change_view", taken.state).next_step == "2 Look", "a new run begins anew"
 

@@ -157,6 +157,7 @@ def test_in_the_end_it_says_so_and_applies(tmp_path: Path) -> None:
     assert "reload_samples" in applied.requests
     assert dataset.values("run_weight") != weights
     assert applied.state["review"]["label_id"] is None
+    assert [point[0] for point in applied.state["review"]["trend"]] == list(range(11)), "and its trend stays"
 
 
 def test_what_others_say_meanwhile_is_caught_up_with(tmp_path: Path) -> None:
