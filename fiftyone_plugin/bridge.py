@@ -59,7 +59,7 @@ def read_tables(samples: Any, settings: RunSettings) -> Tables:
         ValueError: in one sentence, if there is nothing to mine or it can't be compared.
     """
     chosen = checks.check_minable(samples, settings)
-    notes = checks.split_notes(samples, chosen, settings)
+    notes = checks.hidden_notes(samples) + checks.split_notes(samples, chosen, settings)
     sample_ids, columns = read_columns(chosen, {settings.pred_field: "score", settings.gt_field: "crowd"})
     predicted = _Boxes(settings.pred_field, sample_ids, columns[settings.pred_field], settings.class_map)
     true = _Boxes(settings.gt_field, sample_ids, columns[settings.gt_field])

@@ -10,6 +10,9 @@ from pymongo.errors import ExecutionTimeout
 from . import views
 from .settings import RunSettings
 
+HIDING = (fo.FilterLabels, fo.SelectLabels, fo.ExcludeLabels, fo.LimitLabels)
+"""Stages of views that leave samples with some of their boxes."""
+
 
 def detection_fields(samples: Any) -> list[str]:
     """Names of the fields of type Detections."""
@@ -96,6 +99,14 @@ def _has_boxes(field: str) -> dict[str, Any]:
 
 def _splitter(settings: RunSettings) -> str:
     return f"field {settings.split_field!r}" if settings.split_field else "sample tags"
+
+
+def hidden_notes(samples: Any) -> list[str]:
+    """What a view that shows only some of the boxes of its samples does to mining."""
+    hiding = sorted({type(stage).__name__ for stage in getattr(samples, "_stages", ()) if isinstance(stage, HIDING)})
+    if not hiding:
+        return []
+    return [f"this view hides boxes ({', '.join(hiding)}): rates and weights know only those that it shows"]
 
 
 def split_notes(samples: Any, chosen: Any, settings: RunSettings) -> list[str]:

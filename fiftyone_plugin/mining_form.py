@@ -50,6 +50,7 @@ def count(ctx: Any, inputs: types.Object) -> None:
     else:
         label = f"Mines {found:,} of the dataset's {total:,} samples"
     inputs.view("count", types.Notice(label=label))
+    forms.notes(inputs, checks.hidden_notes(samples))
 
 
 def class_rows(ctx: Any, inputs: types.Object, params: Mapping[str, Any]) -> None:

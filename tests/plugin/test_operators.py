@@ -10,11 +10,13 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from fiftyone import ViewField as F
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError, Executor
 
 from fiftyone_plugin import comparing, runs
 from tests.datasets import DELETE, EXPORT, FIELDS, MINE, RENAME, VIEW, by_name, dataset_of, stored
+from tests.plugin.test_forms import form
 from tests.scenes import FAR, HERE, high, scene
 
 RUN = {**FIELDS, "run_key": "run"}
@@ -88,6 +90,15 @@ def test_what_is_mined_is_the_view_that_was_given() -> None:
     assert result["report"]["mining"]["images"] == 3
     assert len(dataset.exists("run_score")) == 3
     assert len(dataset.load_run_view("run")) == 3
+
+
+def test_a_view_that_hides_boxes_says_what_that_does() -> None:
+    dataset = dataset_of()
+    sure = dataset.filter_labels("predictions", F("confidence") > 0.5)
+    result = foo.get_operator(MINE)(sure, **RUN)
+    (said,) = [note for note in result["warnings"] if note.startswith("this view hides boxes (FilterLabels): rates")]
+    assert said in json.dumps(form(sure, MINE))
+    assert said not in foo.get_operator(MINE)(dataset.limit(3), **FIELDS, run_key="whole")["warnings"]
 
 
 def test_the_form_choice_of_target_is_what_is_mined() -> None:
