@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 export FIFTYONE_DO_NOT_TRACK := true
+# Containers often set it. Then each of the tests' many processes would compile all of torch and FiftyOne anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format bench clean

@@ -100,6 +100,13 @@ def test_make_alone_lists_its_targets() -> None:
         assert f"make {target} " in listed
 
 
+def test_what_make_runs_keeps_its_bytecode() -> None:
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "KEPT": "1"}
+    environment = make(ROOT, "--eval=show: ; @env", "show", **given).stdout.splitlines()
+    assert "KEPT=1" in environment
+    assert "PYTHONDONTWRITEBYTECODE=1" not in environment
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
     """What ``make install`` looks at, where nothing is installed yet."""
