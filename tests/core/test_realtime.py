@@ -144,41 +144,46 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
     return truths
 
 
-@pytest.fixture
-def model(digits: Any) -> Any:
+def detector() -> Any:
     from ultralytics import YOLO
 
     return YOLO(str(ROOT / "fiftyone_plugin" / "demo" / "digits.pt"))
 
 
+@pytest.fixture
+def model(digits: Any) -> Any:
+    return detector()
+
+
 OPTIONS = {"imgsz": SIZE, "device": "cpu", "verbose": False}
 
 
-def by_hand(model: Any, digits: Any, **options: Any) -> tuple[HardNegativeMiner, dict[str, list[Any]]]:
-    """What a miner says of the model's results, one by one."""
-    miner = HardNegativeMiner(confidence_threshold=0.3)
+@pytest.fixture(scope="module")
+def by_hand(digits: Any) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """What a miner reports and says of the model's results, one by one."""
+    model, miner = detector(), HardNegativeMiner(confidence_threshold=0.3)
     found = {}
     for path, truths in digits.items():
-        (result,) = model.predict(path, **OPTIONS, **options)
+        (result,) = model.predict(path, **OPTIONS)
         rows = [
             {"bbox": box.xyxy[0].tolist(), "confidence": box.conf.item(), "class": result.names[int(box.cls)]}
             for box in result.boxes
         ]
         found[path] = miner.find_hard_negatives(rows, truths, path)
     assert sum(map(len, found.values())) > 3
-    return miner, found
+    return miner.generate_report(), found
 
 
-def test_a_detector_one_by_one(model: Any, digits: Any) -> None:
-    reference, expected = by_hand(model, digits)
+def test_a_detector_one_by_one(model: Any, digits: Any, by_hand: Any) -> None:
+    report, expected = by_hand
     miner = HardNegativeMiner(confidence_threshold=0.3)
     for path, truths in digits.items():
         assert real_time_mining(model, path, truths, miner, **OPTIONS)[1] == expected[path]
-    assert miner.generate_report() == reference.generate_report()
+    assert miner.generate_report() == report
 
 
-def test_a_detector_as_a_mere_callable(model: Any, digits: Any) -> None:
-    _, expected = by_hand(model, digits)
+def test_a_detector_as_a_mere_callable(model: Any, digits: Any, by_hand: Any) -> None:
+    _, expected = by_hand
     path, truths = next(iter(digits.items()))
     miner = HardNegativeMiner(confidence_threshold=0.3)
     for call in (lambda image: model(image, **OPTIONS), lambda image: model(image, **OPTIONS)[0]):
@@ -205,11 +210,11 @@ def test_a_detector_in_a_batch_of_any_kind_of_image(model: Any, digits: Any) -> 
 @pytest.mark.parametrize("kind", ["mapping", "relative mapping", "function"])
 @pytest.mark.parametrize("used_before", [False, True])
 def test_a_stream_mines_as_it_goes(
-    model: Any, digits: Any, monkeypatch: pytest.MonkeyPatch, kind: str, used_before: bool
+    model: Any, digits: Any, by_hand: Any, monkeypatch: pytest.MonkeyPatch, kind: str, used_before: bool
 ) -> None:
-    reference, expected = by_hand(model, digits)
-    if not used_before:
-        model.predictor = None
+    report, expected = by_hand
+    if used_before:
+        model.predict(next(iter(digits)), **OPTIONS)
     folder = Path(next(iter(digits))).parent
     monkeypatch.chdir(folder)
     names = {path: Path(path).name if kind == "relative mapping" else path for path in digits}
@@ -221,11 +226,11 @@ def test_a_stream_mines_as_it_goes(
         seen[result.path] = result.hard_negatives
         assert miner.generate_report()["mining"]["images"] == i
     assert seen == {path: [{**f, "image_path": names[path]} for f in found] for path, found in expected.items()}
-    assert miner.generate_report() == reference.generate_report()
+    assert miner.generate_report() == report
     detach()
     detach()
     model.predict(str(folder), **OPTIONS)
-    assert miner.generate_report() == reference.generate_report()
+    assert miner.generate_report() == report
 
 
 def test_images_without_truth_are_passed_over_or_named(model: Any, digits: Any) -> None:
