@@ -145,7 +145,9 @@ def judge(
         ValueError: if a state does not exist, or there is not one per mistake.
 
     Example:
-        >>> mistakes = Mistakes([0, 1], [6, 6], [0, 0], [0.9, 0.9], [0.9, 0.9], [False, False], [True, True])
+        >>> from hnm_core.taxonomy import BACKGROUND
+        >>> alarms = [BACKGROUND] * 2, [0, 0], [0.9, 0.9], [0.9, 0.9], [False, False], [True, True]
+        >>> mistakes = Mistakes([0, 1], *alarms)  # two, as sure and as hard as each other, in two images
         >>> images = Images(["a", "b", "c"], np.zeros(3, bool))
         >>> after = judge(mistakes, ["hard_negative", ""], images, MiningSettings())
         >>> after.suspicion.round(2).tolist(), after.suspicions.reviewed["hard_negative"]

@@ -52,7 +52,9 @@ def next_looks(
         At most ``n`` rows of ``mistakes``, int64: mined, not judged, never one of ``asked``.
 
     Example:
-        >>> mistakes = Mistakes([0, 1, 2], [6, 6, 6], [0, 0, 0], [0.9] * 3, [0.9] * 3, [False] * 3, [True] * 3)
+        >>> from hnm_core.taxonomy import BACKGROUND
+        >>> alarms = [BACKGROUND] * 3, [0, 0, 0], [0.9] * 3, [0.9] * 3, [False] * 3, [True] * 3
+        >>> mistakes = Mistakes([0, 1, 2], *alarms)  # three, as sure and as hard as each other, in three images
         >>> images = Images(["a", "b", "c"], np.zeros(3, bool))
         >>> next_looks(mistakes, ["", "ignore", ""], images, MiningSettings(), n=9, asked=[0]).tolist()
         [2]

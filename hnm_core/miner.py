@@ -40,8 +40,8 @@ class HardNegativeMiner:
         iou_threshold: overlap at which a prediction matches a truth, in ``(0, 1]``.
         hard_negative_ratio: at most this share of (confident predictions + misses) is mined, per call.
         save_samples: keep every image with hard negatives in ``output_dir``: a copy, a json and a picture of what is
-            wrong, and a page that shows all, hardest first; what comes without
-            an ``image_path`` is not. See :class:`~hnm_core.io.samples.SampleFolder`.
+            wrong, and a page that shows all, hardest first; an image that comes without an ``image_path`` is not
+            kept. See :class:`~hnm_core.io.samples.SampleFolder`.
         output_dir: where they are kept; saving goes on where an earlier run of the same mining stopped.
         strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or one of your own.
         **settings: any other field of :class:`MiningSettings`.
