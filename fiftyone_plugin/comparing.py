@@ -165,8 +165,12 @@ def _settings_notes(settings: RunSettings, other: RunSettings) -> list[str]:
 
 
 def _model_notes(dataset: Any, settings: RunSettings, other: RunSettings) -> list[str]:
-    made = [
-        ", ".join(Path(known["model"]).name for known in predicting.models_of(dataset, run.pred_field))
-        for run in (other, settings)
-    ]
-    return [f"model: {' → '.join(name or 'unknown' for name in made)}"] if any(made) else []
+    """Which models the two runs judged, by name, and by content where names say nothing: most are called best.pt."""
+    then, now = (predicting.models_of(dataset, run.pred_field) for run in (other, settings))
+    made = [", ".join(Path(known["model"]).name for known in each) or "unknown" for each in (then, now)]
+    if not (then or now):
+        return []
+    if made[0] != made[1]:
+        return [f"model: {made[0]} → {made[1]}"]
+    before, after = (", ".join(known["sha256"][:12] for known in each) for each in (then, now))
+    return [f"model: {made[0]} both times" if before == after else f"model: {made[0]}, sha256 {before} → {after}"]

@@ -21,6 +21,11 @@ LONGEST = 200
 """Looks that the chart goes back."""
 
 VERDICTS = ("hard_negative", "missing_label", "wrong_label", "ignore")
+MEANING = (
+    "*Model is wrong*: it counts in full. *Label is missing* or *wrong*: it does not count. *Ignore*: it is left out."
+)
+"""Of the verdicts; not as tooltips, which would cover the next button."""
+
 ROWS = {"gridAutoFlow": "row", "gap": 1}
 LINE, BAND = "#D55E00", "rgba(213, 94, 0, 0.2)"
 COLUMNS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 240px), 1fr))", **ROWS}}}
@@ -212,12 +217,12 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
         side.btn(
             verdict,
             label=triage.VERDICTS[verdict][0],
-            title=triage.VERDICTS[verdict][1],
             on_click=handler.give_verdict,
             params={"verdict": verdict},
             variant="outlined",
             componentsProps={"button": {"sx": {"width": "100%"}}},
         )
+    side.md(MEANING, name="review_meaning", componentsProps=NOTES)
 
 
 def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: Standing) -> None:

@@ -9,7 +9,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin import comparing, runs, views
+from fiftyone_plugin import comparing, predicting, runs, views
 from hnm_core import MiningSettings, mine
 from hnm_core.rounds import compare_rounds
 from tests.datasets import DELETE, FIELDS, MINE, by_name, dataset_of, stored
@@ -65,6 +65,24 @@ def test_every_error_says_what_became_of_it(dataset: fo.Dataset) -> None:
     assert changes_of(samples["b"], "round_1") == ["fixed"]
     assert [changes_of(samples[name], "ground_truth") for name in "abc"] == [[None], ["fixed"], ["persistent"]]
     assert done["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "note"),
+    [
+        (("old.pt", "1"), ("best.pt", "2"), "model: old.pt → best.pt"),
+        (("best.pt", "1"), ("best.pt", "2"), "model: best.pt, sha256 1 → 2"),
+        (("best.pt", "1"), ("best.pt", "1"), "model: best.pt both times"),
+        (None, ("best.pt", "1"), "model: unknown → best.pt"),
+    ],
+)
+def test_it_says_which_models_were_judged(dataset: fo.Dataset, then: Any, now: Any, note: str) -> None:
+    dataset.reload()  # a renamed field can't be saved before
+    for field, made in (("round_1", then), ("round_2", now)):
+        if made:
+            known = {"model": f"/runs/{made[0]}", "sha256": made[1], "samples": 3, "confidence": 0.01}
+            predicting.declare(dataset, field, [known])
+    assert foo.get_operator(COMPARE)(dataset, "second", "first")["warnings"] == [note]
 
 
 def test_the_views_ask_for_stored_fields(dataset: fo.Dataset) -> None:
