@@ -18,12 +18,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.retrained import STORED, table, write_stored
+from benchmarks.retraining_aids import LEAST, judged, with_accepted, with_backgrounds
 from benchmarks.retraining_sets import SETS, TRAINING, Digits, TrainingSet
 
 __all__ = ["ARMS", "Arm", "run", "table"]
-
-LEAST = 0.01
-"""Lowest confidence of the predictions on test."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Arm:
         settings: of the mining.
         shuffled: deal the weights to random images: the control.
         looks: mistakes of the first round that somebody who knows the truth judges; all rounds inherit it.
+        accepted: before training, somebody who knows looks at so many false positives, the most suspected first, and
+            labels what was not labelled.
         pool: add images of a pool in which there is nothing to find, this share of those trained on: the ``hard`` ones
             (of the surest false alarms) or ``random`` ones.
     """
@@ -43,6 +43,7 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     shuffled: bool = False
     looks: int = 0
+    accepted: int = 0
     pool: tuple[str, float] | None = None
 
 
@@ -52,6 +53,7 @@ ARMS = {
     "mined": Arm("mined, with suspicion (default)"),
     "unsuspecting": Arm("mined, without suspicion", {"use_suspicion": False}),
     "reviewed": Arm("mined, after 20 were reviewed", looks=20),
+    "accepted": Arm("mined, after 40 were reviewed and missing labels accepted", accepted=40),
     "steep": Arm(
         "mined, without suspicion, weights to 4, floor .7",
         {"use_suspicion": False, "max_weight": 4.0, "effective_sample_floor": 0.7},
@@ -100,7 +102,7 @@ def start_of(place: Path, shape: TrainingSet) -> tuple[Path, Path, Path]:
             shutil.copy(shape.weights, ready)
             return data, test, ready
         plan = TrainingPlan(mine_every=0, warmup=shape.start_epochs)
-        options = {**TRAINING, **shape.options, "epochs": shape.start_epochs, "imgsz": shape.size, "seed": 0}
+        options = {**TRAINING, "epochs": shape.start_epochs, "imgsz": shape.size, "seed": 0}
         done = train(data, shape.weights, plan, project=str(place / "runs"), name="start", **options)
         shutil.copy(done.last, ready)
     return data, test, ready
@@ -142,6 +144,8 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
         if not isinstance(shape, Digits):
             raise ValueError(f"{name} has no pool of backgrounds: leave the arm {arm!r} out")
         used = with_backgrounds(place, data, start, shape, *chosen.pool, seed)
+    if chosen.accepted:
+        used = with_accepted(place, data, start, shape, chosen.accepted)
     plan = {"mine_every": shape.mine_every, "warmup": 0, **chosen.settings}
     yolo = YOLO(str(start))
     yolo.add_callback("on_train_epoch_start", lambda trainer: torch.set_num_threads(1))
@@ -154,7 +158,7 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
         project=str(place / "runs"),
         name=f"{arm}-{seed}",
         seed=seed,
-        **{**TRAINING, **shape.options},
+        **TRAINING,
     )
     folder = Path(yolo.trainer.save_dir)
     rounds, draws = yolo.trainer.rounds.rows(), shape.epochs * len(yolo.trainer.train_loader.sampler)
@@ -164,65 +168,6 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
     found = list(detect(model, files, batch=32, conf=LEAST, imgsz=shape.size, device="cpu"))
     shutil.rmtree(folder)
     return {"data": name, "arm": arm, "seed": seed, "draws": draws, "rounds": rounds, "found": found}
-
-
-def judged(result: Any, place: Path, shape: TrainingSet, looks: int, seed: int) -> list[dict[str, Any]]:
-    """What somebody who knows the truth says of the mistakes that are shown first."""
-    from hnm_core.imageset import Images
-    from hnm_core.looks import next_looks
-    from hnm_core.mistakes import mistake_rows
-    from hnm_core.taxonomy import DUPLICATE
-
-    of_side = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
-    sides = (("prediction", result.predictions), ("truth", result.truth))
-    rows = [(side, table, int(row)) for (side, table), some in zip(sides, of_side, strict=True) for row in some]
-    images = Images.of(result.truth)
-    state = np.full(len(rows), "unreviewed", dtype=object)
-    said: list[dict[str, Any]] = []
-    for look in range(looks):
-        shown = next_looks(result.mistakes, state, images, result.settings, seed=1000 * seed + look)
-        if not len(shown):
-            break
-        side, table, row = rows[int(shown[0])]
-        image, box = Path(table.images[table.image[row]]), table.xyxy[row]
-        alarm = side == "prediction" and result.errors.prediction[row] != DUPLICATE
-        missing = alarm and shape.unlabelled(place, image, box)
-        state[shown[0]] = "missing_label" if missing else "hard_negative"
-        entry = {"side": side, "class": table.classes[table.label[row]], "bbox": box.tolist()}
-        said.append({**entry, "image": str(image), "state": str(state[shown[0]])})
-    return said
-
-
-def with_backgrounds(place: Path, data: Path, start: Path, shape: Digits, which: str, share: float, seed: int) -> Path:
-    """``data.yaml`` with some images of a pool added in which there is nothing to find."""
-    pool = shape.make_pool(place / "pool")
-    files = [file for file in sorted(pool.glob("images/train/*")) if not _label(pool, file).read_text()]
-    if which == "hard":
-        order = np.argsort(-_surest(pool / "surest.npy", start, files, shape.size), kind="stable")
-    else:
-        order = np.random.default_rng(seed).permutation(len(files))
-    named = pool / f"{which}-{seed}"
-    named.with_suffix(".txt").write_text("".join(f"{files[i]}\n" for i in order[: round(share * shape.train)]))
-    train = [str(data.parent / "images" / "train"), str(named.with_suffix(".txt"))]
-    text = f"train: {json.dumps(train)}\nval: {data.parent / 'images' / 'val'}\nnames: [three, seven]\n"
-    named.with_suffix(".yaml").write_text(text)
-    return named.with_suffix(".yaml")
-
-
-def _label(pool: Path, file: Path) -> Path:
-    return pool / "labels" / "train" / f"{file.stem}.txt"
-
-
-def _surest(kept: Path, start: Path, files: Sequence[Path], size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Confidence of the surest prediction of each file by the model that every arm starts from; asked once."""
-    from ultralytics import YOLO
-
-    from hnm_core.training import detect
-
-    if not kept.is_file():
-        found = detect(YOLO(str(start)), files, batch=32, conf=LEAST, imgsz=size, device="cpu")
-        np.save(kept, [0.0 if boxes is None or not len(boxes) else float(boxes[:, 4].max()) for boxes in found])
-    return np.asarray(np.load(kept), dtype=np.float64)
 
 
 def _keep(place: Path, record: dict[str, Any]) -> None:
