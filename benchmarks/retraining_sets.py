@@ -85,8 +85,7 @@ class Digits:
         train: images to train on.
         test: images to test on.
         size: side of the images in pixels.
-        start_epochs: how long the demo's detector trains on these images before the arms part; at 0 they are new to it,
-            in handwriting that it has not seen.
+        start_epochs: how long the demo's detector trains on these images before the arms part.
         epochs: how long every arm trains.
         mine_every: epochs from one mining to the next; the first is before training.
     """
@@ -103,11 +102,6 @@ class Digits:
     def make(self, place: Path) -> None:
         """Make the images, and the labels."""
         made: dict[str, Any] = {"size": self.size}
-        if not self.start_epochs:
-            of_new = _splits(train=self.train, val=60, test=self.test)
-            total = self.train + 60 + self.test
-            make_digits(place / "train", total, seed=21, withheld=self.withheld, splits=of_new, **made)
-            return
         splits = _splits(train=self.train, val=16)
         whole = self.train + 16
         make_digits(place / "train", whole, seed=21, withheld=self.withheld, splits=splits, scans="detector", **made)
@@ -126,7 +120,7 @@ class Digits:
 
     def test_data(self, place: Path) -> Path:
         """``data.yaml`` to test on."""
-        return place / ("test" if self.start_epochs else "train") / "data.yaml"
+        return place / "test" / "data.yaml"
 
     def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
         """Whether a label was withheld there."""

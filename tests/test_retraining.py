@@ -97,20 +97,6 @@ def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.
     assert {row["seeds"] for row in summary(runs)["arms"].values()} == {1}
 
 
-def test_images_new_to_the_detector_are_dealt_with_those_of_test(tmp_path: Path) -> None:
-    pytest.importorskip("fiftyone", reason="the demo's detector lies in the plugin")
-    from benchmarks import retraining
-    from benchmarks.retraining_sets import WEIGHTS, Digits
-
-    shape = Digits(withheld=0.0, train=60, test=60, size=64, start_epochs=0, epochs=1, mine_every=1)
-    data, test, start = retraining.start_of(tmp_path, shape)
-    assert data == test
-    assert start.read_bytes() == WEIGHTS.read_bytes()
-    counts = {split: len(list((data.parent / "images" / split).iterdir())) for split in ("train", "val", "test")}
-    assert counts == {"train": 60, "val": 60, "test": 60}
-    assert retraining.start_of(tmp_path, shape) == (data, test, start)
-
-
 def test_photographs_are_copied_and_tested_on_what_no_training_saw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,3 +120,27 @@ def test_photographs_are_copied_and_tested_on_what_no_training_saw(
     assert truth.classes == ("ace", "king")
     assert len(truth) == 2
     assert sorted(source.rglob("*")) == before
+
+
+def test_accepted_are_labels_that_were_withheld_and_no_others(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics", reason="predicts on the demo's images")
+    from benchmarks.retraining_aids import with_accepted
+    from benchmarks.retraining_sets import WEIGHTS, Digits
+
+    shape = Digits(withheld=0.4, train=24, test=1, size=192)
+    shape.make(tmp_path)
+    data = shape.data(tmp_path)
+    accepted = with_accepted(tmp_path, data, WEIGHTS, shape, looks=12)
+    assert with_accepted(tmp_path, data, WEIGHTS, shape, looks=12) == accepted  # made once
+    config = json.loads(accepted.read_text().splitlines()[0].removeprefix("path: "))
+    assert Path(config) == accepted.parent
+    added = 0
+    for before in sorted((data.parent / "labels" / "train").iterdir()):
+        old, new = before.read_text(), (accepted.parent / "labels" / "train" / before.name).read_text()
+        assert new.startswith(old)
+        for line in new[len(old) :].splitlines():
+            x, y, width, height = map(float, line.split()[1:])
+            box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
+            assert shape.unlabelled(tmp_path, Path("images", "train", f"{before.stem}.jpg"), box)
+            added += 1
+    assert 3 <= added <= 12
