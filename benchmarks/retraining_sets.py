@@ -101,17 +101,16 @@ class Digits:
 
     def make(self, place: Path) -> None:
         """Make the images, and the labels."""
-        made: dict[str, Any] = {"size": self.size}
-        splits = _splits(train=self.train, val=16)
-        whole = self.train + 16
-        make_digits(place / "train", whole, seed=21, withheld=self.withheld, splits=splits, scans="detector", **made)
-        make_digits(place / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), **made)
+        count, splits = self.train + 16, _splits(train=self.train, val=16)
+        like = {"seed": 21, "withheld": self.withheld, "scans": "detector", "size": self.size}
+        make_digits(place / "train", count, splits=splits, **like)
+        make_digits(place / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), size=self.size)
 
     def make_pool(self, place: Path) -> Path:
         """A folder of images to take backgrounds from: a quarter of them hold nothing to find."""
         if not place.is_dir():
-            splits, made = (("train", 1.0),), {"size": self.size}
-            make_digits(place, 3 * self.train, seed=23, scans="detector", withheld=0, splits=splits, **made)
+            like = {"seed": 23, "withheld": 0, "scans": "detector", "size": self.size}
+            make_digits(place, 3 * self.train, splits=(("train", 1.0),), **like)
         return place
 
     def data(self, place: Path) -> Path:
