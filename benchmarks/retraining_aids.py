@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.retraining_sets import Digits, TrainingSet
 from hnm_core import mine
 from hnm_core.imageset import Images
+from hnm_core.io.data_yaml import class_names, read_data_yaml
 from hnm_core.io.yolo import label_file, read_yolo_truth
 from hnm_core.looks import next_looks
 from hnm_core.mistakes import mistake_rows
@@ -60,7 +61,7 @@ def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, look
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(data.parent, made)
     images = sorted((data.parent / "images" / "train").iterdir())
-    truth = read_yolo_truth(images, ("three", "seven"))
+    truth = read_yolo_truth(images, class_names(data, read_data_yaml(data)))
     found = detect(YOLO(str(start)), images, batch=32, conf=LEAST, imgsz=shape.size, device="cpu")
     result = mine(with_predictions(found, truth)[0], truth)
     alarms, p = np.flatnonzero(result.errors.false_positive), result.predictions
