@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fiftyone_plugin.demo.dataset import WEIGHTS
 from fiftyone_plugin.demo.digits import make_digits
 from hnm_core.boxes import overlapping
-from hnm_core.io.yolo import class_names, read_data_yaml
+from hnm_core.io.data_yaml import class_names, read_data_yaml
 
 __all__ = ["SETS", "SHARED", "TRAINING", "Digits", "Photographs", "TrainingSet"]
 
