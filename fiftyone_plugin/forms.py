@@ -281,11 +281,12 @@ def finished(ctx: Any, label: str, show: Callable[[types.Object, Any], None]) ->
         label: title of what is shown.
         show: lays the results out.
     """
-    if ctx.results is None or background.is_scheduled(ctx.results):
+    if not ctx.results or background.is_scheduled(ctx.results):
         return None
     outputs = types.Object()
+    outputs.view("finished", types.Header(label=label))
     show(outputs, ctx.results)
-    return types.Property(outputs, view=types.View(label=label))
+    return types.Property(outputs)
 
 
 def report(outputs: types.Object, outcome: Mapping[str, Any], first: str = "") -> None:
@@ -293,7 +294,7 @@ def report(outputs: types.Object, outcome: Mapping[str, Any], first: str = "") -
     if first:
         outputs.md(first, name="first")
     notes(outputs, outcome["warnings"])
-    outputs.md(f"```text\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
+    outputs.md(f"```report\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
 
 
 def notes(outputs: types.Object, sentences: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from . import runs
 
 PATIENCE = 600
-"""Seconds after which an unfinished run was interrupted: FiftyOne stops an operator in the App after ten minutes."""
+"""Seconds after which an unfinished run was interrupted: the fields of a hundred thousand images take a tenth of it."""
 
 NOT_ASKED = frozenset({"run_key", "pred_field"})
 """Settings in which two rounds may differ and still be asked the same: every round has its key, and often its field."""

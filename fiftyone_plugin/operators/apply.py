@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone.operators as foo
@@ -9,9 +10,10 @@ import fiftyone.operators.types as types
 
 from .. import forms, reweigh
 from ..icons import icons
+from .long import LongOperator, Say
 
 
-class ApplyReviews(foo.Operator):
+class ApplyReviews(LongOperator):
     """Bring fields, tags and weights of a run in line with the reviews of its dataset."""
 
     @property
@@ -23,6 +25,7 @@ class ApplyReviews(foo.Operator):
             description="Let what people said of a run's mistakes count in its weights, without mining again",
             **icons("apply"),
             dynamic=True,
+            execute_as_generator=True,
             allow_delegated_execution=True,
             view_target=False,
         )
@@ -37,10 +40,14 @@ class ApplyReviews(foo.Operator):
         forms.existing_run(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Apply reviews"))
 
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        """Apply, and let the App see it."""
-        done = reweigh.apply_reviews(ctx.dataset, ctx.params.get("run_key"), ctx.set_progress)
-        if not ctx.delegated:
-            ctx.ops.reload_samples()
-            ctx.ops.notify(reweigh.said(done), variant="success")
-        return done
+    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+        """Apply."""
+        return reweigh.apply_reviews(ctx.dataset, ctx.params.get("run_key"), progress)
+
+    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
+        """The weights as they are now."""
+        yield ctx.ops.reload_samples()
+
+    def resolve_output(self, ctx: Any) -> types.Property | None:
+        """How many looks count, and what became of the weights."""
+        return forms.finished(ctx, "Reviews applied", lambda outputs, done: forms.notes(outputs, [reweigh.said(done)]))

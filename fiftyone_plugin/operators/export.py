@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone.operators as foo
@@ -9,9 +10,10 @@ import fiftyone.operators.types as types
 
 from .. import export_form, exports, forms
 from ..icons import icons
+from .long import LongOperator, Say
 
 
-class ExportWeightedSubset(foo.Operator):
+class ExportWeightedSubset(LongOperator):
     """Write the images and labels of a run, with its weights, as a data set for the trainer of choice."""
 
     @property
@@ -23,6 +25,7 @@ class ExportWeightedSubset(foo.Operator):
             description="Write the train split with its sample weights, ready for training",
             **icons("export"),
             dynamic=True,
+            execute_as_generator=True,
             allow_delegated_execution=True,
             view_target=False,
         )
@@ -39,18 +42,20 @@ class ExportWeightedSubset(foo.Operator):
             export_form.check(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Export weighted subset"))
 
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        """Export, and tell how far it has come."""
-        summary = exports.export(
+    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+        """Export."""
+        return exports.export(
             ctx.dataset,
             ctx.params.get("run_key"),
             forms.needed(ctx, "output_dir"),
-            progress=ctx.set_progress,
+            progress=progress,
             **exports.options_of(ctx.params),
         )
-        if summary.get("saved_view") and not ctx.delegated:
-            ctx.ops.reload_dataset()
-        return summary
+
+    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
+        """The saved view, if that is where it went."""
+        if outcome.get("saved_view"):
+            yield ctx.ops.reload_dataset()
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """What was written and where."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone.operators as foo
@@ -9,9 +10,10 @@ import fiftyone.operators.types as types
 
 from .. import background, evaluating, forms, mining, mining_form, runs, views
 from ..icons import icons
+from .long import LongOperator, Say
 
 
-class MineHardNegatives(foo.Operator):
+class MineHardNegatives(LongOperator):
     """Score every prediction and image, and write the scores to the dataset."""
 
     @property
@@ -23,6 +25,7 @@ class MineHardNegatives(foo.Operator):
             description="Find a detector's worst mistakes and weigh the images by them",
             **icons("mine"),
             dynamic=True,
+            execute_as_generator=True,
             allow_delegated_execution=True,
         )
 
@@ -65,16 +68,17 @@ class MineHardNegatives(foo.Operator):
             inputs.view("background", types.Notice(label=background.how_to()))
         return types.Property(inputs, view=types.View(label="Mine hard negatives"))
 
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        """Mine, and show the result where there is an App to show it in."""
-        outcome = mining.mine_samples(ctx.target_view(require_flat=True), ctx.params, ctx.set_progress)
-        if not ctx.delegated:
-            ctx.ops.reload_dataset()
-            hardest = views.hardest(ctx.dataset, runs.settings_of(ctx.dataset, outcome["run_key"]))
-            if hardest:  # an empty grid would look as if mining had failed
-                ctx.ops.set_view(view=hardest)
-            ctx.ops.open_panel("hard_negatives_panel", layout="horizontal", is_active=True)
-        return outcome
+    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+        """Mine."""
+        return mining.mine_samples(ctx.target_view(require_flat=True), ctx.params, progress)
+
+    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
+        """The hardest images, and the panel."""
+        yield ctx.ops.reload_dataset()
+        hardest = views.hardest(ctx.dataset, runs.settings_of(ctx.dataset, outcome["run_key"]))
+        if hardest:  # an empty grid would look as if mining had failed
+            yield ctx.ops.set_view(view=hardest)
+        yield ctx.ops.open_panel("hard_negatives_panel", layout="horizontal", is_active=True)
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """The report, and what should be known about the data."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hnm_core.training.detecting import BATCH
 
 from .. import checkpoints, checks, forms, predicting
 from ..icons import icons
+from .long import LongOperator, Say
 
 OPTIONS = ("confidence", "imgsz", "batch", "device", "overwrite", "download")
 
@@ -20,7 +21,7 @@ FIRST = 200
 """Samples that the form looks at; all are looked at before predicting."""
 
 
-class PredictWithYolo(foo.Operator):
+class PredictWithYolo(LongOperator):
     """Put what an Ultralytics checkpoint sees into a field that can be mined."""
 
     @property
@@ -32,6 +33,7 @@ class PredictWithYolo(foo.Operator):
             description="Run an Ultralytics checkpoint over the images, and keep its boxes for mining",
             **icons("predict"),
             dynamic=True,
+            execute_as_generator=True,
             allow_delegated_execution=True,
         )
 
@@ -46,15 +48,16 @@ class PredictWithYolo(foo.Operator):
         _ask(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Predict with YOLO"))
 
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        """Predict, and show the new boxes."""
+    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+        """Predict."""
         given = {name: ctx.params[name] for name in OPTIONS if ctx.params.get(name) not in (None, "", 0)}
         samples = ctx.target_view(require_flat=True)
         model, field = (forms.needed(ctx, name) for name in ("model", "pred_field"))
-        outcome = predicting.predict(samples, model, field, **given, progress=ctx.set_progress)
-        if not ctx.delegated:
-            ctx.ops.reload_dataset()
-        return outcome
+        return predicting.predict(samples, model, field, **given, progress=progress)
+
+    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
+        """The new boxes."""
+        yield ctx.ops.reload_dataset()
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """How much was found, and what should be known about it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import fiftyone.operators as foo
@@ -10,6 +10,7 @@ import fiftyone.operators.types as types
 
 from .. import checks, forms, similar
 from ..icons import icons
+from .long import LongOperator, Say
 
 OPTIONS = ("brain_key", "embeddings_field", "pool_tag", "k", "tag")
 
@@ -17,7 +18,7 @@ FIRST = 1000
 """Samples whose tags the form offers."""
 
 
-class FindSimilarImages(foo.Operator):
+class FindSimilarImages(LongOperator):
     """Show the images of a pool that resemble a run's hard negatives most: what to label next."""
 
     @property
@@ -29,6 +30,7 @@ class FindSimilarImages(foo.Operator):
             description="Find unlabelled images that resemble a run's hard negatives, to label them next",
             **icons("similar"),
             dynamic=True,
+            execute_as_generator=True,
             allow_delegated_execution=True,
             view_target=False,
         )
@@ -44,15 +46,15 @@ class FindSimilarImages(foo.Operator):
             _ask(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Find similar images"))
 
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        """Find, and show what was found, nearest first."""
+    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+        """Find."""
         given = {name: ctx.params[name] for name in OPTIONS if ctx.params.get(name) not in (None, "")}
-        run_key = ctx.params.get("run_key")
-        outcome = similar.find_similar(ctx.dataset, run_key, **given, progress=ctx.set_progress)
-        if not ctx.delegated:
-            ctx.ops.reload_dataset()
-            ctx.ops.set_view(view=similar.similar(ctx.dataset, run_key))
-        return outcome
+        return similar.find_similar(ctx.dataset, ctx.params.get("run_key"), **given, progress=progress)
+
+    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
+        """What was found, nearest first."""
+        yield ctx.ops.reload_dataset()
+        yield ctx.ops.set_view(view=similar.similar(ctx.dataset, ctx.params.get("run_key")))
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """How many were found."""

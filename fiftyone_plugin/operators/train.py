@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import fiftyone.operators as foo
@@ -10,13 +10,14 @@ import fiftyone.operators.types as types
 
 from .. import background, checkpoints, forms, runs, training
 from ..icons import icons
+from .long import LongOperator, Say
 
 NUMBERS = ("epochs", "mine_every", "warmup", "imgsz", "batch")
-LONG = "FiftyOne waits no longer than ten minutes for what is executed at once"
+LONG = "What is executed at once goes on even if this tab is closed, but not if FiftyOne is stopped"
 TEXTS = ("new_run_key", "pred_field", "device", "settings")
 
 
-class TrainOnHardNegatives(foo.Operator):
+class TrainOnHardNegatives(LongOperator):
     """Train a YOLO on the weights of a run, and bring what it sees back as the next round."""
 
     @property
@@ -28,6 +29,7 @@ class TrainOnHardNegatives(foo.Operator):
             description="Train a YOLO on the weights of a run, predict with it, and mine the next round",
             **icons("train"),
             dynamic=True,
+            execute_as_generator=True,
             allow_delegated_execution=True,
             allow_immediate_execution=True,
             default_choice_to_delegated=True,
@@ -45,16 +47,17 @@ class TrainOnHardNegatives(foo.Operator):
             _ask(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Train on hard negatives"))
 
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        """Train, and show the next round."""
+    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+        """Train."""
         given = {name: ctx.params[name] for name in NUMBERS if ctx.params.get(name) is not None}
         given |= {name: ctx.params[name] for name in TEXTS if ctx.params.get(name)}
         model, output_dir = (forms.needed(ctx, name) for name in ("model", "output_dir"))
         key = ctx.params.get("run_key") or runs.newest(ctx.dataset)
-        outcome = training.train(ctx.dataset, key, model, output_dir, **given, progress=ctx.set_progress)
-        if not ctx.delegated:
-            ctx.ops.reload_dataset()
-        return outcome
+        return training.train(ctx.dataset, key, model, output_dir, **given, progress=progress)
+
+    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
+        """The next round."""
+        yield ctx.ops.reload_dataset()
 
     def resolve_output(self, ctx: Any) -> types.Property | None:
         """The next round, and where the model is."""

@@ -19,6 +19,7 @@ THOUGHT = 2500
 """Milliseconds in which a form has asked the server about what was typed."""
 
 GRID, FORM = '[data-cy="looker"]', '[data-cy="operators-prompt-modal"]'
+OUTPUT = '[data-cy="operators-prompt-view-modal"]'
 PANEL = '[data-cy="panel-content-hard_negatives_panel"]'
 
 Shoot = Callable[[str], None]

@@ -16,7 +16,7 @@ import pytest
 
 from fiftyone_plugin import comparing, predicting, runs, views
 from fiftyone_plugin.demo.dataset import WEIGHTS
-from tests.browser.app import FORM, PATIENCE, THOUGHT, Shoot, count, execute, field, operator, visit
+from tests.browser.app import FORM, OUTPUT, PATIENCE, THOUGHT, Shoot, count, execute, field, operator, visit
 from tests.datasets import MINE
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def test_thresholds_of_single_classes_are_rows(page: Page, address: str, shoot: 
     page.wait_for_timeout(THOUGHT)
     execute(form).click()
     page.get_by_text("Mining finished").wait_for()
+    dataset.reload()  # written by the server, a process of its own
     assert runs.settings_of(dataset, "by_class").engine.class_confidence == {CLASS: 0.8}
 
 
@@ -85,7 +86,7 @@ def test_comparing_shows_what_is_new(page: Page, address: str, shoot: Shoot, dat
     changes = comparing.comparison_of(dataset, "second")
     assert changes is not None
     assert changes["changes"]["false_positives"]["new"] == new.count("round_2.detections") > 0
-    expect(page.locator(FORM)).to_contain_text("Since the round before", timeout=PATIENCE)
+    expect(page.locator(OUTPUT)).to_contain_text("Since the round before", timeout=PATIENCE)
     count(page, len(new))
     shoot("compare")
 
@@ -111,13 +112,26 @@ def test_our_rates_stand_in_the_panel_of_evaluations(
     shoot("evaluation")
 
 
-def test_an_error_says_why(page: Page, address: str, dataset: fo.Dataset, tmp_path: Path) -> None:
+def test_an_error_says_why_and_progress_how_far_it_has_come(
+    page: Page, address: str, shoot: Shoot, dataset: fo.Dataset, tmp_path: Path
+) -> None:
     (tmp_path / "best.pt").write_text("no checkpoint")
     visit(page, f"{address}/{dataset.name}")
-    form = operator(page, "Predict with YOLO")
-    field(form, "Checkpoint").fill(str(tmp_path / "best.pt"))
-    field(form, "Predictions").fill("round_3")
-    page.wait_for_timeout(THOUGHT)
-    execute(form).click()
-    page.get_by_text("is no checkpoint that Ultralytics can load").first.wait_for()
-    page.screenshot(path=tmp_path / "error.png")
+    shown = page.locator(OUTPUT)
+    for checkpoint in (tmp_path / "best.pt", WEIGHTS):
+        form = operator(page, "Predict with YOLO")
+        field(form, "Checkpoint").fill(str(checkpoint))
+        field(form, "Predictions").fill("round_3")
+        page.wait_for_timeout(THOUGHT)
+        execute(form).click()
+        if checkpoint != WEIGHTS:
+            shown.get_by_text("Predict with YOLO failed").wait_for()
+            assert "is no checkpoint that Ultralytics can load" in shown.inner_text()
+            shoot("error")
+            shown.get_by_role("button", name="Done").click()
+    shown.get_by_text(f"of {len(dataset)} images").wait_for()
+    assert shown.get_by_role("progressbar").count() == 1
+    shown.get_by_text("Prediction finished").wait_for()
+    assert shown.get_by_role("progressbar").count() == 0
+    dataset.reload()  # written by the server, a process of its own
+    assert dataset.count("round_3.detections") > 0

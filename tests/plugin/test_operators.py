@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from inspect import isgenerator
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,19 @@ def execute(samples: Any, uri: str, **params: Any) -> Any:
 
 
 def in_the_app(samples: Any, uri: str, **params: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run ``execute`` as the App's server does; the result, and what the App was told to do."""
-    request = {"dataset_name": samples._root_dataset.name, "view": samples.view()._serialize(), "params": params}
-    context = ExecutionContext(request_params=request, executor=Executor(), operator_uri=uri)
+    """Run ``execute`` as the App's server does; the result, and what the App was told to do, each the last time."""
+    context = asked_by_the_app(samples, uri, **params)
     result = foo.get_operator(uri).execute(context)
-    return result, {call.operator_uri.rpartition("/")[2]: call.params for call in context.executor._requests}
+    streamed = list(result) if isgenerator(result) else []
+    told = {call.operator_uri.rpartition("/")[2]: call.params for call in context.executor._requests}
+    return told["show_output"]["results"] if streamed else result, told
+
+
+def asked_by_the_app(samples: Any, uri: str, **params: Any) -> ExecutionContext:
+    """A request as the App makes it: with the layout of its panels."""
+    names = {"dataset_name": samples._root_dataset.name, "view": samples.view()._serialize()}
+    request = {**names, "params": params, "spaces": fo.Space().to_dict()}
+    return ExecutionContext(request_params=request, executor=Executor(), operator_uri=uri)
 
 
 def output(uri: str, result: dict[str, Any]) -> str:

@@ -1,0 +1,68 @@
+"""Work that the App is told of while it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone.operators as foo
+import pytest
+from fiftyone import ViewField as F
+
+from fiftyone_plugin import mining, runs
+from tests.datasets import MINE, dataset_of
+from tests.plugin.test_operators import RUN, asked_by_the_app, in_the_app
+
+
+def stream(samples: Any, **params: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Mine as the App's server does: operators the App is to run, and their parameters, one by one."""
+    for message in foo.get_operator(MINE).execute(asked_by_the_app(samples, MINE, **params)):
+        request = json.loads(message.to_json_line())["body"]
+        yield request["operator_uri"].rpartition("/")[2], request["params"]
+
+
+def test_progress_comes_first_and_the_outcome_takes_its_place() -> None:
+    dataset = dataset_of()
+    names, params = zip(*stream(dataset, **RUN), strict=True)
+    shares = [each["progress"] for name, each in zip(names, params, strict=True) if name == "set_progress"]
+    assert names[: len(shares)] == ("set_progress",) * len(shares)
+    assert shares == sorted(shares)
+    assert (len(shares) > 2, shares[0], shares[-1]) == (True, 0, 1)
+    assert names[-1] == "show_output"
+    assert params[-1]["results"]["run_key"] == "run"
+    assert "Mining finished" in json.dumps(params[-1]["outputs"])
+
+
+def test_a_run_is_finished_though_nobody_waits() -> None:
+    dataset = dataset_of()
+    told = stream(dataset, **RUN)
+    assert next(told) == ("set_progress", {"label": "Reading boxes", "progress": 0.0})
+    told.close()  # a tab that is closed
+    assert runs.keys(dataset) == ["run"]
+
+
+def test_an_error_takes_the_place_of_the_bar() -> None:
+    dataset = dataset_of()
+    sample = dataset.match(F("predictions.detections").length() > 0).first()
+    sample.predictions.detections[0].confidence = None
+    sample.save()
+    result, told = in_the_app(dataset, MINE, **RUN)
+    assert result == {}
+    shown = json.dumps(told["show_output"]["outputs"])
+    assert "Mine hard negatives failed" in shown
+    assert "no confidence" in shown
+    assert "Traceback" not in shown  # the sentence says what to do
+    assert not {"set_view", "open_panel", "reload_dataset"} & set(told)
+    assert not runs.keys(dataset)
+
+
+def test_an_error_that_nobody_foresaw_tells_the_way_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(mining, "mine_samples", fail)
+    _, told = in_the_app(dataset_of(), MINE, **RUN)
+    shown = json.dumps(told["show_output"]["outputs"])
+    assert "Traceback" in shown
+    assert "lost" in shown
