@@ -27,6 +27,7 @@ class Look:
         title: what it is: error, class, confidence.
         remark: the nearest box of the other side, and how the label is suspected; or why there is no picture.
         picture: address that holds the picture, None where there is none.
+        of_truth: whether it is a truth: one whose label is there, whatever else is wrong.
     """
 
     label_id: str
@@ -34,6 +35,7 @@ class Look:
     title: str
     remark: str
     picture: str | None
+    of_truth: bool
 
 
 def look(dataset: Any, review: Review, label_id: str) -> Look:
@@ -51,7 +53,7 @@ def look(dataset: Any, review: Review, label_id: str) -> Look:
     boxes = _boxes(document, own)
     if label_id not in boxes:
         gone = "It is no longer in the dataset: skip it, and mine again"
-        return Look(label_id, sample_id, _title(error, {}, of_truth=of_truth), gone, None)
+        return Look(label_id, sample_id, _title(error, {}, of_truth=of_truth), gone, None, of_truth)
     box = boxes[label_id]
     near = _boxes(document, other).get(box.get(f"{key}_near_id") or "")
     title = _title(error, box, of_truth=of_truth)
@@ -60,8 +62,8 @@ def look(dataset: Any, review: Review, label_id: str) -> Look:
     try:
         crop = crops.draw_crop(document["filepath"], _edges(box), edges, color_of(error), of_truth=of_truth)
     except OSError as problem:
-        return Look(label_id, sample_id, title, f"{document['filepath']} can't be shown: {problem}", None)
-    return Look(label_id, sample_id, title, remark, crops.as_data_uri(crop))
+        return Look(label_id, sample_id, title, f"{document['filepath']} can't be shown: {problem}", None, of_truth)
+    return Look(label_id, sample_id, title, remark, crops.as_data_uri(crop), of_truth)
 
 
 def _paths(fields: tuple[str, str], key: str) -> list[str]:

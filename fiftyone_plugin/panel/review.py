@@ -188,6 +188,7 @@ def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | Non
             "pictured": bool(shown and shown.picture),
             "title": shown.title if shown else "",
             "remark": shown.remark if shown else "",
+            "of_truth": bool(shown and shown.of_truth),
             "before": before,
             "now": now,
             "trend": [*map(list, trend), list(now)][-LONGEST:],
@@ -213,7 +214,7 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
         row.str(CROP, view=types.ImageView(alt=state["title"], componentsProps=PICTURE))
     side = row.grid("review_side", orientation="vertical", gap=1, componentsProps=WIDE)
     side.md(f"**{state['title']}**\n\n{state['remark']}", name="review_title", componentsProps=WORDS)
-    for verdict in VERDICTS:
+    for verdict in (name for name in VERDICTS if name != "missing_label" or not state["of_truth"]):
         side.btn(
             verdict,
             label=triage.VERDICTS[verdict][0],

@@ -97,7 +97,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def digits(scenes: Path) -> Any:
     """The digits as a dataset; each test takes a copy."""
     from fiftyone_plugin.demo.dataset import load_digits
@@ -105,9 +105,9 @@ def digits(scenes: Path) -> Any:
     return load_digits(scenes / "digits" / "data.yaml", scenes / "predictions", "original")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(digits: Any) -> Iterator[str]:
-    """Where the App shows datasets."""
+    """Where the App shows datasets: one server for all modules, for it takes many seconds to start."""
     import fiftyone as fo
 
     from fiftyone_plugin.demo.command import answers, free_port

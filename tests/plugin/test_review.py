@@ -141,6 +141,19 @@ def test_skipping_shows_all_others_first_and_then_comes_back(tmp_path: Path) -> 
     assert shown.state["review"]["left"] == 10
 
 
+def test_of_a_truth_nobody_is_asked_whether_its_label_is_missing(tmp_path: Path) -> None:
+    dataset = mined(tmp_path)
+    truths = set(dataset.values("ground_truth.detections.id", unwind=True))
+    shown, seen = opened(dataset), set()
+    for _ in range(10):
+        of_truth = shown.state["review"]["label_id"] in truths
+        assert ('"missing_label"' in shown.text) == (not of_truth)
+        assert '"wrong_label"' in shown.text
+        seen.add(of_truth)
+        shown = event(dataset, "skip", shown.state)
+    assert seen == {True, False}
+
+
 def test_in_the_end_it_says_so_and_applies(tmp_path: Path) -> None:
     dataset = mined(tmp_path)
     weights = dataset.values("run_weight")
