@@ -294,7 +294,7 @@ def report(outputs: types.Object, outcome: Mapping[str, Any], first: str = "") -
     if first:
         outputs.md(first, name="first")
     notes(outputs, outcome["warnings"])
-    outputs.md(f"```report\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
+    outputs.md(f"```text\n{outcome['summary']}\n```", name="shown")  # a name of the outcome would show its value
 
 
 def notes(outputs: types.Object, sentences: Iterable[str]) -> None:
