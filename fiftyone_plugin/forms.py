@@ -22,6 +22,9 @@ from .settings import SPLITS, RunSettings
 TRUTH_WORDS = ("truth", "gt", "label", "annot")
 PREDICTION_WORDS = ("pred", "det", "model", "yolo")
 
+SHOWN = "shown_already"
+"""Key of results that stand in the App already."""
+
 
 def target(ctx: Any, inputs: types.Object, action: str) -> None:
     """Ask which samples: what is selected, else all of them.
@@ -275,13 +278,14 @@ def finished(ctx: Any, label: str, show: Callable[[types.Object, Any], None]) ->
     """What an operator shows of its results.
 
     Nothing if it failed or was scheduled: the App asks then too, and an error here would hide what really happened.
+    Nothing either if it is shown already.
 
     Args:
         ctx: FiftyOne's context.
         label: title of what is shown.
         show: lays the results out.
     """
-    if not ctx.results or background.is_scheduled(ctx.results):
+    if not ctx.results or SHOWN in ctx.results or background.is_scheduled(ctx.results):
         return None
     outputs = types.Object()
     outputs.view("finished", types.Header(label=label))

@@ -11,10 +11,16 @@ from typing import Any
 
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
+from fiftyone.operators.executor import ExecutionResult
+from fiftyone.operators.message import GeneratedMessage
 
+from .. import forms
 from ..predicting import Say
 
 __all__ = ["LongOperator", "Say"]
+
+APP = "sample_selection_style"
+"""What the App alone sends with a request; Python, to which a stream says nothing, has no use for it."""
 
 FORESEEN = (ValueError, OSError, ImportError)
 """Errors whose text tells people what to do; of others the way they took is shown too."""
@@ -35,30 +41,41 @@ class LongOperator(foo.Operator):
         """The outcome; asked by the App, a stream of what it is to show."""
         if ctx.delegated:
             return self.work(ctx, ctx.set_progress)
-        if "spaces" in ctx.request_params:  # how its panels lie: the App alone sends it
+        if APP in ctx.request_params:
             return self._stream(ctx)
         outcome = self.work(ctx, ctx.set_progress)
         deque(self.show(ctx, outcome), maxlen=0)
         return outcome
 
-    def _stream(self, ctx: Any) -> Iterator[Any]:
+    def _stream(self, ctx: Any) -> Iterator[GeneratedMessage]:
         """Progress, then the outcome or the error in its place: the App closes it on request only."""
         told: SimpleQueue[tuple[float, str] | None] = SimpleQueue()
+        worker = ThreadPoolExecutor(1)
+        working = worker.submit(self.work, ctx, lambda share, label: told.put((share, label)))
+        working.add_done_callback(lambda _: told.put(None))
+        worker.shutdown(wait=False)  # nor does a tab that is closed wait for it: the server's own loop would
+        while (latest := told.get()) is not None:
+            share, label = latest
+            yield ctx.ops.set_progress(label=label, progress=share)
         try:
-            with ThreadPoolExecutor(1) as worker:
-                working = worker.submit(self.work, ctx, lambda share, label: told.put((share, label)))
-                working.add_done_callback(lambda _: told.put(None))
-                while (latest := told.get()) is not None:
-                    share, label = latest
-                    yield ctx.ops.set_progress(label=label, progress=share)
             outcome = working.result()
             yield from self.show(ctx, outcome)
         except Exception as error:
-            outcome, shown = {}, _of_error(self.config.label, error)
-        else:
-            ctx.request_params["results"] = outcome  # where resolve_output looks for it
-            shown = self.resolve_output(ctx)
-        yield ctx.ops.show_output(outputs=shown.to_json(), results=outcome)
+            yield ctx.ops.show_output(outputs=_of_error(self.config.label, error).to_json(), results={})
+            return
+        ctx.request_params["results"] = outcome  # where resolve_output looks for it
+        yield ctx.ops.show_output(outputs=self.resolve_output(ctx).to_json(), results=outcome)
+        yield GeneratedMessage(cls=ExecutionResult, body=_Told({**outcome, forms.SHOWN: True}))
+
+
+class _Told:
+    """What whoever opened the form is told: nothing of this if it failed or was scheduled."""
+
+    def __init__(self, outcome: dict[str, Any]) -> None:
+        self.outcome = outcome
+
+    def to_json(self) -> dict[str, Any]:
+        return self.outcome
 
 
 def _of_error(label: str, error: Exception) -> types.Property:

@@ -88,7 +88,8 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
 
     def answered(self, ctx: Any) -> None:
         """A form that the panel opened was sent, and it worked: note the step, and see what changed."""
-        if not background.is_scheduled(ctx.params.get("result")):
+        result = ctx.params.get("result")  # of what failed or was scheduled there is none
+        if result and not background.is_scheduled(result):
             self._note(ctx, ctx.panel.state.asked or "")
         self.refresh(ctx)
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from threading import Event
 from typing import Any
 
 import fiftyone.operators as foo
 import pytest
 from fiftyone import ViewField as F
+from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_plugin import mining, runs
 from tests.datasets import MINE, dataset_of
 from tests.plugin.test_operators import RUN, asked_by_the_app, in_the_app
 
 
-def stream(samples: Any, **params: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def stream(samples: Any, **params: Any) -> Generator[tuple[str, dict[str, Any]], None, None]:
     """Mine as the App's server does: operators the App is to run, and their parameters, one by one."""
     for message in foo.get_operator(MINE).execute(asked_by_the_app(samples, MINE, **params)):
-        request = json.loads(message.to_json_line())["body"]
-        yield request["operator_uri"].rpartition("/")[2], request["params"]
+        told = json.loads(message.to_json_line())
+        body = told["body"] if told["cls"] == "InvocationRequest" else {"operator_uri": "", "params": told["body"]}
+        yield body["operator_uri"].rpartition("/")[2], body["params"]
 
 
 def test_progress_comes_first_and_the_outcome_takes_its_place() -> None:
@@ -29,17 +32,31 @@ def test_progress_comes_first_and_the_outcome_takes_its_place() -> None:
     assert names[: len(shares)] == ("set_progress",) * len(shares)
     assert shares == sorted(shares)
     assert (len(shares) > 2, shares[0], shares[-1]) == (True, 0, 1)
-    assert names[-1] == "show_output"
-    assert params[-1]["results"]["run_key"] == "run"
-    assert "Mining finished" in json.dumps(params[-1]["outputs"])
+    assert names[-2:] == ("show_output", "")
+    assert params[-2]["results"]["run_key"] == params[-1]["run_key"] == "run"
+    assert "Mining finished" in json.dumps(params[-2]["outputs"])
+    context = ExecutionContext(request_params={"results": params[-1]}, operator_uri=MINE)
+    assert foo.get_operator(MINE).resolve_output(context) is None  # it is not shown twice
 
 
-def test_a_run_is_finished_though_nobody_waits() -> None:
-    dataset = dataset_of()
-    told = stream(dataset, **RUN)
-    assert next(told) == ("set_progress", {"label": "Reading boxes", "progress": 0.0})
-    told.close()  # a tab that is closed
-    assert runs.keys(dataset) == ["run"]
+def test_who_closes_the_tab_waits_for_nothing_and_the_work_is_done_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed, done = Event(), Event()
+
+    def work(samples: Any, params: Any, progress: Any) -> dict[str, Any]:
+        progress(0.0, "Waiting")
+        assert closed.wait(30)
+        done.set()
+        return {}
+
+    monkeypatch.setattr(mining, "mine_samples", work)
+    told = stream(dataset_of(), **RUN)
+    assert next(told) == ("set_progress", {"label": "Waiting", "progress": 0.0})
+    told.close()
+    assert not done.is_set()
+    closed.set()
+    assert done.wait(30)
 
 
 def test_an_error_takes_the_place_of_the_bar() -> None:

@@ -38,9 +38,9 @@ def in_the_app(samples: Any, uri: str, **params: Any) -> tuple[dict[str, Any], d
 
 
 def asked_by_the_app(samples: Any, uri: str, **params: Any) -> ExecutionContext:
-    """A request as the App makes it: with the layout of its panels."""
+    """A request as the App makes it: with how samples are selected."""
     names = {"dataset_name": samples._root_dataset.name, "view": samples.view()._serialize()}
-    request = {**names, "params": params, "spaces": fo.Space().to_dict()}
+    request = {**names, "params": params, "sample_selection_style": {}}
     return ExecutionContext(request_params=request, executor=Executor(), operator_uri=uri)
 
 
