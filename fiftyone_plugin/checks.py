@@ -13,6 +13,9 @@ from .settings import RunSettings
 HIDING = (fo.FilterLabels, fo.SelectLabels, fo.ExcludeLabels, fo.LimitLabels)
 """Stages of views that leave samples with some of their boxes."""
 
+AT_ONCE = 100_000
+"""Ids in one question to the database, which takes 16 MB of them."""
+
 
 def detection_fields(samples: Any) -> list[str]:
     """Names of the fields of type Detections."""
@@ -74,6 +77,18 @@ def any_sample(samples: Any, *conditions: dict[str, Any], among: int | None = No
     limit = [] if among is None else [{"$limit": among}]
     first = [*limit, *({"$match": condition} for condition in conditions), {"$limit": 1}, {"$project": {"_id": 1}}]
     return any(True for _ in samples._aggregate(post_pipeline=first))
+
+
+def any_stored(samples: Any, *conditions: dict[str, Any], among: int | None = None) -> bool:
+    """The same of what is stored of these samples, whatever fields or labels the view hides."""
+    collection = samples._root_dataset._sample_collection
+    narrowed = getattr(samples, "_stages", ()) or among is not None
+    ids = (samples if among is None else samples.limit(among)).values("_id") if narrowed else [None]
+    for start in range(0, len(ids), AT_ONCE):
+        which = {"_id": {"$in": ids[start : start + AT_ONCE]}} if narrowed else {}
+        if collection.find_one({"$and": [which, *conditions]}, ["_id"]) is not None:
+            return True
+    return False
 
 
 def count_within(samples: Any, milliseconds: int) -> int | None:

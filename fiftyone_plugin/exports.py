@@ -157,7 +157,7 @@ def _told(progress: Callable[[float, str], None]) -> Callable[[Sequence[Any], st
 
 def labelled_samples(dataset: Any, settings: RunSettings) -> Any:
     """The samples that can be exported: labelled ones, and those that were mined as images without objects."""
-    samples = dataset.select_group_slices(media_type="image") if dataset.media_type == "group" else dataset
+    samples = views.images_of(dataset)
     return samples.match(F(settings.gt_field).exists() | F(f"{settings.run_key}_count").exists())
 
 

@@ -119,18 +119,19 @@ def check_field(samples: Any, field: str, *, overwrite: bool = False, among: int
     Raises:
         ValueError: saying why.
     """
-    from . import checks
+    from . import checks, views
 
     checks.check_fields(samples)
     if not re.fullmatch(r"[A-Za-z]\w*", field or "", re.ASCII):
         raise ValueError(f"pred_field {field!r} is no name for a field: take letters, digits and underscores")
-    if samples.get_field(field) is None:
+    dataset = samples._root_dataset
+    if dataset.get_field(field) is None:
         return
-    checks.check_fields(samples, field)
+    checks.check_fields(views.images_of(dataset), field)
     path = f"{field}.detections"
-    if checks.any_sample(samples, {path: {"$elemMatch": {"confidence": None}}}, among=among):
+    if checks.any_stored(samples, {path: {"$elemMatch": {"confidence": None}}}, among=among):
         raise ValueError(f"field {field!r} holds boxes without confidence, as ground truth does: choose another field")
-    if not overwrite and checks.any_sample(samples, {f"{path}.0": {"$exists": True}}, among=among):
+    if not overwrite and checks.any_stored(samples, {f"{path}.0": {"$exists": True}}, among=among):
         raise ValueError(f"field {field!r} holds boxes in these samples: choose another field, or set overwrite")
 
 

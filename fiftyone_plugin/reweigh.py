@@ -19,7 +19,7 @@ from hnm_core.overview import weighed
 from hnm_core.report import MiningReport, percent
 from hnm_core.reviews import IGNORE
 
-from . import bridge, runs, writeback
+from . import bridge, runs, states, views, writeback
 from .review import Review, open_review
 from .settings import RunSettings
 from .updates import TAG, now
@@ -71,7 +71,9 @@ def said(done: Mapping[str, Any]) -> str:
 def _images(dataset: Any, settings: RunSettings, results: Any) -> Images:
     """The images of a run with the classes they hold, as the dataset has them now."""
     names = results.images["sample_id"]
-    truth = bridge.read_truth(dataset.exists(f"{settings.run_key}_count"), settings.gt_field, results.classes)
+    truth = bridge.read_truth(
+        views.images_of(dataset).exists(f"{settings.run_key}_count"), settings.gt_field, results.classes
+    )
     place = {name: number for number, name in enumerate(names)}
     number = np.array([place.get(name, -1) for name in truth.images], dtype=np.int64)
     image = number[truth.image] if len(number) else np.zeros(0, dtype=np.int64)
@@ -92,7 +94,7 @@ def _write(dataset: Any, review: Review, results: Any, judgement: Judgement) -> 
     _store(dataset, results, review, judgement, hard, tags.ours)
     shown = {**json.loads(config.overview), **weighed(results.report, judgement.weights)}
     config.overview = json.dumps(shown, separators=(",", ":"))
-    values = _values(review, judgement, hard, tags)
+    values = _values(dataset, review, judgement, hard, tags)
     updates = [_update(sample_id, changes, key) for sample_id, changes in values.items()]
     collection = dataset._sample_collection
     null = [ObjectId(i) for i in tags.new.samples]
@@ -166,13 +168,17 @@ class _Changes:
         self.labels: dict[str, list[ObjectId]] = defaultdict(list)
 
 
-def _values(review: Review, judgement: Judgement, hard: Any, tags: _Tags) -> Mapping[str, _Changes]:
-    """Per sample what it gets."""
+def _values(dataset: Any, review: Review, judgement: Judgement, hard: Any, tags: _Tags) -> Mapping[str, _Changes]:
+    """Per sample what it gets; its objects nothing where their list was cleared since."""
     settings, names = review.settings, review.images.names
     columns = {"score": judgement.image_scores.tolist()}
     columns["count"] = np.bincount(review.mistakes.image[hard], minlength=len(names)).tolist()
     if settings.weighs:
         columns["weight"] = judgement.weights.tolist()
+    gone = {
+        field: set(states.without_list(dataset, field, review.images.names))
+        for field in (settings.pred_field, settings.gt_field)
+    }
     found: dict[str, _Changes] = defaultdict(_Changes)
     for number, sample_id in enumerate(names):
         found[sample_id].values = {name: column[number] for name, column in columns.items()}
@@ -183,6 +189,8 @@ def _values(review: Review, judgement: Judgement, hard: Any, tags: _Tags) -> Map
     rows = zip(review.sample_ids, review.label_ids, of_truth, judgement.suspicion.tolist(), strict=True)
     for (sample_id, label_id, truth, suspicion), counts in zip(rows, judgement.suspicions.stratum >= 0, strict=True):
         field = settings.gt_field if truth else settings.pred_field
+        if sample_id in gone[field]:
+            continue
         if counts:
             found[sample_id].suspicion[field, suspicion].append(ObjectId(label_id))
         if label_id in new:

@@ -73,6 +73,12 @@ def boxes_of(dataset: Any, settings: RunSettings, sample_ids: Iterable[str]) -> 
     return found
 
 
+def without_list(dataset: Any, field: str, sample_ids: Iterable[str]) -> list[str]:
+    """Ids of those samples in which the field holds no list of boxes, for it was cleared."""
+    wanted = {"_id": {"$in": [ObjectId(i) for i in sample_ids]}, f"{field}.detections": {"$not": {"$type": "array"}}}
+    return [str(found["_id"]) for found in dataset._root_dataset._sample_collection.find(wanted, ["_id"])]
+
+
 def inherited(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The review state of every box, by its id: what the entries say of it or of the box that it was before.
 

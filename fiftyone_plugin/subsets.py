@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
+from fiftyone.core.utils import to_slug
+
+from . import views
 
 __all__ = ["check_names", "keep"]
 
@@ -16,10 +19,11 @@ def check_names(dataset: Any, saved_view: str | None, clone: str | None) -> None
     Raises:
         ValueError: naming what is there.
     """
-    if saved_view and dataset.has_saved_view(saved_view):
-        raise ValueError(f"dataset {dataset.name!r} has a saved view {saved_view!r} already: choose another name")
-    if clone and fo.dataset_exists(clone):
-        raise ValueError(f"there is a dataset {clone!r} already: choose another name for the clone")
+    if saved_view:
+        views.check_name(dataset, saved_view, "saved_view")
+    for taken in fo.list_datasets() if clone else ():
+        if to_slug(taken) == to_slug(clone):
+            raise ValueError(f"there is a dataset {taken!r} already: choose another clone than {clone!r}")
 
 
 def keep(
@@ -32,8 +36,7 @@ def keep(
     """
     names = {}
     if saved_view or clone:
-        view = dataset.select_group_slices(media_type="image") if dataset.media_type == "group" else dataset
-        view = view.select(list(sample_ids))
+        view = views.images_of(dataset).select(list(sample_ids))
         if saved_view:
             dataset.save_view(saved_view, view, description=f"Train samples exported with run {run_key}")
             names["saved_view"] = saved_view

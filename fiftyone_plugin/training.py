@@ -109,7 +109,7 @@ def train(
     predicting.predict(
         samples, trained.best, after.pred_field, imgsz=imgsz, batch=batch, device=device, progress=told_of
     )
-    mined = mining.mine_samples(dataset, {**after.as_dict(), "eval_key": None}, _part(progress, 0.95, 1.0))
+    mined = mining.mine_samples(samples, {**after.as_dict(), "eval_key": None}, _part(progress, 0.95, 1.0))
     return {
         **mined,
         "warnings": [*warnings, *mined["warnings"]],

@@ -7,6 +7,7 @@ from typing import Any
 
 import fiftyone as fo
 from fiftyone import ViewField as F
+from fiftyone.core.utils import to_slug
 
 from hnm_core.reviews import SIDES, STATES
 from hnm_core.rounds import CHANGES, KINDS
@@ -22,6 +23,11 @@ TYPES = ("false_positive", "false_negative", "lucky_hit")
 
 SORTS = ("difficulty", "suspicion", "confidence")
 """What mined objects can be sorted by."""
+
+
+def images_of(samples: Any) -> Any:
+    """All images of a dataset, whatever group slice they are in; a dataset shows but one of its slices."""
+    return samples.select_group_slices(media_type="image") if samples.media_type == "group" else samples
 
 
 def of_split(samples: Any, split: str, split_field: str | None = None) -> Any:
@@ -155,14 +161,15 @@ def save(view: Any, name: str) -> None:
     view._root_dataset.save_view(name, view)
 
 
-def check_name(dataset: Any, name: str) -> None:
-    """Refuse a name that a saved view has.
+def check_name(dataset: Any, name: str, parameter: str = "save_as") -> None:
+    """Refuse a name that a saved view has, or one that FiftyOne would address by the same word.
 
     Raises:
         ValueError: naming it.
     """
-    if dataset.has_saved_view(name):
-        raise ValueError(f"a saved view is called {name!r} already: choose another save_as")
+    for taken in dataset.list_saved_views():
+        if to_slug(taken) == to_slug(name):
+            raise ValueError(f"a saved view is called {taken!r} already: choose another {parameter} than {name!r}")
 
 
 def known(what: str, name: str, names: Collection[str]) -> str:

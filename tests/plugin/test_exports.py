@@ -144,8 +144,10 @@ def test_back_into_fiftyone(dataset: fo.Dataset, tmp_path: Path) -> None:
         assert set(copy.values("filepath")) == hard
         assert copy.count("ground_truth.detections") == 4
         for name, sentence in (
-            ({"saved_view": "curated"}, "has a saved view 'curated' already: choose another name"),
-            ({"clone": "curated_copy"}, "there is a dataset 'curated_copy' already: choose another name for the clone"),
+            ({"saved_view": "curated"}, "a saved view is called 'curated' already: choose another saved_view"),
+            ({"saved_view": "Curated!"}, "is called 'curated' already: choose another saved_view than 'Curated!'"),
+            ({"clone": "curated_copy"}, "there is a dataset 'curated_copy' already: choose another clone"),
+            ({"clone": "Curated copy"}, "there is a dataset 'curated_copy' already: choose another clone"),
         ):
             with pytest.raises(ValueError, match=sentence):
                 foo.get_operator(EXPORT)(dataset, "run", tmp_path / "new", **name)
@@ -170,7 +172,7 @@ def test_the_form_asks_for_what_matters_first(dataset: fo.Dataset, tmp_path: Pat
     for params, sentence in (
         ({"easy_share": 0.5}, "easy_share keeps easy images beside the hard ones: it needs only_hard"),
         ({"layout": "yolov5", "media": "reference"}, "YOLOv5 reads no image twice"),
-        ({"saved_view": "taken"}, "has a saved view 'taken' already"),
+        ({"saved_view": "taken"}, "a saved view is called 'taken' already"),
     ):
         assert sentence in form(dataset, output_dir=str(tmp_path / "new"), **params)["problem"]["error_message"]
 

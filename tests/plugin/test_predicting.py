@@ -11,6 +11,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
 import pytest
+from fiftyone import ViewField as F
 from fiftyone.operators.delegated import DelegatedOperationService
 
 from fiftyone_plugin import checkpoints, predicting, runs
@@ -127,6 +128,12 @@ def test_ground_truth_and_boxes_that_are_there_are_never_overwritten_by_chance(d
         predicting.predict(dataset, WEIGHTS, "truth", overwrite=True)
     with pytest.raises(ValueError, match="field 'yolo' holds boxes in these samples: choose another field, or set"):
         predicting.predict(dataset, WEIGHTS, "yolo")
+    filtered = dataset.filter_labels("truth", F("label") == "none", only_matches=False)
+    for hiding in (dataset.exclude_fields(["truth", "yolo"]), filtered):
+        with pytest.raises(ValueError, match="field 'truth' holds boxes without confidence"):
+            predicting.predict(hiding, WEIGHTS, "truth", overwrite=True)
+    with pytest.raises(ValueError, match="field 'yolo' holds boxes in these samples"):
+        predicting.predict(dataset.select_fields([]).limit(3), WEIGHTS, "yolo")
     with pytest.raises(ValueError, match="field 'filepath' holds StringField, mining needs Detections"):
         predicting.predict(dataset, WEIGHTS, "filepath")
     foo.get_operator(MINE)(dataset, pred_field="yolo", gt_field="truth", run_key="old")

@@ -67,6 +67,18 @@ def test_it_is_what_mining_again_gives() -> None:
         assert found[name] == again[name], name
 
 
+def test_lists_that_were_cleared_since_are_passed_over() -> None:
+    dataset = mined()
+    review(dataset, {"missing_label": slice(0, 12)})
+    cleared = dataset.match_tags("hard_negative").first()
+    cleared.predictions = None
+    cleared.save()
+    foo.get_operator(APPLY)(dataset, run_key="run")
+    assert dataset.get_run_info("run").config.finished
+    assert dataset[cleared.id].predictions is None
+    assert len(dataset.exists("run_weight")) == len(dataset)
+
+
 def test_the_panel_reads_the_new_numbers() -> None:
     dataset = mined()
     review(dataset, {"missing_label": slice(0, 12)})

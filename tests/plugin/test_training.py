@@ -48,6 +48,7 @@ def test_the_next_round_is_what_the_trained_model_gets_wrong(dataset: fo.Dataset
     box = sample.predictions.detections[0]
     x, y, w, h = box.bounding_box
     Ledger(dataset).add([Entry(sample.id, "prediction", box.label, (x, y, x + w, y + h), "ignore")])
+    pool = dataset.add_samples([fo.Sample(str(tmp_path / f"{number}.jpg")) for number in range(3)])
     told: list[float] = []
     done = training.train(
         dataset, "first", WEIGHTS, tmp_path / "out", **QUICK, settings=QUIET, progress=lambda s, label: told.append(s)
@@ -59,8 +60,10 @@ def test_the_next_round_is_what_the_trained_model_gets_wrong(dataset: fo.Dataset
     assert runs.settings_of(dataset, "first_2").pred_field == "first_2_predictions"
     (known,) = predicting.models_of(dataset, "first_2_predictions")
     assert known["model"] == done["model"] == str(tmp_path / "out" / "run" / "weights" / "best.pt")
-    assert len(dataset.exists("first_2_predictions")) == len(dataset)
+    assert len(dataset.exists("first_2_predictions")) == len(dataset) - len(pool)
+    assert not len(dataset.select(pool).exists("first_2_count"))  # nobody has labelled them: they are no background
     train = dataset.match_tags("train")
+    assert len(train) == len(dataset.exists("first_2_weight"))
     assert len(train.exists("first_2_weight")) == len(train)
     result, _ = load_mining(tmp_path / "out" / "run" / "hard_negatives" / "round_001")
     assert len(result.truth.images) == len(train)
