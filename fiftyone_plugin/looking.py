@@ -22,7 +22,7 @@ class Look:
     """What is shown.
 
     Attributes:
-        label_id: id of the object.
+        key: of the object.
         sample_id: id of its sample.
         title: what it is: error, class, confidence.
         remark: the nearest box of the other side, and how the label is suspected; or why there is no picture.
@@ -30,7 +30,7 @@ class Look:
         of_truth: whether it is a truth: one whose label is there, whatever else is wrong.
     """
 
-    label_id: str
+    key: str
     sample_id: str
     title: str
     remark: str
@@ -38,32 +38,32 @@ class Look:
     of_truth: bool
 
 
-def look(dataset: Any, review: Review, label_id: str) -> Look:
+def look(dataset: Any, review: Review, key: str) -> Look:
     """What to show of a mistake of a run.
 
     Raises:
         ValueError: if it is no mistake of the run.
     """
-    row, key = review.row(label_id), review.settings.run_key
+    row, run_key = review.row(key), review.settings.run_key
     error, of_truth = ROW_NAMES[review.mistakes.code[row]], bool(review.mistakes.of_truth[row])
     sample_id = review.sample_ids[row]
     fields = review.settings.gt_field, review.settings.pred_field
     own, other = fields if of_truth else fields[::-1]
-    document = dataset._sample_collection.find_one({"_id": ObjectId(sample_id)}, ["filepath", *_paths(fields, key)])
+    document = dataset._sample_collection.find_one({"_id": ObjectId(sample_id)}, ["filepath", *_paths(fields, run_key)])
     boxes = _boxes(document, own)
-    if label_id not in boxes:
+    if review.label_ids[row] not in boxes:
         gone = "It is no longer in the dataset: skip it, and mine again"
-        return Look(label_id, sample_id, _title(error, {}, of_truth=of_truth), gone, None, of_truth)
-    box = boxes[label_id]
-    near = _boxes(document, other).get(box.get(f"{key}_near_id") or "")
+        return Look(key, sample_id, _title(error, {}, of_truth=of_truth), gone, None, of_truth)
+    box = boxes[review.label_ids[row]]
+    near = _boxes(document, other).get(box.get(f"{run_key}_near_id") or "")
     title = _title(error, box, of_truth=of_truth)
-    remark = _remark(near, box.get(f"{key}_iou"), float(review.now().suspicion[row]), of_truth=of_truth)
+    remark = _remark(near, box.get(f"{run_key}_iou"), float(review.now().suspicion[row]), of_truth=of_truth)
     edges = _edges(near) if near is not None else None
     try:
         crop = crops.draw_crop(document["filepath"], _edges(box), edges, color_of(error), of_truth=of_truth)
     except OSError as problem:
-        return Look(label_id, sample_id, title, f"{document['filepath']} can't be shown: {problem}", None, of_truth)
-    return Look(label_id, sample_id, title, remark, crops.as_data_uri(crop), of_truth)
+        return Look(key, sample_id, title, f"{document['filepath']} can't be shown: {problem}", None, of_truth)
+    return Look(key, sample_id, title, remark, crops.as_data_uri(crop), of_truth)
 
 
 def _paths(fields: tuple[str, str], key: str) -> list[str]:

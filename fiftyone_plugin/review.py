@@ -44,6 +44,7 @@ class Review:
     Attributes:
         settings: the run's settings.
         label_ids: per mistake the id of its object.
+        keys: per mistake its key, ``SIDE:ID``.
         sample_ids: per mistake the id of its sample.
         mistakes: the mistakes as the engine judges them.
         evidence: what narrows the suspicion of each, if the run was mined with any.
@@ -59,7 +60,9 @@ class Review:
             raise ValueError(f"run {run_key!r} was mined by an older version, which kept too little: mine again")
         self.images = Images(tuple(results.images["sample_id"]), np.array(results.images["background"], dtype=bool))
         self.label_ids, self.sample_ids, self.mistakes, self.evidence = mistakes_of(results)
-        self._row = {label_id: row for row, label_id in enumerate(self.label_ids)}
+        sides = np.where(self.mistakes.of_truth, "truth", "prediction").tolist()
+        self.keys = [states.key_of(*of_row) for of_row in zip(sides, self.label_ids, strict=True)]
+        self._row = {key: row for row, key in enumerate(self.keys)}
         self._samples = set(self.images.names)
         self._ledger, self._acts = Ledger(dataset), dict[str, tuple[Any, Act]]()
         self.state = np.zeros(len(self.label_ids), dtype=np.int8)
@@ -83,8 +86,8 @@ class Review:
             return
         entries = [entry.as_dict() for entry in self._standing(touched)]
         boxes = states.boxes_of(self._dataset, self.settings, touched)
-        for label_id, state in states.inherited(boxes, entries).items():
-            row = self._row.get(label_id)
+        for key, state in states.inherited(boxes, entries).items():
+            row = self._row.get(key)
             if row is not None:
                 self.state[row] = STATES.index(state)
         self._judged.pop(True, None)
@@ -98,12 +101,12 @@ class Review:
         return self._judge(False)
 
     def next(self, asked: Iterable[str] = ()) -> str | None:
-        """Id of the object whose answer is expected to tell most; None if nothing is left.
+        """Key of the object whose answer is expected to tell most; None if nothing is left.
 
         Args:
-            asked: ids of objects that were shown and skipped.
+            asked: keys of objects that were shown and skipped.
         """
-        skipped = {self._row[label_id] for label_id in asked if label_id in self._row}
+        skipped = {self._row[key] for key in asked if key in self._row}
 
         def first() -> int | None:
             return next((row for row in self._queue if self.state[row] == 0 and row not in skipped), None)
@@ -115,7 +118,7 @@ class Review:
         elif not (self._ahead and self._ahead.is_alive()):
             self._ahead = Thread(target=self._fill_queue, args=(self.state.copy(), skipped), daemon=True)
             self._ahead.start()
-        return None if row is None else self.label_ids[row]
+        return None if row is None else self.keys[row]
 
     def _fill_queue(self, state: NDArray[np.int8], skipped: Collection[int]) -> None:
         """Find what to look at next."""
@@ -129,23 +132,23 @@ class Review:
         """How many mined mistakes nobody has reviewed."""
         return int((self.asked_for & (self.state == 0)).sum())
 
-    def __contains__(self, label_id: object) -> bool:
+    def __contains__(self, key: object) -> bool:
         """Whether an object is one of the mistakes."""
-        return label_id in self._row
+        return key in self._row
 
-    def row(self, label_id: str) -> int:
+    def row(self, key: str) -> int:
         """Row of an object among the mistakes.
 
         Raises:
             ValueError: if it is none of them.
         """
-        if label_id not in self._row:
-            raise ValueError(f"object {label_id} is no mistake of run {self.settings.run_key!r}")
-        return self._row[label_id]
+        if key not in self._row:
+            raise ValueError(f"object {key} is no mistake of run {self.settings.run_key!r}")
+        return self._row[key]
 
     def estimates(self) -> Mapping[str, float]:
-        """Suspicion of every mistake, by the id of its object."""
-        return dict(zip(self.label_ids, self.now().suspicion.tolist(), strict=True))
+        """Suspicion of every mistake, by the key of its object."""
+        return dict(zip(self.keys, self.now().suspicion.tolist(), strict=True))
 
     def _judge(self, seen: bool) -> Judgement:
         if seen not in self._judged:

@@ -143,8 +143,9 @@ def _store(dataset: Any, results: Any, review: Review, judgement: Judgement, har
     kept = tuple(note for note in report.notes if note not in results.weight_notes)
     report = replace(after_looks(report, judgement), weighting=judgement.weighting, notes=kept + judgement.notes)
     results.report, results.summary, results.weight_notes = report.as_dict(), str(report), list(judgement.notes)
-    is_hard = dict(zip(review.label_ids, hard.tolist(), strict=True))
-    results.objects["hard"] = [is_hard.get(label_id, False) for label_id in results.objects["label_id"]]
+    is_hard = dict(zip(review.keys, hard.tolist(), strict=True))
+    listed = zip(results.objects["side"], results.objects["label_id"], strict=True)
+    results.objects["hard"] = [is_hard.get(states.key_of(*of_object), False) for of_object in listed]
     results.images["repeats"] = judgement.repeats.tolist()
     results.images["hard"] = judgement.hard_images.tolist()
     results.tagged_samples, results.tagged_labels = ours

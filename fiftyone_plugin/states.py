@@ -33,6 +33,7 @@ class Box:
         bbox: ``x0, y0, x1, y1`` as fractions of the image.
         held: ``KEY_state`` as it is stored, None where the run did not mine the box.
         error: ``KEY_error`` as it is stored.
+        key: what tells it from all boxes of the run: truths are often corrected copies of predictions, ids and all.
     """
 
     sample_id: str
@@ -43,6 +44,16 @@ class Box:
     bbox: tuple[float, ...]
     held: str | None
     error: str | None
+
+    @property
+    def key(self) -> str:
+        """``SIDE:ID``."""
+        return key_of(self.side, self.label_id)
+
+
+def key_of(side: str, label_id: str) -> str:
+    """How an object is named where an id alone might be that of a prediction and of the truth copied from it."""
+    return f"{side}:{label_id}"
 
 
 def sides_of(settings: RunSettings) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -80,7 +91,7 @@ def without_list(dataset: Any, field: str, sample_ids: Iterable[str]) -> list[st
 
 
 def inherited(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The review state of every box, by its id: what the entries say of it or of the box that it was before.
+    """The review state of every box, by its key: what the entries say of it or of the box that it was before.
 
     Args:
         boxes: all boxes of some samples in the fields of one run.
@@ -91,7 +102,7 @@ def inherited(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]]) -> dic
     classes = tuple(dict.fromkeys(box.label for box in boxes))
     codes = inherit_reviews(Reviews.of(entries), *(_table(table, images, classes) for table in tables.values()))
     return {
-        box.label_id: STATES[code]
+        box.key: STATES[code]
         for table, of_side in zip(tables.values(), codes, strict=True)
         for box, code in zip(table, of_side.tolist(), strict=True)
     }
@@ -111,18 +122,18 @@ def copy_states(
         settings: settings of the run.
         boxes: boxes of the run.
         states: state of every box, as :func:`inherited` gives it.
-        estimate: gives the suspicion of every object that nobody has reviewed, by its id; only asked if need be.
+        estimate: gives the suspicion of every object that nobody has reviewed, by its key; only asked if need be.
 
     Returns:
         How many boxes were changed.
     """
     updates = []
     for box in boxes:
-        state = states[box.label_id]
+        state = states[box.key]
         if box.held is None or box.held == state:
             continue
         changes: dict[str, Any] = {"state": state}
-        suspicion = SUSPICION.get(state) if state != "unreviewed" else estimate().get(box.label_id)
+        suspicion = SUSPICION.get(state) if state != "unreviewed" else estimate().get(box.key)
         if suspicion is not None:
             changes["suspicion"] = suspicion
         path = f"{box.field}.detections"

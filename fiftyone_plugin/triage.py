@@ -45,12 +45,13 @@ def triage(
         dataset: the dataset.
         run_key: the run in which they were seen.
         state: what is said of all of them.
-        label_ids: ids of the objects.
+        label_ids: ids of the objects, or ``SIDE:ID`` where truths are copies of predictions and have their ids.
         sample_ids: ids of their samples where they are known: the search for them takes seconds in a large dataset.
         who: the person; None for the user that this process runs as.
 
     Returns:
-        ``state``, ``count`` and ``label_ids`` of the objects, ``runs`` in which their copies were changed.
+        ``state``, ``count``, ``label_ids`` and ``keys`` (``SIDE:ID``) of the objects, ``runs`` in which their copies
+        were changed.
 
     Raises:
         ValueError: if there is no such run or state, nothing is named, or an object was not mined by the run.
@@ -61,10 +62,11 @@ def triage(
     if not wanted:
         raise ValueError(f"nothing is selected: {NOTHING}")
     boxes = _find(dataset, settings, set(wanted), sample_ids)
-    known = {box.label_id for box in boxes if box.held is not None}
-    strange = [label_id for label_id in wanted if label_id not in known]
+    known = {name for box in boxes if box.held is not None for name in (box.key, box.label_id)}
+    strange = [name for name in wanted if name not in known]
     if strange:
         raise ValueError(_why_not(settings, strange, wanted, boxes))
+    boxes = [box for box in boxes if box.held is not None]
     entries = [
         Entry(box.sample_id, box.side, box.label, bbox, state, settings.run_key, box.label_id)
         for box, bbox in [*_forerunners(dataset, settings, boxes), *((box, box.bbox) for box in boxes)]
@@ -77,7 +79,8 @@ def undo(dataset: Any, who: str | None = None) -> dict[str, Any]:
     """Withdraw the last thing that a person said and that still stands.
 
     Returns:
-        ``state`` that was withdrawn, ``count`` and ``label_ids`` of the objects, ``runs`` with changed copies.
+        ``state`` that was withdrawn, ``count``, ``label_ids`` and ``keys`` of the objects, ``runs`` in which their
+        copies were changed.
 
     Raises:
         ValueError: if nothing of theirs is left to withdraw.
@@ -89,7 +92,7 @@ def undo(dataset: Any, who: str | None = None) -> dict[str, Any]:
 
 
 def selected(view: Any, settings: RunSettings, ids: Sequence[str], labels: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ids of the mined objects that are selected in the App: single labels, or all that the selected tiles show.
+    """Keys of the mined objects that are selected in the App: single labels, or all that the selected tiles show.
 
     Args:
         view: the view that the grid shows.
@@ -97,24 +100,26 @@ def selected(view: Any, settings: RunSettings, ids: Sequence[str], labels: Seque
         ids: ids of the selected tiles, samples or patches.
         labels: selected labels, as FiftyOne's context lists them; they come first.
     """
-    fields = [field for _, field in states.sides_of(settings)]
+    side_of = {field: side for side, field in states.sides_of(settings)}
     if labels:
-        return [label["label_id"] for label in labels if label.get("field") in (*fields, None)]
+        named = [(label["label_id"], label.get("field")) for label in labels]
+        return [states.key_of(side_of[at], i) if at else i for i, at in named if at is None or at in side_of]
     if not ids:
         return []
     tiles, found = view.select(list(ids)), []
-    for field in fields:
+    for field, side in side_of.items():
         path = f"{field}.detections"
         if view.get_field(path) is not None:
             for shown in zip(*tiles.values([f"{path}.id", f"{path}.{settings.run_key}_state"]), strict=True):
-                found += [label_id for label_id, state in zip(*(part or () for part in shown), strict=True) if state]
+                pairs = zip(*(part or () for part in shown), strict=True)
+                found += [states.key_of(side, label_id) for label_id, state in pairs if state]
         elif view.get_field(f"{field}.bounding_box") is not None:  # a patch has one object, or none of this field
-            found += [label_id for label_id in tiles.values(f"{field}.id") if label_id is not None]
+            found += [states.key_of(side, label_id) for label_id in tiles.values(f"{field}.id") if label_id is not None]
     return found
 
 
 def chosen(ctx: Any, run_key: str | None) -> tuple[list[str], list[str]]:
-    """Ids of the objects that an operator is to review, and of their samples as far as the App knows them.
+    """Ids or keys of the objects that an operator is to review, and of their samples as far as the App knows them.
 
     Args:
         ctx: FiftyOne's context; ``label_ids`` among its parameters come before what is selected.
@@ -156,7 +161,7 @@ def copy_states(dataset: Any, act: Act) -> list[str]:
     for key in runs.keys(dataset):
         settings = runs.settings_of(dataset, key)
         boxes = states.boxes_of(dataset, settings, sample_ids)
-        guess = {box.label_id: PRIOR.get(box.error or "", 0.0) for box in boxes}
+        guess = {box.key: PRIOR.get(box.error or "", 0.0) for box in boxes}
         now = states.inherited(boxes, entries)
         if states.copy_states(dataset, settings, boxes, now, cache(partial(_estimates, dataset, key, guess))):
             changed.append(key)
@@ -190,11 +195,12 @@ def _forerunners(dataset: Any, settings: RunSettings, boxes: Sequence[Box]) -> l
 
 
 def _done(dataset: Any, act: Act) -> dict[str, Any]:
-    label_ids = list(dict.fromkeys(entry.label_id for entry in act.entries))
+    keys = list(dict.fromkeys(states.key_of(entry.side, entry.label_id) for entry in act.entries))
     return {
         "state": act.entries[0].state,
-        "count": len(label_ids),
-        "label_ids": label_ids,
+        "count": len(keys),
+        "label_ids": list(dict.fromkeys(entry.label_id for entry in act.entries)),
+        "keys": keys,
         "runs": copy_states(dataset, act),
     }
 
@@ -206,21 +212,25 @@ def _estimates(dataset: Any, key: str, guess: Mapping[str, float]) -> Mapping[st
         return guess
 
 
-def _find(dataset: Any, settings: RunSettings, label_ids: set[str], sample_ids: Iterable[str]) -> list[Box]:
-    """The boxes of these ids: in the samples named if they are there, else wherever they are."""
-    found = [box for box in states.boxes_of(dataset, settings, sample_ids) if box.label_id in label_ids]
-    if len(found) < len(label_ids):
+def _find(dataset: Any, settings: RunSettings, wanted: set[str], sample_ids: Iterable[str]) -> list[Box]:
+    """The boxes of these ids or keys: in the samples named if they are there, else wherever they are."""
+
+    def within(samples: Iterable[str]) -> list[Box]:
+        return [box for box in states.boxes_of(dataset, settings, samples) if wanted & {box.key, box.label_id}]
+
+    found = within(sample_ids)
+    if len(found) < len(wanted):
+        label_ids = {name.rpartition(":")[2] for name in wanted}
         ids = [ObjectId(label_id) for label_id in label_ids if ObjectId.is_valid(label_id)]
         anywhere = [{f"{field}.detections._id": {"$in": ids}} for _, field in states.sides_of(settings)]
         documents = dataset._root_dataset._sample_collection.find({"$or": anywhere}, {"_id": 1})
-        samples = [str(document["_id"]) for document in documents]
-        found = [box for box in states.boxes_of(dataset, settings, samples) if box.label_id in label_ids]
+        found = within([str(document["_id"]) for document in documents])
     return found
 
 
 def _why_not(settings: RunSettings, strange: Sequence[str], wanted: Sequence[str], boxes: Sequence[Box]) -> str:
     """Why some objects can't be reviewed."""
-    error = {box.label_id: box.error for box in boxes}.get(strange[0])
+    error = {name: box.error for box in boxes for name in (box.key, box.label_id)}.get(strange[0])
     first = f"it is {error}" if error else f"no object of {settings.pred_field!r} or {settings.gt_field!r} has this id"
     return (
         f"{len(strange)} of {len(wanted)} objects were not mined by run {settings.run_key!r} (first {strange[0]}: "

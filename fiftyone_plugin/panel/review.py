@@ -94,11 +94,11 @@ class ReviewSection:
         """
 
         def say(review: Review, state: dict[str, Any]) -> None:
-            label_id, key = state.get("label_id"), review.settings.run_key
-            if label_id is None or review.state[review.row(label_id)]:  # the second click of a double one
+            key, run_key = state.get("key"), review.settings.run_key
+            if key is None or review.state[review.row(key)]:  # the second click of a double one
                 return
             sample_ids = [state["sample_id"]]
-            triage.triage(ctx.dataset, key, ctx.params["verdict"], [label_id], sample_ids=sample_ids, who=ctx.user_id)
+            triage.triage(ctx.dataset, run_key, ctx.params["verdict"], [key], sample_ids=sample_ids, who=ctx.user_id)
 
         self._reviewed(ctx, say)
 
@@ -106,8 +106,8 @@ class ReviewSection:
         """Show another one."""
 
         def put_off(review: Review, state: dict[str, Any]) -> None:
-            if state.get("label_id"):
-                state["skipped"] = list(dict.fromkeys([*state["skipped"], state["label_id"]]))
+            if state.get("key"):
+                state["skipped"] = list(dict.fromkeys([*state["skipped"], state["key"]]))
 
         self._reviewed(ctx, put_off)
 
@@ -116,7 +116,7 @@ class ReviewSection:
 
         def take_back(review: Review, state: dict[str, Any]) -> None:
             undone = triage.undo(ctx.dataset, ctx.user_id)
-            state["again"] = next((i for i in undone["label_ids"] if i in review), None)
+            state["again"] = next((key for key in undone["keys"] if key in review), None)
 
         self._reviewed(ctx, take_back)
 
@@ -146,8 +146,8 @@ class ReviewSection:
             do(review, state)
             review = open_review(ctx.dataset, key)
         except ValueError as error:
-            state["trouble"] = "" if state.get("label_id") else str(error)
-            if state.get("label_id"):
+            state["trouble"] = "" if state.get("key") else str(error)
+            if state.get("key"):
                 ctx.ops.notify(str(error), variant="error")
         else:
             ctx.panel.data.set(f"{QUESTION}.{CROP}", _show_next(ctx.dataset, review, state))
@@ -164,7 +164,7 @@ def section(panel: types.Object, handler: Any, ctx: Any) -> None:
         panel.md("Reading the run…", name="review_wait")
     else:
         before, now = (Standing(*state[name]) for name in ("before", "now"))
-        if state["label_id"]:
+        if state["key"]:
             _question(panel, handler, state)
         else:
             panel.view("review_done", types.Success(label=f"All {state['mined']:,} mined objects are reviewed"))
@@ -177,13 +177,13 @@ def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | Non
     before, now = Standing.of(review.unseen()), Standing.of(review.now())
     known = state["trend"] if list(state.get("before", ())) == list(before) else []  # else it was mined anew
     trend = [point for point in known if point[0] < now.looks]  # what was undone is forgotten
-    label_id = state.pop("again", None) or review.next(state["skipped"])
-    if label_id is None and state["skipped"]:  # all others are done: ask again for those put off
-        state["skipped"], label_id = [], review.next()
-    shown = looking.look(dataset, review, label_id) if label_id else None
+    key = state.pop("again", None) or review.next(state["skipped"])
+    if key is None and state["skipped"]:  # all others are done: ask again for those put off
+        state["skipped"], key = [], review.next()
+    shown = looking.look(dataset, review, key) if key else None
     state.update(
         {
-            "label_id": label_id,
+            "key": key,
             "sample_id": shown.sample_id if shown else None,
             "pictured": bool(shown and shown.picture),
             "title": shown.title if shown else "",
@@ -229,7 +229,7 @@ def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> No
 def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: Standing) -> None:
     """What else can be done."""
     bar = panel.h_stack("review_bar", gap=1, align_y="center", componentsProps=WRAPPED)
-    if state["label_id"]:
+    if state["key"]:
         bar.btn("skip", label="Skip", on_click=handler.skip)
     bar.btn("undo", label="Undo", on_click=handler.undo_review)
     what = "Until then the answers are kept, but weights, and what is exported, do not follow them"

@@ -87,14 +87,14 @@ def test_reviews_build_on_the_evidence_that_the_run_keeps(digits: fo.Dataset) ->
     )
     opened = review.open_review(dataset, "run")
     assert opened.evidence is not None
-    said = opened.estimates()
+    said = {key.partition(":")[2]: suspicion for key, suspicion in opened.estimates().items()}
     assert {i: pytest.approx(said[i]) for i in said if before.get(i) is not None} == {
         i: before[i] for i in said if before.get(i) is not None
     }
     for _ in range(3):
-        label_id = review.open_review(dataset, "run").next()
-        assert label_id is not None
-        triage.triage(dataset, "run", "hard_negative", [label_id])
+        key = review.open_review(dataset, "run").next()
+        assert key is not None
+        triage.triage(dataset, "run", "hard_negative", [key])
     weights = dataset.values("run_weight")
     reweigh.apply_reviews(dataset, "run")
     assert dataset.values("run_weight") != weights

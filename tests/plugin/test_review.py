@@ -17,7 +17,7 @@ from fiftyone_plugin import looking, runs
 from fiftyone_plugin import review as reviewing
 from fiftyone_plugin.ledger import Ledger
 from fiftyone_plugin.review import open_review
-from tests.datasets import DELETE, FIELDS, MINE, TRIAGE, by_name, dataset_of
+from tests.datasets import APPLY, DELETE, FIELDS, MINE, TRIAGE, by_name, dataset_of
 from tests.plugin.test_panel import Shown, event
 from tests.scenes import FAR, HERE, everything_at_once, high, scene
 
@@ -80,11 +80,12 @@ def test_a_click_is_written_down_and_the_next_one_comes(tmp_path: Path) -> None:
     dataset = mined(tmp_path)
     first = opened(dataset)
     second = click(dataset, first, "missing_label")
-    assert second.state["review"]["label_id"] != first.state["review"]["label_id"]
+    assert second.state["review"]["key"] != first.state["review"]["key"]
     assert second.state["review"]["left"] == 9
     assert crop(second) != crop(first)
     (said,) = Ledger(dataset).entries()
-    assert (said["label_id"], said["state"]) == (first.state["review"]["label_id"], "missing_label")
+    named = f"{said['side']}:{said['label_id']}"
+    assert (named, said["state"]) == (first.state["review"]["key"], "missing_label")
     assert second.state["review"]["now"][0] == 1
     assert second.state["review"]["now"][1:] != first.state["review"]["now"][1:]
     assert second.state["review"]["before"] == first.state["review"]["before"]
@@ -95,7 +96,7 @@ def test_the_second_click_of_a_double_one_says_nothing_of_the_next_crop(tmp_path
     first = opened(dataset)
     second = click(dataset, first, "ignore")
     third = click(dataset, first, "ignore")  # sent before the answer to the first had come
-    assert third.state["review"]["label_id"] == second.state["review"]["label_id"]
+    assert third.state["review"]["key"] == second.state["review"]["key"]
     assert len(Ledger(dataset).entries()) == 1
 
 
@@ -120,13 +121,13 @@ def test_undo_shows_the_object_again(tmp_path: Path) -> None:
     dataset = mined(tmp_path)
     first = opened(dataset)
     second = event(dataset, "undo_review", click(dataset, first, "wrong_label").state)
-    assert second.state["review"]["label_id"] == first.state["review"]["label_id"]
+    assert second.state["review"]["key"] == first.state["review"]["key"]
     assert second.state["review"]["now"] == first.state["review"]["now"]
     assert second.data["review_trend"][2]["x"] == [0, 0, 0]  # as long as before, or the App keeps the old end
     assert Ledger(dataset).entries() == []
     nothing = event(dataset, "undo_review", second.state)
     assert "nothing to undo" in nothing.requests["notify"]["message"]
-    assert nothing.state["review"]["label_id"] == first.state["review"]["label_id"]
+    assert nothing.state["review"]["key"] == first.state["review"]["key"]
 
 
 def test_skipping_shows_all_others_first_and_then_comes_back(tmp_path: Path) -> None:
@@ -134,10 +135,10 @@ def test_skipping_shows_all_others_first_and_then_comes_back(tmp_path: Path) -> 
     shown = opened(dataset)
     seen = []
     for _ in range(10):
-        seen.append(shown.state["review"]["label_id"])
+        seen.append(shown.state["review"]["key"])
         shown = event(dataset, "skip", shown.state)
     assert len(set(seen)) == 10
-    assert shown.state["review"]["label_id"] in seen
+    assert shown.state["review"]["key"] in seen
     assert shown.state["review"]["left"] == 10
 
 
@@ -146,7 +147,7 @@ def test_of_a_truth_nobody_is_asked_whether_its_label_is_missing(tmp_path: Path)
     truths = set(dataset.values("ground_truth.detections.id", unwind=True))
     shown, seen = opened(dataset), set()
     for _ in range(10):
-        of_truth = shown.state["review"]["label_id"] in truths
+        of_truth = shown.state["review"]["key"].partition(":")[2] in truths
         assert ('"missing_label"' in shown.text) == (not of_truth)
         assert '"wrong_label"' in shown.text
         seen.add(of_truth)
@@ -162,25 +163,48 @@ def test_in_the_end_it_says_so_and_applies(tmp_path: Path) -> None:
         shown = click(
             dataset, shown, "missing_label" if "Background" in shown.state["review"]["title"] else "hard_negative"
         )
-    assert shown.state["review"]["label_id"] is None
+    assert shown.state["review"]["key"] is None
     assert "All 10 mined objects are reviewed" in shown.text
     assert dataset.values("run_weight") == weights
     applied = event(dataset, "apply_reviews", shown.state)
     assert "Weights follow 10 looks" in applied.requests["notify"]["message"]
     assert "reload_samples" in applied.requests
     assert dataset.values("run_weight") != weights
-    assert applied.state["review"]["label_id"] is None
+    assert applied.state["review"]["key"] is None
     assert [point[0] for point in applied.state["review"]["trend"]] == list(range(11)), "and its trend stays"
+
+
+def test_truths_that_are_corrected_copies_of_predictions_are_asked_for_apart(tmp_path: Path) -> None:
+    boxes = [fo.Detection(label="cat", bounding_box=[0.1, 0.1, 0.2, 0.2], confidence=0.9) for _ in range(4)]
+    dataset = fo.Dataset()
+    dataset.add_samples(
+        [fo.Sample(str(tmp_path / f"{n}.jpg"), predictions=fo.Detections(detections=[boxes[n]])) for n in range(4)]
+    )
+    dataset.clone_sample_field("predictions", "ground_truth")
+    for sample in dataset.iter_samples(autosave=True):
+        sample.ground_truth.detections[0].label = "dog"
+    mined(tmp_path, dataset=dataset)
+    review = open_review(dataset, "run")
+    assert review.left() == 8
+    shown = opened(dataset)
+    for said in range(8):
+        assert shown.state["review"]["left"] == 8 - said
+        shown = click(dataset, shown, "wrong_label")
+    assert shown.state["review"]["key"] is None
+    entries = Ledger(dataset).entries()
+    assert len(entries) == len({(entry["side"], entry["label_id"]) for entry in entries}) == 8
+    foo.get_operator(APPLY)(dataset, run_key="run")
+    assert dataset.values("run_weight") == [1.0] * 4
 
 
 def test_what_others_say_meanwhile_is_caught_up_with(tmp_path: Path) -> None:
     dataset = mined(tmp_path)
     shown = opened(dataset)
-    others = [i for i in open_review(dataset, "run").label_ids if i != shown.state["review"]["label_id"]]
+    others = [i for i in open_review(dataset, "run").keys if i != shown.state["review"]["key"]]
     foo.get_operator(TRIAGE)(dataset, run_key="run", state="ignore", label_ids=others[:4], reviewer="bob")
     shown = click(dataset, shown, "hard_negative")
     assert shown.state["review"]["left"] == 5
-    assert shown.state["review"]["label_id"] in others[4:]
+    assert shown.state["review"]["key"] in others[4:]
     undone = event(dataset, "undo_review", shown.state)
     assert undone.state["review"]["left"] == 6  # bob's words stand
 
@@ -207,12 +231,12 @@ def test_of_a_large_run_the_next_looks_are_thought_out_meanwhile(
     dataset, seen = mined(tmp_path), []
     shown = opened(dataset)
     for _ in range(10):
-        seen.append(shown.state["review"]["label_id"])
+        seen.append(shown.state["review"]["key"])
         shown = click(dataset, shown, "hard_negative")
         if ahead := open_review(dataset, "run")._ahead:
             ahead.join()
     assert len(set(seen)) == 10
-    assert shown.state["review"]["label_id"] is None
+    assert shown.state["review"]["key"] is None
     assert open_review(dataset, "run")._ahead is not None
 
 
@@ -254,8 +278,10 @@ def test_a_picture_that_cannot_be_read_is_no_end(tmp_path: Path) -> None:
 def test_what_is_shown_is_named_in_words(tmp_path: Path, sample: str, side: str, title: str, remark: str) -> None:
     dataset = mined(dataset=dataset_of(everything_at_once(), folder=tmp_path))
     review = open_review(dataset, "run")
-    box = next(box for box in by_name(dataset)[sample][side].detections if box.id in review)
-    shown = looking.look(dataset, review, box.id)
+    of = "prediction" if side == "predictions" else "truth"
+    keys = [f"{of}:{box.id}" for box in by_name(dataset)[sample][side].detections]
+    key = next(key for key in keys if key in review)
+    shown = looking.look(dataset, review, key)
     assert title in shown.title
     assert remark in shown.remark
     assert shown.picture
