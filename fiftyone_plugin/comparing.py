@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 from hnm_core import MiningResult, mine
 from hnm_core.rounds import RoundChanges, compare_rounds
 
-from . import bridge, predicting, runs, writeback
+from . import bridge, predicting, runs, tuning, writeback
 from .settings import RunSettings
 from .updates import now
 
@@ -93,7 +93,8 @@ def comparison_of(dataset: Any, key: str) -> dict[str, Any] | None:
 def _mined(samples: Any, settings: RunSettings) -> MiningResult:
     """The errors of a run, found again; what makes them hard is not asked for."""
     tables = bridge.read_tables(samples, settings)
-    plain = replace(settings.engine, strategy="confidence_based", max_per_group=0)
+    engine = tuning.for_classes(settings.engine, tables.truth.classes)
+    plain = replace(engine, strategy="confidence_based", max_per_group=0)
     return mine(tables.predictions, tables.truth, plain)
 
 

@@ -12,8 +12,11 @@ from . import runs
 PATIENCE = 600
 """Seconds after which an unfinished run was interrupted: the fields of a hundred thousand images take a tenth of it."""
 
-NOT_ASKED = frozenset({"run_key", "pred_field"})
-"""Settings in which two rounds may differ and still be asked the same: every round has its key, and often its field."""
+NOT_ASKED = frozenset({"run_key", "pred_field", "chosen_confidence"})
+"""Settings in which two rounds may differ and still be asked the same: every round has its key, and often its field.
+
+What was chosen is in ``class_confidence`` too.
+"""
 
 
 def listed(dataset: Any) -> list[dict[str, Any]]:

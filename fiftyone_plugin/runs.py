@@ -170,7 +170,10 @@ def check_key_exists(dataset: Any, key: str | None) -> str:
 
 def settings_of(dataset: Any, key: str | None) -> RunSettings:
     """The settings of a finished or unfinished run."""
-    return RunSettings.from_params(json.loads(dataset.get_run_info(check_key_exists(dataset, key)).config.settings))
+    stored = json.loads(dataset.get_run_info(check_key_exists(dataset, key)).config.settings)
+    if stored.get("choose_thresholds"):  # older runs do not say which were chosen: all count as chosen
+        stored.setdefault("chosen_confidence", stored["class_confidence"])
+    return RunSettings.from_params(stored)
 
 
 def both(dataset: Any, run_key: str | None, other_run_key: str | None) -> tuple[RunSettings, RunSettings]:

@@ -41,6 +41,7 @@ class RunSettings:
         classes: mine these classes alone; empty for all.
         choose_thresholds: choose the confidence threshold of every class on the dataset's val split.
         target_precision: choose them for this precision, in (0, 1]; 0 asks for the highest F1.
+        chosen_confidence: what of ``class_confidence`` was chosen so, not given: the next round chooses it anew.
         group_field: sample field that names each sample's scene or video, for ``max_per_group``.
         appearance: open the images: what looks like the labelled objects is suspected more, other mistakes less.
         second_field: field of another model's boxes: mistakes that it makes too are suspected more.
@@ -57,6 +58,7 @@ class RunSettings:
     classes: tuple[str, ...] = ()
     choose_thresholds: bool = False
     target_precision: float = 0.0
+    chosen_confidence: Mapping[str, float] = field(default_factory=dict)
     group_field: str | None = None
     appearance: bool = False
     second_field: str | None = None
@@ -87,6 +89,12 @@ class RunSettings:
             raise ValueError(f"class_map must map prediction class names to truth class names, got {wrong[0]!r}")
 
     @property
+    def given_confidence(self) -> dict[str, float]:
+        """The confidence thresholds that somebody gave: all of ``class_confidence`` that was not chosen."""
+        thresholds, chosen = self.engine.class_confidence, self.chosen_confidence
+        return {name: value for name, value in thresholds.items() if chosen.get(name) != value}
+
+    @property
     def weighs(self) -> bool:
         """Whether this run may weight samples: held-out splits are only looked at."""
         return self.mine_split == "train"
@@ -112,7 +120,7 @@ class RunSettings:
         unknown = sorted(set(given) - own - knobs)
         if unknown:
             raise ValueError(f"no such setting: {', '.join(unknown)}; settings are {', '.join(sorted(own | knobs))}")
-        for name in ("class_map", "class_confidence", "class_iou"):
+        for name in ("class_map", "class_confidence", "class_iou", "chosen_confidence"):
             if name in given:
                 given[name] = as_mapping(name, given[name])
         if "classes" in given:
@@ -123,7 +131,8 @@ class RunSettings:
     def as_dict(self) -> dict[str, Any]:
         """Every setting, flat and JSON-clean: what :meth:`from_params` takes."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "engine"}
-        return {**own, "class_map": dict(self.class_map), "classes": list(self.classes), **self.engine.as_dict()}
+        mappings = {name: dict(own[name]) for name in ("class_map", "chosen_confidence")}
+        return {**own, **mappings, "classes": list(self.classes), **self.engine.as_dict()}
 
 
 def check_key(key: Any) -> str:

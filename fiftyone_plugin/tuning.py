@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hnm_core import MiningSettings
 from hnm_core.thresholds import choose_confidence
 
 from . import bridge
 from .settings import RunSettings
 
 
-def with_chosen_thresholds(dataset: Any, settings: RunSettings) -> tuple[RunSettings, list[str]]:
+def with_chosen_thresholds(
+    dataset: Any, settings: RunSettings, classes: Collection[str]
+) -> tuple[RunSettings, list[str]]:
     """The settings with a confidence threshold per class, chosen on the val split if that is asked for.
 
     Args:
         dataset: the whole dataset, whatever view is mined.
-        settings: ``choose_thresholds`` and ``target_precision``; a threshold in ``class_confidence`` is kept.
+        settings: ``choose_thresholds`` and ``target_precision``; a threshold that was given is kept, one that an
+            earlier round chose is not.
+        classes: those of the tables to mine; val may have others.
 
     Returns:
         The settings, and what was chosen, in a sentence.
@@ -32,14 +37,30 @@ def with_chosen_thresholds(dataset: Any, settings: RunSettings) -> tuple[RunSett
         tables = bridge.read_tables(dataset, val)
     except ValueError as error:
         raise ValueError(f"thresholds cannot be chosen on the val split: {error}") from None
-    chosen = choose_confidence(
-        tables.predictions, tables.truth, settings.engine, target_precision=settings.target_precision or None
+    engine = for_classes(settings.engine, tables.truth.classes)
+    best = choose_confidence(
+        tables.predictions, tables.truth, engine, target_precision=settings.target_precision or None
     )
-    thresholds = {**chosen, **settings.engine.class_confidence}
+    given = settings.given_confidence
+    chosen = {name: value for name, value in best.items() if name in classes and name not in given}
     aim = f"precision {settings.target_precision:g}" if settings.target_precision else "the highest F1"
-    named = ", ".join(f"{name} {value:.2f}" for name, value in sorted(chosen.items())) or "none was good for any class"
+    named = ", ".join(f"{name} {value:.2f}" for name, value in sorted(chosen.items()))
+    named = named or "none was good for any class that was given none"
     note = f"confidence thresholds chosen on {len(tables.truth.images)} val samples for {aim}: {named}"
-    return replace(settings, engine=replace(settings.engine, class_confidence=thresholds)), [note]
+    engine = replace(settings.engine, class_confidence={**chosen, **given})
+    return replace(settings, engine=engine, chosen_confidence=chosen), [note]
+
+
+def for_classes(engine: MiningSettings, classes: Collection[str]) -> MiningSettings:
+    """The engine's settings without the thresholds of other classes, which it would refuse.
+
+    The val split, or the samples that two runs have in common, may lack a class of the run.
+    """
+
+    def kept(thresholds: Mapping[str, float]) -> dict[str, float]:
+        return {name: value for name, value in thresholds.items() if name in classes}
+
+    return replace(engine, class_confidence=kept(engine.class_confidence), class_iou=kept(engine.class_iou))
 
 
 def groups_of(samples: Any, settings: RunSettings, sample_ids: Sequence[Any]) -> list[Any] | None:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import fiftyone.operators as foo
 import pytest
 
+from fiftyone_plugin import comparing, mining, rounds, runs, training
 from tests.datasets import FIELDS, MINE, dataset_of
-from tests.scenes import FAR, HERE, scene
+from tests.scenes import FAR, HERE, apart, scene
 
 SPLITS = {"a": ["train"], "b": ["train"], "v": ["val"]}
 
 
+BOTH = [
+    ("a", "cat", 0.9, FAR),
+    ("a", "cat", 0.6, (200, 0, 210, 10)),
+    ("b", "cat", 0.8, FAR),
+    ("b", "cat", 0.42, HERE),
+    ("v", "cat", 0.45, HERE),
+    ("v", "cat", 0.4, FAR),
+]
+TRUE = [("a", "cat", HERE), ("v", "cat", HERE)]
+
+
 def tables():
     """Train: four false alarms of falling confidence; val: a hit at .45, false alarms at .4."""
-    found = [
-        *(
-            ("a", "cat", 0.9, FAR),
-            ("a", "cat", 0.6, (200, 0, 210, 10)),
-            ("b", "cat", 0.8, FAR),
-            ("b", "cat", 0.42, HERE),
-        ),
-        *(("v", "cat", 0.45, HERE), ("v", "cat", 0.4, FAR)),
-    ]
-    return scene(found, [("a", "cat", HERE), ("v", "cat", HERE)])
+    return scene(BOTH, TRUE)
 
 
 def run(dataset, **settings):
@@ -37,14 +41,61 @@ def test_thresholds_are_chosen_on_val_and_said() -> None:
     outcome = run(dataset, choose_thresholds=True)
     assert "confidence thresholds chosen on 1 val samples for the highest F1: cat 0.45" in outcome["warnings"]
     assert outcome["report"]["statistics"]["false_positives"] == 3  # not the one at .42
-    from fiftyone_plugin import runs
-
     assert runs.settings_of(dataset, "one").engine.class_confidence == {"cat": 0.45}
 
 
 def test_a_threshold_given_is_kept() -> None:
     outcome = run(dataset_of(tables(), tags=SPLITS), choose_thresholds=True, class_confidence={"cat": 0.85})
     assert outcome["report"]["statistics"]["false_positives"] == 1
+    assert any("for the highest F1: none was good for any class that was given none" in w for w in outcome["warnings"])
+
+
+def test_every_round_chooses_anew_and_keeps_what_was_given() -> None:
+    dogs = [(image, "dog", 0.6, apart(1)) for image in "av"]
+    dataset = dataset_of(scene([*BOTH, *dogs], [*TRUE, ("v", "dog", apart(1))]), tags=SPLITS)
+    run(dataset, choose_thresholds=True, class_confidence={"dog": 0.3})
+    first = runs.settings_of(dataset, "one")
+    assert first.engine.class_confidence == {"cat": 0.45, "dog": 0.3}
+    dataset.set_values("better", dataset.values("predictions"))
+    for sample in dataset.iter_samples(autosave=True):
+        for box in sample.better.detections:
+            box.confidence = (1 + box.confidence) / 2
+        sample["better"] = sample.better
+    after = training.next_round(dataset, first, "two", "better")
+    outcome = mining.mine_samples(dataset, after.as_dict())
+    assert any(warning.endswith("for the highest F1: cat 0.72") for warning in outcome["warnings"])
+    second = runs.settings_of(dataset, "two")
+    assert second.engine.class_confidence == {"cat": 0.725, "dog": 0.3}
+    assert rounds.differences(dataset, "two", "one") == [
+        "class_confidence {'cat': 0.45, 'dog': 0.3} → {'cat': 0.725, 'dog': 0.3}"
+    ]
+    assert any("differ in class_confidence" in said for said in comparing.compare(dataset, "two", "one")["warnings"])
+
+
+def test_a_run_that_does_not_say_what_was_chosen_chooses_all_anew() -> None:
+    dataset = dataset_of(tables(), tags=SPLITS)
+    run(dataset, choose_thresholds=True)
+    config = dataset.get_run_info("one").config
+    settings = json.loads(config.settings)
+    del settings["chosen_confidence"]
+    config.settings = json.dumps({**settings, "class_confidence": {"cat": 0.9, "ghost": 0.5}})
+    runs.MiningRun.update_run_config(dataset, "one", config)
+    mining.mine_samples(dataset, {**runs.settings_of(dataset, "one").as_dict(), "run_key": "two"})
+    assert runs.settings_of(dataset, "two").engine.class_confidence == {"cat": 0.45}
+
+
+def test_nothing_is_chosen_for_classes_that_are_not_mined() -> None:
+    dataset = dataset_of(scene([*BOTH, ("v", "rare", 0.8, apart(1))], [*TRUE, ("v", "rare", apart(1))]), tags=SPLITS)
+    outcome = run(dataset, choose_thresholds=True)
+    assert any(warning.endswith("for the highest F1: cat 0.45") for warning in outcome["warnings"])
+    assert runs.settings_of(dataset, "one").engine.class_confidence == {"cat": 0.45}
+
+
+def test_thresholds_of_classes_that_val_or_the_common_samples_lack_do_no_harm() -> None:
+    dataset = dataset_of(scene([*BOTH, ("b", "rare", 0.8, apart(1))], TRUE), tags=SPLITS)
+    run(dataset, choose_thresholds=True, class_iou={"rare": 0.7}, class_confidence={"rare": 0.4})
+    mining.mine_samples(dataset.limit(1), {**FIELDS, "run_key": "two"})
+    assert comparing.compare(dataset, "two", "one")["changes"]["false_positives"]["new"] == 0
 
 
 def test_without_val_nothing_is_chosen_and_nothing_written() -> None:
