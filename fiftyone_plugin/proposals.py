@@ -12,6 +12,7 @@ from fiftyone import ViewField as F
 
 from . import checks, runs, writeback
 from .settings import RunSettings
+from .writeback import Tagged
 
 SOURCE = "proposed_from"
 """Attribute of an accepted label: the id of the prediction that it was."""
@@ -43,6 +44,8 @@ def accept(dataset: Any, run_key: str | None, output_field: str | None = None) -
     found = view.values(["id", f"{settings.pred_field}.detections"])
     dataset.clone_sample_field(settings.gt_field, name)
     writeback.erase(dataset, _attributes(dataset, name))
+    tagged = runs.tagged_by(dataset, runs.keys(dataset)).labels
+    writeback.untag(dataset, Tagged([], [(name, label_id) for field, label_id in tagged if field == settings.gt_field]))
     for attribute in DECLARED:
         dataset.add_sample_field(f"{name}.detections.{attribute}", fo.StringField)
     proposals = {i: [_label(box, settings) for box in boxes] for i, boxes in zip(*found, strict=True)}

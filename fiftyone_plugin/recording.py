@@ -64,8 +64,7 @@ def _results(
     dataset = samples._root_dataset
     wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
     held = runs.tagged_by(dataset, [key for key in runs.keys(dataset) if key != settings.run_key])
-    theirs = [set(there) - set(of_runs) for there, of_runs in zip(before, held, strict=True)]
-    ours = [[i for i in tagged if i not in user] for tagged, user in zip(wanted, theirs, strict=True)]
+    ours = wanted.without(before.without(held))
     return runs.MiningRunResults(
         samples,
         config,
@@ -77,8 +76,8 @@ def _results(
         objects=_objects(tables, result),
         images=_images(tables, result),
         classes=list(tables.truth.classes),
-        tagged_samples=ours[0],
-        tagged_labels=ours[1],
+        tagged_samples=ours.samples,
+        tagged_labels=ours.labels,
     )
 
 

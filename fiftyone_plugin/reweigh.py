@@ -84,13 +84,13 @@ def _images(dataset: Any, settings: RunSettings, results: Any) -> Images:
 
 def _write(dataset: Any, review: Review, results: Any, judgement: Judgement) -> int:
     """Untag what is no longer hard, store the results, then write fields and tags: a crash leaves no stray tag."""
-    settings, key = review.settings, review.settings.run_key
+    key = review.settings.run_key
     config = dataset.get_run_info(key).config
     hard = review.mistakes.mined & (review.state != IGNORE)
     tags = _tags(dataset, review, results, judgement, hard)
     config.finished = False
     runs.MiningRun.update_run_config(dataset, key, config)
-    writeback.untag(dataset, tags.gone, [settings.pred_field, settings.gt_field])
+    writeback.untag(dataset, tags.gone)
     _store(dataset, results, review, judgement, hard, tags.ours)
     shown = {**json.loads(config.overview), **weighed(results.report, judgement.weights)}
     config.overview = json.dumps(shown, separators=(",", ":"))
@@ -116,11 +116,9 @@ class _Tags:
     """
 
     def __init__(self, before: Tagged, wanted: Tagged, already: Tagged, held: Tagged) -> None:
-        parts = list(zip(before, wanted, already, held, strict=True))
-        theirs = [set(there) - set(tagged) - set(by_others) for tagged, _, there, by_others in parts]
-        self.ours = Tagged(*([i for i in w if i not in user] for (_, w, _, _), user in zip(parts, theirs, strict=True)))
-        self.new = Tagged(*(sorted(set(w) - set(there)) for _, w, there, _ in parts))
-        self.gone = Tagged(*(sorted(set(b) - set(w) - set(h)) for b, w, _, h in parts))
+        self.ours = wanted.without(already.without(before).without(held))
+        self.new = wanted.without(already)
+        self.gone = before.without(wanted).without(held)
 
 
 def _tags(dataset: Any, review: Review, results: Any, judgement: Judgement, hard: Any) -> _Tags:
@@ -128,9 +126,11 @@ def _tags(dataset: Any, review: Review, results: Any, judgement: Judgement, hard
     samples = (
         [review.images.names[i] for i in np.flatnonzero(judgement.hard_images).tolist()] if settings.weighs else []
     )
-    labels = [review.label_ids[row] for row in np.flatnonzero(hard).tolist()]
+    fields = (settings.pred_field, settings.gt_field)
+    of_truth = review.mistakes.of_truth.tolist()
+    labels = [(fields[of_truth[row]], review.label_ids[row]) for row in np.flatnonzero(hard).tolist()]
     return _Tags(
-        Tagged(results.tagged_samples, results.tagged_labels),
+        runs.tagged_of(results),
         Tagged(samples, labels),
         writeback.tagged_already(dataset, settings),
         runs.tagged_by(dataset, [key for key in runs.keys(dataset) if key != settings.run_key]),
@@ -194,7 +194,7 @@ def _values(dataset: Any, review: Review, judgement: Judgement, hard: Any, tags:
             continue
         if counts:
             found[sample_id].suspicion[field, suspicion].append(ObjectId(label_id))
-        if label_id in new:
+        if (field, label_id) in new:
             found[sample_id].labels[field].append(ObjectId(label_id))
     return found
 

@@ -78,8 +78,7 @@ class MiningRun(fr.Run):
         dataset = samples._root_dataset
         writeback.erase(dataset, self.config.fields)
         mine, theirs = tagged_by(dataset, [key]), tagged_by(dataset, [k for k in keys(dataset) if k != key])
-        alone = Tagged(*(sorted(set(a) - set(b)) for a, b in zip(mine, theirs, strict=True)))
-        writeback.untag(dataset, alone, [self.config.pred_field, self.config.gt_field])
+        writeback.untag(dataset, mine.without(theirs))
 
 
 class MiningRunResults(fr.RunResults):
@@ -96,7 +95,7 @@ class MiningRunResults(fr.RunResults):
         images: parallel lists over the mined samples: ``sample_id, repeats, hard, background``.
         classes: names of the classes, as the tables numbered them.
         tagged_samples: ids of the samples that this run tagged.
-        tagged_labels: ids of the labels that this run tagged.
+        tagged_labels: field and id of each label that this run tagged; older runs have ids alone.
     """
 
     COLUMNS = ("objects", "images", "classes", "tagged_samples", "tagged_labels")
@@ -275,9 +274,19 @@ def tagged_by(dataset: Any, run_keys: Iterable[str]) -> Tagged:
     for key in run_keys:
         results = dataset.load_run_results(key, cache=False, load_view=False)
         if results is not None:
-            tagged.samples.extend(results.tagged_samples)
-            tagged.labels.extend(results.tagged_labels)
+            of_run = tagged_of(results)
+            tagged.samples.extend(of_run.samples)
+            tagged.labels.extend(of_run.labels)
     return tagged
+
+
+def tagged_of(results: MiningRunResults) -> Tagged:
+    """What a run tagged, by its results; an id alone may be in either of its fields."""
+    fields = (results.config.pred_field, results.config.gt_field)
+    labels: list[tuple[str, str]] = []
+    for label in results.tagged_labels:
+        labels += [(field, label) for field in fields] if isinstance(label, str) else [tuple(label)]
+    return Tagged(list(results.tagged_samples), labels)
 
 
 def _renamed(path: str, key: str, new_key: str) -> str:

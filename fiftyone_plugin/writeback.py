@@ -46,10 +46,15 @@ SAMPLE_FIELDS = {
 
 
 class Tagged(NamedTuple):
-    """Ids of samples and of labels that carry the tag."""
+    """Ids of samples that carry the tag, and of labels, each with its field: a copy of a field has the same ids."""
 
     samples: list[str]
-    labels: list[str]
+    labels: list[tuple[str, str]]
+
+    def without(self, others: Tagged) -> Tagged:
+        """What is here alone, in order."""
+        samples, labels = set(others.samples), set(others.labels)
+        return Tagged([i for i in self.samples if i not in samples], [i for i in self.labels if i not in labels])
 
 
 def fields_of(key: str, settings: RunSettings) -> dict[str, tuple[type, str]]:
@@ -80,7 +85,8 @@ def save(dataset: Any, tables: Tables, result: MiningResult, settings: RunSettin
 def to_tag(tables: Tables, result: MiningResult, settings: RunSettings) -> Tagged:
     """What a run tags: its hard samples, unless they are held out, and its mined objects."""
     images = np.flatnonzero(result.hard_images) if settings.weighs else ()
-    labels = ids_of(tables.predictions, result.prediction_hard) + ids_of(tables.truth, result.truth_hard)
+    predictions, truths = ids_of(tables.predictions, result.prediction_hard), ids_of(tables.truth, result.truth_hard)
+    labels = [(settings.pred_field, i) for i in predictions] + [(settings.gt_field, i) for i in truths]
     return Tagged([str(tables.sample_ids[i]) for i in images], labels)
 
 
@@ -88,12 +94,12 @@ def tagged_already(dataset: Any, settings: RunSettings) -> Tagged:
     """What carries the tag now, whoever put it there."""
     collection = dataset._sample_collection
     samples = [str(document["_id"]) for document in collection.find({"tags": TAG}, {"_id": 1})]
-    labels: list[str] = []
+    labels: list[tuple[str, str]] = []
     for field in (settings.pred_field, settings.gt_field):
         path = f"{field}.detections"
         for document in collection.find({f"{path}.tags": TAG}, {f"{path}._id": 1, f"{path}.tags": 1}):
             boxes = document[field]["detections"]
-            labels.extend(str(box["_id"]) for box in boxes if TAG in (box.get("tags") or ()))
+            labels.extend((field, str(box["_id"])) for box in boxes if TAG in (box.get("tags") or ()))
     return Tagged(samples, labels)
 
 
@@ -116,13 +122,13 @@ def erase(dataset: Any, fields: Iterable[str]) -> None:
     reload(dataset)
 
 
-def untag(dataset: Any, tagged: Tagged, fields: Iterable[str]) -> None:
-    """Take the tag from these samples, and from these labels in the fields of Detections given."""
+def untag(dataset: Any, tagged: Tagged) -> None:
+    """Take the tag from these samples and labels."""
     collection = dataset._sample_collection
     for some in _chunks(tagged.samples):
         collection.update_many({"_id": {"$in": some}}, {"$pull": {"tags": TAG}, "$set": now()})
-    for some in _chunks(tagged.labels):
-        for field in fields:
+    for field in {field for field, _ in tagged.labels}:
+        for some in _chunks([label_id for of_field, label_id in tagged.labels if of_field == field]):
             collection.update_many(
                 {f"{field}.detections.tags": TAG},
                 {"$pull": {f"{field}.detections.$[label].tags": TAG}, "$set": now()},

@@ -11,7 +11,7 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
 from fiftyone_plugin import proposals
-from tests.datasets import ACCEPT, FIELDS, MINE, TRIAGE, by_name, dataset_of
+from tests.datasets import ACCEPT, DELETE, FIELDS, MINE, TRIAGE, by_name, dataset_of
 from tests.scenes import FAR, HERE, apart, scene
 
 
@@ -59,6 +59,31 @@ def test_the_copy_carries_nothing_of_the_runs(dataset: fo.Dataset) -> None:
     assert any(
         name.startswith("run_") for box in dataset.first().to_mongo_dict()["ground_truth"]["detections"] for name in box
     )
+
+
+def test_the_copy_keeps_the_users_tags_and_none_of_the_runs(dataset: fo.Dataset) -> None:
+    foo.get_operator(DELETE)(dataset, run_key="run")
+    sample = by_name(dataset)["a"]
+    sample.ground_truth.detections[0].tags = ["hard_negative", "night"]
+    sample.save()
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="run", hard_negative_ratio=1.0, class_map={"kitten": "cat"})
+    assert by_name(dataset)["b"].ground_truth.detections[0].tags == ["hard_negative"]
+    foo.get_operator(ACCEPT)(dataset, run_key="run")
+    assert dataset.count_values("ground_truth_accepted.detections.tags") == {"hard_negative": 1, "night": 1}
+    assert by_name(dataset)["b"].ground_truth.detections[0].tags == ["hard_negative"]
+
+
+@pytest.mark.parametrize("order", [("run", "next"), ("next", "run")])
+def test_every_run_takes_its_tags_back_from_its_own_field(dataset: fo.Dataset, order: tuple[str, str]) -> None:
+    foo.get_operator(ACCEPT)(dataset, run_key="run")
+    mine = {"pred_field": "predictions", "class_map": {"kitten": "cat"}, "hard_negative_ratio": 1.0}
+    foo.get_operator(MINE)(dataset, gt_field="ground_truth_accepted", run_key="next", **mine)
+    tagged = {"run": "ground_truth", "next": "ground_truth_accepted"}
+    for key in order:
+        assert dataset.count_values(f"{tagged[key]}.detections.tags")["hard_negative"]
+        foo.get_operator(DELETE)(dataset, run_key=key)
+        assert dataset.count_values(f"{tagged[key]}.detections.tags") == {}
+    assert dataset.count_values("predictions.detections.tags") == {}
 
 
 def test_the_copy_can_be_mined_against(dataset: fo.Dataset) -> None:

@@ -102,7 +102,7 @@ def test_what_is_ignored_loses_tag_and_count_and_gets_them_back() -> None:
     assert dataset.values("run_weight")[0] == 1
     assert dataset.first().tags == []
     assert dataset.first().predictions.detections[0].tags == []
-    assert first not in results(dataset, "run")["tagged_labels"]
+    assert ["predictions", first] not in results(dataset, "run")["tagged_labels"]
     foo.get_operator(TRIAGE)(dataset, undo=True)
     foo.get_operator(APPLY)(dataset, run_key="run")
     assert tags(dataset) == before
@@ -127,6 +127,26 @@ def test_tags_of_the_user_and_of_other_runs_stay() -> None:
     foo.get_operator(DELETE)(dataset, run_key="other")
     foo.get_operator(DELETE)(dataset, run_key="run")
     assert dataset.values("tags") == [["hard_negative"], [], []]
+
+
+def test_what_is_ignored_loses_the_tag_though_a_run_on_a_copy_has_it() -> None:
+    dataset = dataset_of(scene([("a", "cat", 0.9, FAR)], [("b", "cat", HERE)]))
+    dataset.clone_sample_field("ground_truth", "copy")
+    before = tags(dataset)
+    mined("run", dataset, hard_negative_ratio=1.0)
+    foo.get_operator(MINE)(dataset, "predictions", "copy", "other", hard_negative_ratio=1.0)
+    missed = dataset.last().ground_truth.detections[0]
+    assert missed.tags == dataset.last()["copy"].detections[0].tags == ["hard_negative"]
+    foo.get_operator(TRIAGE)(dataset, run_key="run", state="ignore", label_ids=[missed.id])
+    foo.get_operator(APPLY)(dataset, run_key="run")
+    assert dataset.last().ground_truth.detections[0].tags == []
+    assert dataset.last()["copy"].detections[0].tags == ["hard_negative"]
+    foo.get_operator(TRIAGE)(dataset, undo=True)
+    foo.get_operator(APPLY)(dataset, run_key="run")
+    assert dataset.last().ground_truth.detections[0].tags == ["hard_negative"]
+    for key in ("run", "other"):
+        foo.get_operator(DELETE)(dataset, run_key=key)
+    assert tags(dataset) == before
 
 
 def test_deleting_afterwards_leaves_the_dataset_as_it_was() -> None:

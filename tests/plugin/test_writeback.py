@@ -241,6 +241,16 @@ class TestTags:
         runs.delete(dataset, "many")
         assert set(dataset.match_tags("hard_negative").values("id")) == few
 
+    def test_a_run_that_recorded_ids_alone_untags_both_its_fields(self) -> None:
+        dataset = dataset_of()
+        before = stored(dataset)
+        run(dataset)
+        _, results = runs.load(dataset, "run")
+        results.tagged_labels = [label_id for _, label_id in results.tagged_labels]
+        dataset.save_run_results("run", results, cache=False)
+        runs.delete(dataset, "run")
+        assert stored(dataset) == before
+
     def test_tags_that_are_null_can_be_added_to(self) -> None:
         dataset = dataset_of()
         null = {"tags": None, "predictions.detections.$[].tags": None, "ground_truth.detections.$[].tags": None}
