@@ -41,6 +41,7 @@ def train(
     epochs: int = EPOCHS,
     mine_every: int = MINE_EVERY,
     warmup: int = WARMUP,
+    negative_gain: float = 1.0,
     imgsz: int = IMGSZ,
     batch: int = BATCH,
     device: str | None = None,
@@ -59,6 +60,7 @@ def train(
         epochs: passes over the training images.
         mine_every: epochs from one round in training to the next.
         warmup: epochs before the first.
+        negative_gain: how many times background that the model takes for an object counts in the loss.
         imgsz: longer side of the images, pixels.
         batch: images per batch.
         device: as Ultralytics names it; None for a GPU if there is one.
@@ -77,7 +79,7 @@ def train(
     """
     before = check(dataset, run_key, model, output_dir, new_run_key, pred_field)
     after = next_round(dataset, before, new_run_key, pred_field)
-    plan = TrainingPlan(mine_every=mine_every, warmup=warmup, settings=before.engine)
+    plan = TrainingPlan(mine_every, warmup, before.engine, negative_gain=negative_gain)
     from hnm_core.training.start import check_options
     from hnm_core.training.start import train as train_model
 

@@ -12,7 +12,7 @@ from .. import background, checkpoints, forms, runs, training
 from ..icons import icons
 from .long import LongOperator, Say
 
-NUMBERS = ("epochs", "mine_every", "warmup", "imgsz", "batch")
+NUMBERS = ("epochs", "mine_every", "warmup", "negative_gain", "imgsz", "batch")
 LONG = "What is executed at once goes on even if this tab is closed, but not if FiftyOne is stopped"
 TEXTS = ("new_run_key", "pred_field", "device", "settings")
 
@@ -87,6 +87,8 @@ def _ask(ctx: Any, inputs: types.Object) -> None:
         ("batch", training.BATCH, 1, "Batch", "Images per batch"),
     ):
         inputs.int(name, label=label, default=default, min=low, max=100_000, required=False, description=what)
+    what = "How many times background that the model takes for an object counts in the loss; the labels must be whole"
+    inputs.float("negative_gain", label="Negative gain", default=1.0, min=1, max=100, required=False, description=what)
     what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
     inputs.str("device", label="Device", required=False, description=what)
     try:

@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reviews", type=Path, metavar="JSON", help="what people said of mistakes, as the review ledger is saved"
     )
+    parser.add_argument(
+        "--negative-gain",
+        type=float,
+        default=1.0,
+        metavar="TIMES",
+        help="how many times background taken for an object counts in the loss; the labels must be whole",
+    )
     parser.add_argument("--imgsz", type=int, default=640, help="side of the images in training, pixels")
     parser.add_argument("--batch", type=int, default=16, help="images per batch")
     parser.add_argument(
@@ -70,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         save_samples=args.save_hard_negatives,
         weights=str(args.weights) if args.weights else None,
         reviews=str(args.reviews) if args.reviews else None,
+        negative_gain=args.negative_gain,
     )
     if args.resume:
         summary = train(args.data, args.model, resume=True)

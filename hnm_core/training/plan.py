@@ -29,6 +29,9 @@ class TrainingPlan:
             fold, its weights are not flattered by what the model has learnt by heart.
         reviews: a JSON list of what people said of mistakes, images by their path and boxes as fractions: it takes
             the place of suspicion in every round.
+        negative_gain: how many times background that the model takes for an object counts in the classification loss,
+            see :class:`~hnm_core.training.emphasis.HardNegativeLoss`; 1 is Ultralytics' own loss. An object that
+            nobody labelled counts as background.
 
     Raises:
         ValueError: if a value cannot be.
@@ -47,12 +50,15 @@ class TrainingPlan:
     confidence: float = 0.01
     weights: str | None = None
     reviews: str | None = None
+    negative_gain: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("mine_every", "warmup"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name} must be a whole number of epochs, 0 or more, got {value!r}")
+        if not self.negative_gain >= 1:
+            raise ValueError(f"negative_gain must be 1 or more, got {self.negative_gain}")
         if not 0 <= self.confidence <= 1:
             raise ValueError(f"confidence must lie in [0, 1], got {self.confidence}")
 

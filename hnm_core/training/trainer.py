@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from ultralytics.models.yolo.detect import DetectionPredictor, DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationPredictor, SegmentationTrainer
 from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK
+from ultralytics.utils.torch_utils import unwrap_model
 
 from ..columns import Detections
 from ..pipeline import mine
 from ..reviews import Reviews
 from .datasets import WeightedDataset, draw_by_weight
 from .detecting import detect
+from .emphasis import emphasise
 from .mining import RATES, Rounds, read_reviews, read_weights, truth_of, with_predictions
 from .plan import TrainingPlan
 
@@ -69,6 +71,7 @@ class _Mining:
         self.rates = dict.fromkeys(RATES, float("nan"))
         for event, step in (
             ("on_pretrain_routine_end", _Mining._catch_up),
+            ("on_train_start", _Mining._emphasise),
             ("on_train_epoch_start", _Mining._name_epoch),
             ("on_fit_epoch_end", _Mining._mine_if_due),
             ("on_train_end", _Mining._mine_at_last),
@@ -207,6 +210,11 @@ class _Mining:
                 self.rounds.finish(*last, self.plan)
                 self._tell()
             self._draw_by(last[1] if last else None)
+
+    def _emphasise(self) -> None:
+        """Once the moving average is a copy, which validates by Ultralytics' own loss."""
+        if self.plan.negative_gain != 1:
+            emphasise(unwrap_model(self.model), self.plan.negative_gain)
 
     def _name_epoch(self) -> None:
         self.train_loader.sampler.set_epoch(self.epoch)
