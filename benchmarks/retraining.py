@@ -30,11 +30,11 @@ class Arm:
 
     Attributes:
         says: what the table calls it.
-        settings: of the mining.
+        settings: of the mining, and what else the plan of the training has.
         shuffled: deal the weights to random images: the control.
         looks: mistakes of the first round that somebody who knows the truth judges; all rounds inherit it.
-        accepted: before training, somebody who knows looks at so many false positives, the most suspected first, and
-            labels what was not labelled.
+        accepted: before training, somebody who knows looks at so many false positives from a confidence on, the most
+            suspected first, and labels what was not labelled.
         pool: add images of a pool in which there is nothing to find, this share of those trained on: the ``hard`` ones
             (of the surest false alarms) or ``random`` ones.
     """
@@ -43,7 +43,7 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     shuffled: bool = False
     looks: int = 0
-    accepted: int = 0
+    accepted: tuple[int, float] | None = None
     pool: tuple[str, float] | None = None
 
 
@@ -53,25 +53,27 @@ ARMS = {
     "mined": Arm("mined, with suspicion (default)"),
     "unsuspecting": Arm("mined, without suspicion", {"use_suspicion": False}),
     "reviewed": Arm("mined, after 20 were reviewed", looks=20),
-    "accepted": Arm("mined, after 40 were reviewed and missing labels accepted", accepted=40),
+    "accepted": Arm("mined, after 40 were reviewed and missing labels accepted", accepted=(40, 0.5)),
+    "accepted more": Arm(
+        "mined, after 100 were reviewed, down to confidence .25, and missing labels accepted", accepted=(100, 0.25)
+    ),
     "steep": Arm(
         "mined, without suspicion, weights to 4, floor .7",
         {"use_suspicion": False, "max_weight": 4.0, "effective_sample_floor": 0.7},
     ),
-    "alarms": Arm(
-        "false positives alone, without suspicion, weights to 4, floor .7",
-        {
-            "use_suspicion": False,
-            "max_weight": 4.0,
-            "effective_sample_floor": 0.7,
-            "candidates": ("false_positive",),
-            "background_share": 1.0,
-        },
+    "negatives": Arm("uniform, hard negatives thrice in the loss", {"max_weight": 1.0, "negative_gain": 3.0}),
+    "mined negatives": Arm("mined, with suspicion, hard negatives thrice in the loss", {"negative_gain": 3.0}),
+    "accepted negatives": Arm(
+        "mined, 100 reviewed and accepted, hard negatives thrice in the loss",
+        {"negative_gain": 3.0},
+        accepted=(100, 0.25),
     ),
     "backgrounds": Arm(
-        "uniform, 15 % more: the hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)
+        "uniform, with 15 % more images: the hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)
     ),
-    "any backgrounds": Arm("uniform, 15 % more: random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)),
+    "any backgrounds": Arm(
+        "uniform, with 15 % more images: random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)
+    ),
 }
 
 
@@ -81,7 +83,7 @@ def run(work: Path, data: Sequence[str], arms: Sequence[str], seeds: Sequence[in
         for name in data:
             for arm in arms:
                 place = work / _folder(name) / f"{arm}-{seed}"
-                poolless = ARMS[arm].pool and not isinstance(SETS[name], Digits)
+                poolless = ARMS[arm].pool and not _pool_of(SETS[name])
                 if poolless or (place / "record.json").is_file():
                     continue
                 began = time.perf_counter()
@@ -140,12 +142,13 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
     shape, chosen = SETS[name], ARMS[arm]
     torch.set_num_threads(1)
     data, test, start = start_of(place, shape)
-    used = data
+    used, epochs = data, shape.epochs
     if chosen.pool:
         assert isinstance(shape, Digits)
         used = with_backgrounds(place, data, start, shape, *chosen.pool, seed)
+        epochs = round(epochs / (1 + chosen.pool[1]))  # as many images drawn, of more
     if chosen.accepted:
-        used = with_accepted(place, data, start, shape, chosen.accepted)
+        used = with_accepted(place, data, start, shape, *chosen.accepted)
     plan = {"mine_every": shape.mine_every, "warmup": 0, **chosen.settings}
     yolo = YOLO(str(start))
     yolo.add_callback("on_train_epoch_start", lambda trainer: torch.set_num_threads(1))
@@ -153,7 +156,7 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
         data=str(used),
         trainer=Trainer,
         mining=plan,
-        epochs=shape.epochs,
+        epochs=epochs,
         imgsz=shape.size,
         project=str(place / "runs"),
         name=f"{arm}-{seed}",
@@ -161,7 +164,7 @@ def _train(place: Path, name: str, arm: str, seed: int) -> dict[str, Any]:
         **TRAINING,
     )
     folder = Path(yolo.trainer.save_dir)
-    rounds, draws = yolo.trainer.rounds.rows(), shape.epochs * len(yolo.trainer.train_loader.sampler)
+    rounds, draws = yolo.trainer.rounds.rows(), epochs * len(yolo.trainer.train_loader.sampler)
     torch.set_num_threads(1)
     model = YOLO(str(folder / "weights" / "last.pt"))
     files = sorted((test.parent / "images" / "test").iterdir())
@@ -179,6 +182,11 @@ def _keep(place: Path, record: dict[str, Any]) -> None:
     aside = place / ".record.json"
     aside.write_text(json.dumps(record, indent=1) + "\n")
     aside.replace(place / "record.json")
+
+
+def _pool_of(shape: TrainingSet) -> int:
+    """How many images the pool of a set has."""
+    return shape.unlabelled_images if isinstance(shape, Digits) else 0
 
 
 def _folder(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.retraining_sets import Digits, TrainingSet
-from hnm_core import mine
+from hnm_core import MiningSettings, mine
 from hnm_core.imageset import Images
 from hnm_core.io.data_yaml import class_names, read_data_yaml
 from hnm_core.io.yolo import label_file, read_yolo_truth
@@ -47,8 +47,17 @@ def judged(result: Any, place: Path, shape: TrainingSet, looks: int, seed: int) 
     return said
 
 
-def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, looks: int) -> Path:
-    """``data.yaml`` of a copy in which those of the most suspected false positives that deserve a label have it."""
+def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, looks: int, confidence: float) -> Path:
+    """``data.yaml`` of a copy in which those of the most suspected false positives that deserve a label have it.
+
+    Args:
+        place: folder of the set.
+        data: its ``data.yaml``.
+        start: the model whose false positives are looked at.
+        shape: the set.
+        looks: at so many.
+        confidence: from which on they count as false positives.
+    """
     from ultralytics import YOLO
 
     from hnm_core.training import detect
@@ -63,7 +72,7 @@ def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, look
     images = sorted((data.parent / "images" / "train").iterdir())
     truth = read_yolo_truth(images, class_names(data, read_data_yaml(data)))
     found = detect(YOLO(str(start)), images, batch=32, conf=LEAST, imgsz=shape.size, device="cpu")
-    result = mine(with_predictions(found, truth)[0], truth)
+    result = mine(with_predictions(found, truth)[0], truth, MiningSettings(confidence_threshold=confidence))
     alarms, p = np.flatnonzero(result.errors.false_positive), result.predictions
     assert p.score is not None
     for row in alarms[np.lexsort([-p.score[alarms], -result.prediction_suspicion[alarms]])][:looks]:
@@ -81,22 +90,17 @@ def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, look
 
 def with_backgrounds(place: Path, data: Path, start: Path, shape: Digits, which: str, share: float, seed: int) -> Path:
     """``data.yaml`` with some images of a pool added in which there is nothing to find."""
-    pool = shape.make_pool(place / "pool")
-    files = [file for file in sorted(pool.glob("images/train/*")) if not _label(pool, file).read_text()]
+    files = shape.backgrounds(place)
     if which == "hard":
-        order = np.argsort(-_surest(pool / "surest.npy", start, files, shape.size), kind="stable")
+        order = np.argsort(-_surest(place / "surest.npy", start, files, shape.size), kind="stable")
     else:
         order = np.random.default_rng(seed).permutation(len(files))
-    named = pool / f"{which}-{seed}"
+    named = place / f"{which}-{seed}"
     named.with_suffix(".txt").write_text("".join(f"{files[i]}\n" for i in order[: round(share * shape.train)]))
     train = [str(data.parent / "images" / "train"), str(named.with_suffix(".txt"))]
     text = f"train: {json.dumps(train)}\nval: {data.parent / 'images' / 'val'}\nnames: [three, seven]\n"
     named.with_suffix(".yaml").write_text(text)
     return named.with_suffix(".yaml")
-
-
-def _label(pool: Path, file: Path) -> Path:
-    return pool / "labels" / "train" / f"{file.stem}.txt"
 
 
 def _surest(kept: Path, start: Path, files: Sequence[Path], size: int) -> np.ndarray[Any, np.dtype[np.float64]]:

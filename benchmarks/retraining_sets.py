@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fiftyone_plugin.demo.dataset import WEIGHTS
 from fiftyone_plugin.demo.digits import make_digits
 from hnm_core.boxes import overlapping
-from hnm_core.io.data_yaml import class_names, read_data_yaml
+from hnm_core.io.data_yaml import class_names, label_file, read_data_yaml
 
 __all__ = ["SETS", "SHARED", "TRAINING", "Digits", "Photographs", "TrainingSet"]
 
@@ -88,6 +88,7 @@ class Digits:
         start_epochs: how long the demo's detector trains on these images before the arms part.
         epochs: how long every arm trains.
         mine_every: epochs from one mining to the next; the first is before training.
+        unlabelled_images: of a pool, in handwriting that is neither that of the training images nor of the test's.
     """
 
     withheld: float
@@ -97,6 +98,7 @@ class Digits:
     start_epochs: int = 8
     epochs: int = 24
     mine_every: int = 6
+    unlabelled_images: int = 0
     weights: Path = WEIGHTS
 
     def make(self, place: Path) -> None:
@@ -104,14 +106,15 @@ class Digits:
         count, splits = self.train + 16, _splits(train=self.train, val=16)
         like = {"seed": 21, "withheld": self.withheld, "scans": "detector", "size": self.size}
         make_digits(place / "train", count, splits=splits, **like)
-        make_digits(place / "test", self.test, seed=22, withheld=0, splits=(("test", 1.0),), size=self.size)
+        count, counts = self.test, {"test": self.test}
+        if self.unlabelled_images:
+            count, counts = count + self.unlabelled_images, {**counts, "pool": self.unlabelled_images}
+        make_digits(place / "test", count, seed=22, withheld=0, splits=_splits(**counts), size=self.size)
 
-    def make_pool(self, place: Path) -> Path:
-        """A folder of images to take backgrounds from: a quarter of them hold nothing to find."""
-        if not place.is_dir():
-            like = {"seed": 23, "withheld": 0, "scans": "detector", "size": self.size}
-            make_digits(place, 3 * self.train, splits=(("train", 1.0),), **like)
-        return place
+    def backgrounds(self, place: Path) -> list[Path]:
+        """The images of the pool in which there is nothing to find: a quarter of it."""
+        files = sorted(place.glob("test/images/pool/*"))
+        return [file for file in files if not label_file(file).read_text()]
 
     def data(self, place: Path) -> Path:
         """``data.yaml`` to train on."""
@@ -185,6 +188,7 @@ def _splits(**counts: int) -> tuple[tuple[str, float], ...]:
 SETS: dict[str, TrainingSet] = {
     "digits": Digits(withheld=0.0),
     "digits, 20 % of the labels withheld": Digits(withheld=0.2),
+    "digits, with a pool": Digits(withheld=0.0, test=3000, unlabelled_images=3000),
     "cards": Photographs("cards", mislabelled=False),
     "bccd": Photographs("bccd", mislabelled=True),
 }

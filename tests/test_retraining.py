@@ -13,6 +13,7 @@ import pytest
 from benchmarks import retrained
 from benchmarks.retrained import CONTROL, Outcome, average_precision, draw, read_runs, summary
 from hnm_core import mine
+from hnm_core.io.data_yaml import read_data_yaml, split_images
 from hnm_core.rounds import fppi_at_recall
 from tests.scenes import everything_at_once
 
@@ -84,7 +85,7 @@ def test_every_arm_trains_on_as_many_images(tmp_path: Path, monkeypatch: pytest.
 
     small = Digits(withheld=0.3, train=32, test=12, size=64, start_epochs=1, epochs=2, mine_every=1)
     monkeypatch.setattr(retraining, "SETS", {"small": small})
-    arms = [CONTROL, "mined", "reviewed"]
+    arms = [CONTROL, "reviewed", "mined negatives"]
     assert len(list(retraining.run(tmp_path, ["small"], arms, [1]))) == 3
     assert list(retraining.run(tmp_path, ["small"], arms, [1])) == []  # all there
     place = tmp_path / "small"
@@ -122,6 +123,28 @@ def test_photographs_are_copied_and_tested_on_what_no_training_saw(
     assert sorted(source.rglob("*")) == before
 
 
+def test_backgrounds_of_the_pool_hold_nothing_and_the_hardest_alarm_most(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics", reason="predicts on the pool")
+    from benchmarks.retraining_aids import with_backgrounds
+    from benchmarks.retraining_sets import WEIGHTS, Digits
+
+    shape = Digits(withheld=0, train=20, test=30, size=128, unlabelled_images=40)
+    shape.make(tmp_path)
+    pool = shape.backgrounds(tmp_path)
+    assert 6 <= len(pool) <= 14
+    listed = {}
+    for which in ("hard", "random"):
+        data = with_backgrounds(tmp_path, shape.data(tmp_path), WEIGHTS, shape, which, 0.2, seed=1)
+        config = read_data_yaml(data)
+        images = split_images(data, "train", config)
+        listed[which] = [image for image in images if "pool" in image.parts]
+        assert len(listed[which]) == 4
+        assert len(images) == 24
+        assert set(listed[which]) <= set(pool)
+    surest = dict(zip(pool, np.load(tmp_path / "surest.npy"), strict=True))
+    assert min(surest[image] for image in listed["hard"]) >= sorted(surest.values())[-4]
+
+
 def test_accepted_are_labels_that_were_withheld_and_no_others(tmp_path: Path) -> None:
     pytest.importorskip("ultralytics", reason="predicts on the demo's images")
     from benchmarks.retraining_aids import with_accepted
@@ -130,8 +153,8 @@ def test_accepted_are_labels_that_were_withheld_and_no_others(tmp_path: Path) ->
     shape = Digits(withheld=0.4, train=24, test=1, size=192)
     shape.make(tmp_path)
     data = shape.data(tmp_path)
-    accepted = with_accepted(tmp_path, data, WEIGHTS, shape, looks=12)
-    assert with_accepted(tmp_path, data, WEIGHTS, shape, looks=12) == accepted  # made once
+    accepted = with_accepted(tmp_path, data, WEIGHTS, shape, looks=12, confidence=0.5)
+    assert with_accepted(tmp_path, data, WEIGHTS, shape, looks=12, confidence=0.5) == accepted  # made once
     config = json.loads(accepted.read_text().splitlines()[0].removeprefix("path: "))
     assert Path(config) == accepted.parent
     added = 0
