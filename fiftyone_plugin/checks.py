@@ -13,6 +13,9 @@ from .settings import RunSettings
 HIDING = (fo.FilterLabels, fo.SelectLabels, fo.ExcludeLabels, fo.LimitLabels)
 """Stages of views that leave samples with some of their boxes."""
 
+RENAMING = (fo.MapLabels, fo.SetField)
+"""Stages of views that may show other classes than are stored."""
+
 AT_ONCE = 100_000
 """Ids in one question to the database, which takes 16 MB of them."""
 
@@ -53,6 +56,7 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
         ValueError: saying what is missing, and where it may be found.
     """
     check_fields(samples, settings.pred_field, settings.gt_field)
+    _check_classes(samples, settings)
     chosen = views.of_split(samples, settings.mine_split, settings.split_field)
     if any_sample(chosen, *map(_has_boxes, (settings.pred_field, settings.gt_field))):
         return chosen  # as nearly always, after one query
@@ -70,6 +74,25 @@ def check_minable(samples: Any, settings: RunSettings) -> Any:
         if not any_sample(chosen, _has_boxes(field)):
             raise ValueError(f"field {field!r} holds no {what} in the {chosen.count()} samples to mine: {cure}")
     return chosen
+
+
+def _check_classes(samples: Any, settings: RunSettings) -> None:
+    """Refuse views that rename classes: reviews name those that are stored, so that none would reach its object.
+
+    Raises:
+        ValueError: naming the stage, and what to use instead.
+    """
+    renamed = {path: field for field in (settings.pred_field, settings.gt_field) for path in _class_paths(field)}
+    for stage in getattr(samples, "_stages", ()):
+        if isinstance(stage, RENAMING) and stage.field in renamed:
+            raise ValueError(
+                f"this view renames classes of {renamed[stage.field]!r} ({type(stage).__name__}), and reviews would "
+                f"not find their objects: mine without it, and use class_map, prediction class → truth class"
+            )
+
+
+def _class_paths(field: str) -> tuple[str, str]:
+    return field, f"{field}.detections.label"
 
 
 def any_sample(samples: Any, *conditions: dict[str, Any], among: int | None = None) -> bool:

@@ -20,7 +20,7 @@ from hnm_core.export import ExportImage, ExportSettings, export_weighted
 from hnm_core.export.crops import SUSPECTED
 
 from . import bridge, runs, subsets, views
-from .ledger import save_json
+from .reviews_file import save_json
 from .settings import SPLITS, RunSettings
 
 __all__ = ["check_output_dir", "check_weighted", "export", "free_dir", "labelled_samples", "options_of"]

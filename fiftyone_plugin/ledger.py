@@ -3,8 +3,7 @@
 It lies in FiftyOne's execution store of the dataset, one document an act (what one person says at once, of one object
 or of many): writing and undoing an act is atomic, so that nobody's words are lost when two people review. Runs come and
 go, predictions get new ids: an entry names its object by image, side, class and box, and later objects inherit it by
-overlap. It is cloned and deleted with its dataset. FiftyOne's exports leave it out, so :func:`save_json` and
-:func:`load_json` carry it.
+overlap. It is cloned and deleted with its dataset. FiftyOne's exports leave it out, so ``reviews_file`` carries it.
 
 Not in ``dataset.info``, which is saved whole, so that the second of two reviewers would undo the first; not in a field
 of the samples, which would be one more field of the user's.
@@ -13,12 +12,9 @@ of the samples, which would be one more field of the user's.
 from __future__ import annotations
 
 import getpass
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import fiftyone.core.odm as odm
@@ -197,71 +193,6 @@ def somebody() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without names
         return "somebody"
-
-
-def save_json(dataset: Any, path: str | Path, file_of: Mapping[str, str] | None = None) -> int:
-    """Write the ledger as JSON, images by their file; ``hnm mine --reviews`` and ``hnm train --reviews`` read it.
-
-    Args:
-        dataset: the dataset.
-        path: file to write.
-        file_of: file of each sample by its id, as it is called where the reviews go; None for the dataset's own.
-
-    Returns:
-        How many entries were written; those of samples that have no file are left out.
-    """
-    entries = Ledger(dataset).entries()
-    files = _files(dataset, {entry["image"] for entry in entries}) if file_of is None else file_of
-    found = [
-        {**entry, "image": files[entry["image"]], "sample_id": entry["image"]}
-        for entry in entries
-        if entry["image"] in files
-    ]
-    Path(path).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return len(found)
-
-
-def load_json(dataset: Any, path: str | Path) -> tuple[int, int]:
-    """Add the reviews of a JSON file to the ledger, under the names of those who made them.
-
-    Images are found by their file, else by the id of their sample.
-
-    Args:
-        dataset: the dataset.
-        path: file that :func:`save_json` wrote.
-
-    Returns:
-        How many entries were added, and how many are of images that the dataset has not.
-
-    Raises:
-        ValueError: if the file is no list of reviews.
-    """
-    try:
-        listed = json.loads(Path(path).read_text(encoding="utf-8"))
-        assert isinstance(listed, list)
-    except (ValueError, AssertionError):
-        raise ValueError(f"{path} is no JSON list of reviews, as save_json writes them") from None
-    root = dataset._root_dataset
-    by_file = dict(zip(*root.values(["filepath", "id"]), strict=True)) if listed else {}
-    ids = set(by_file.values())
-    known = [
-        {**values, "image": image}
-        for values in listed
-        if (image := by_file.get(values.get("image"), values.get("sample_id"))) in ids
-    ]
-    said = [((values.get("who"), values.get("when")), Entry.of(values)) for values in known]  # all, before any is added
-    for (who, when), pairs in groupby(said, key=lambda pair: pair[0]):
-        entries = [entry for _, entry in pairs]
-        for start in range(0, len(entries), MOST):
-            Ledger(root).add(entries[start : start + MOST], who, when)
-    return len(known), len(listed) - len(known)
-
-
-def _files(dataset: Any, sample_ids: Iterable[str]) -> dict[str, str]:
-    found = dataset._root_dataset._sample_collection.find(
-        {"_id": {"$in": [ObjectId(i) for i in sample_ids]}}, {"filepath": 1}
-    )
-    return {str(document["_id"]): document["filepath"] for document in found}
 
 
 def _stored(act: Act) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hnm_core import mine
 from hnm_core.reviews import Reviews
 from hnm_core.strategies import find_strategy
 
-from . import bridge, evaluating, evidence, predicting, recording, runs, tuning
+from . import bridge, evaluating, evidence, predicting, recording, runs, triage, tuning
 from .ledger import Ledger
 from .settings import RunSettings
 
@@ -41,7 +41,9 @@ def mine_samples(
     tables.warnings.extend([*notes, *predicting.model_notes(samples._root_dataset, settings.pred_field)])
     groups = tuning.groups_of(samples, settings, tables.sample_ids)
     progress(0.4, f"Mining {len(tables.predictions)} predictions")
-    reviews = Reviews.of(Ledger(samples).entries())
+    ledger = Ledger(samples)
+    known = {act: stamp for act, (stamp, _) in ledger.changed({}).items()}
+    reviews = Reviews.of(ledger.entries())
     result = mine(tables.predictions, tables.truth, settings.engine, groups=groups, reviews=reviews)
     if settings.appearance or settings.second_field:
         progress(0.45, "Looking for missing labels")
@@ -49,6 +51,8 @@ def mine_samples(
         result = mine(tables.predictions, tables.truth, settings.engine, groups=groups, reviews=reviews, evidence=said)
     progress(0.5, "Writing fields")
     recording.record(samples, tables, result, settings, overwrite=overwrite)
+    meanwhile = {entry.image for _, act in ledger.changed(known).values() for entry in act.entries}
+    triage.copy_states(samples._root_dataset, meanwhile)  # what was said while this run was not there yet
     progress(1.0, "Done")
     return {
         "run_key": settings.run_key,

@@ -39,7 +39,8 @@ def apply_reviews(
         progress: told the share done, and what is being done.
 
     Returns:
-        ``run_key``, ``looks`` that count, ``changed`` samples, ``mean_weight`` and ``effective_sample_size`` now.
+        ``run_key``, ``looks`` that count, ``changed`` samples, ``mean_weight`` and ``effective_sample_size`` now,
+        ``left_out``: how many objects that are no longer ignored only mining again can weigh.
 
     Raises:
         ValueError: if there is no such run, or it was interrupted or mined by an older version.
@@ -58,14 +59,16 @@ def apply_reviews(
         "changed": changed,
         "mean_weight": judgement.weighting.mean_weight,
         "effective_sample_size": judgement.weighting.effective_sample_size,
+        "left_out": states.left_out(views.images_of(dataset), settings),
     }
 
 
 def said(done: Mapping[str, Any]) -> str:
-    """What was done, in a sentence."""
+    """What was done, in a sentence, and in another what was not."""
     looks = "1 look" if done["looks"] == 1 else f"{done['looks']:,} looks"
     effective = percent(done["effective_sample_size"], 1)
-    return f"Weights follow {looks}: mean {done['mean_weight']:.3f}, effective sample {effective}"
+    follow = f"Weights follow {looks}: mean {done['mean_weight']:.3f}, effective sample {effective}"
+    return f"{follow}. {states.left_out_note(done['run_key'], done['left_out'])}" if done["left_out"] else follow
 
 
 def _images(dataset: Any, settings: RunSettings, results: Any) -> Images:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from bson import ObjectId
+from fiftyone import ViewField as F
 from pymongo import UpdateOne
 
 from hnm_core import Detections
@@ -33,6 +34,7 @@ class Box:
         bbox: ``x0, y0, x1, y1`` as fractions of the image.
         held: ``KEY_state`` as it is stored, None where the run did not mine the box.
         error: ``KEY_error`` as it is stored.
+        mined: whether the run can weigh it; not so if it was to be ignored when the run was mined.
         key: what tells it from all boxes of the run: truths are often corrected copies of predictions, ids and all.
     """
 
@@ -44,6 +46,7 @@ class Box:
     bbox: tuple[float, ...]
     held: str | None
     error: str | None
+    mined: bool
 
     @property
     def key(self) -> str:
@@ -64,7 +67,7 @@ def sides_of(settings: RunSettings) -> tuple[tuple[str, str], tuple[str, str]]:
 def boxes_of(dataset: Any, settings: RunSettings, sample_ids: Iterable[str]) -> list[Box]:
     """Every box of some samples in the fields of a run, in the order of their lists."""
     key = settings.run_key
-    names = ("_id", "label", "bounding_box", f"{key}_state", f"{key}_error")
+    names = ("_id", "label", "bounding_box", f"{key}_state", f"{key}_error", f"{key}_difficulty")
     paths = {f"{field}.detections.{name}": 1 for _, field in sides_of(settings) for name in names}
     found = []
     for document in dataset._root_dataset._sample_collection.find(
@@ -79,6 +82,7 @@ def boxes_of(dataset: Any, settings: RunSettings, sample_ids: Iterable[str]) -> 
                         *(str(document["_id"]), str(box["_id"]), field, side),
                         *(class_map.get(box["label"], box["label"]), (x, y, x + width, y + height)),
                         *(box.get(f"{key}_state"), box.get(f"{key}_error")),
+                        mined=box.get(f"{key}_difficulty") is not None,
                     )
                 )
     return found
@@ -88,6 +92,19 @@ def without_list(dataset: Any, field: str, sample_ids: Iterable[str]) -> list[st
     """Ids of those samples in which the field holds no list of boxes, for it was cleared."""
     wanted = {"_id": {"$in": [ObjectId(i) for i in sample_ids]}, f"{field}.detections": {"$not": {"$type": "array"}}}
     return [str(found["_id"]) for found in dataset._root_dataset._sample_collection.find(wanted, ["_id"])]
+
+
+def left_out(dataset: Any, settings: RunSettings) -> int:
+    """How many objects a run left out when it was mined, for they were to be ignored then, and are not any more."""
+    state, difficulty = F(f"{settings.run_key}_state"), F(f"{settings.run_key}_difficulty")
+    answered = state.exists() & (state != "ignore") & ~difficulty.exists()
+    return sum(dataset.filter_labels(field, answered).count(f"{field}.detections") for _, field in sides_of(settings))
+
+
+def left_out_note(run_key: str, count: int) -> str:
+    """What to do about them, in a sentence."""
+    what, it = ("1 object was", "it") if count == 1 else (f"{count:,} objects were", "them")
+    return f"{what} to be ignored when run {run_key!r} was mined: mine again to weigh {it}"
 
 
 def inherited(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -51,7 +51,7 @@ def triage(
 
     Returns:
         ``state``, ``count``, ``label_ids`` and ``keys`` (``SIDE:ID``) of the objects, ``runs`` in which their copies
-        were changed.
+        were changed, ``left_out``: how many of them each run left out when it was mined, so that it can't weigh them.
 
     Raises:
         ValueError: if there is no such run or state, nothing is named, or an object was not mined by the run.
@@ -80,7 +80,7 @@ def undo(dataset: Any, who: str | None = None) -> dict[str, Any]:
 
     Returns:
         ``state`` that was withdrawn, ``count``, ``label_ids`` and ``keys`` of the objects, ``runs`` in which their
-        copies were changed.
+        copies were changed, ``left_out`` as :func:`triage` gives it.
 
     Raises:
         ValueError: if nothing of theirs is left to withdraw.
@@ -139,9 +139,10 @@ def chosen(ctx: Any, run_key: str | None) -> tuple[list[str], list[str]]:
 
 
 def said(done: Mapping[str, Any], *, undone: bool = False) -> str:
-    """What was done, in a sentence."""
+    """What was done, in a sentence, and in another what no run can weigh yet."""
     what = done["state"].replace("_", " ")
-    return f"{'Withdrawn' if undone else 'Reviewed'}: {what}, {objects(done['count'])}"
+    done_ = f"{'Withdrawn' if undone else 'Reviewed'}: {what}, {objects(done['count'])}"
+    return ". ".join([done_, *(states.left_out_note(key, count) for key, count in done["left_out"].items())])
 
 
 def objects(count: int) -> str:
@@ -149,22 +150,22 @@ def objects(count: int) -> str:
     return f"{count:,} object{'' if count == 1 else 's'}"
 
 
-def copy_states(dataset: Any, act: Act) -> list[str]:
-    """Bring the copies of the ledger in every run in line with it, in the samples that an act is about.
+def copy_states(dataset: Any, sample_ids: Collection[str]) -> dict[str, int]:
+    """Bring the copies of the ledger in every run in line with it, in these samples.
 
     Returns:
-        Keys of the runs that were changed.
+        Keys of the runs that were changed, and how many of the objects changed each had left out when it was mined.
     """
-    sample_ids = {entry.image for entry in act.entries}
     entries = Ledger(dataset).entries(sample_ids)
-    changed = []
+    changed = {}
     for key in runs.keys(dataset):
         settings = runs.settings_of(dataset, key)
         boxes = states.boxes_of(dataset, settings, sample_ids)
         guess = {box.key: PRIOR.get(box.error or "", 0.0) for box in boxes}
         now = states.inherited(boxes, entries)
         if states.copy_states(dataset, settings, boxes, now, cache(partial(_estimates, dataset, key, guess))):
-            changed.append(key)
+            answered = [box for box in boxes if box.held not in (None, now[box.key]) and now[box.key] != "ignore"]
+            changed[key] = sum(not box.mined for box in answered)
     writeback.reload(dataset)
     return changed
 
@@ -196,12 +197,14 @@ def _forerunners(dataset: Any, settings: RunSettings, boxes: Sequence[Box]) -> l
 
 def _done(dataset: Any, act: Act) -> dict[str, Any]:
     keys = list(dict.fromkeys(states.key_of(entry.side, entry.label_id) for entry in act.entries))
+    changed = copy_states(dataset, {entry.image for entry in act.entries})
     return {
         "state": act.entries[0].state,
         "count": len(keys),
         "label_ids": list(dict.fromkeys(entry.label_id for entry in act.entries)),
         "keys": keys,
-        "runs": copy_states(dataset, act),
+        "runs": list(changed),
+        "left_out": {key: count for key, count in changed.items() if count},
     }
 
 

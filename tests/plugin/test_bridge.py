@@ -227,6 +227,18 @@ def test_fields_of_another_type_are_named() -> None:
         bridge.read_tables(dataset, settings(gt_field="weath"))
 
 
+def test_views_that_rename_classes_are_refused_where_they_are_mined() -> None:
+    dataset = cats_and_dogs()
+    renaming = dataset.map_labels("ground_truth", {"cat": "kitten"})
+    with pytest.raises(ValueError, match=r"renames classes of 'ground_truth' \(MapLabels\), and .* use class_map"):
+        bridge.read_tables(renaming, settings())
+    set_ = dataset.set_field("predictions.detections.label", "cat")
+    with pytest.raises(ValueError, match=r"renames classes of 'predictions' \(SetField\)"):
+        bridge.read_tables(set_, settings())
+    dataset.clone_sample_field("ground_truth", "other")
+    assert bridge.read_tables(dataset.map_labels("other", {"cat": "kitten"}), settings()).truth.classes
+
+
 def test_patches_groups_and_videos_are_refused() -> None:
     with pytest.raises(ValueError, match="this view shows patches, frames or clips: mine the dataset"):
         bridge.read_tables(cats_and_dogs().to_patches("predictions"), settings())

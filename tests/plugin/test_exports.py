@@ -14,7 +14,8 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
-from fiftyone_plugin.ledger import Entry, Ledger, load_json
+from fiftyone_plugin.ledger import Entry, Ledger
+from fiftyone_plugin.reviews_file import load_json
 from hnm_core.io.ledger import read_reviews
 from hnm_core.training.mining import read_reviews as training_reviews
 from hnm_core.verify import verify_export

@@ -10,7 +10,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin import ledger
+from fiftyone_plugin import reviews_file
 from fiftyone_plugin.ledger import Entry, Ledger
 from hnm_core.io.ledger import read_reviews
 from tests.datasets import DELETE, FIELDS, MINE, dataset_of
@@ -116,7 +116,7 @@ def test_json_carries_it_to_another_dataset_by_file(dataset: fo.Dataset, tmp_pat
     first, second = dataset.limit(2).values("id")
     Ledger(dataset).add([entry(first, "missing_label")], "ann", "2026-01-02T03:04:05+00:00")
     Ledger(dataset).add([entry(second)], "bob")
-    assert ledger.save_json(dataset, tmp_path / "reviews.json") == 2
+    assert reviews_file.save_json(dataset, tmp_path / "reviews.json") == 2
     listed = json.loads((tmp_path / "reviews.json").read_text())
     assert [said["image"] for said in listed] == dataset.limit(2).values("filepath")
 
@@ -126,7 +126,7 @@ def test_json_carries_it_to_another_dataset_by_file(dataset: fo.Dataset, tmp_pat
 
     other = dataset_of()
     other.delete_samples(other.values("id")[1:2])
-    assert ledger.load_json(other, tmp_path / "reviews.json") == (1, 1)
+    assert reviews_file.load_json(other, tmp_path / "reviews.json") == (1, 1)
     (found,) = Ledger(other).entries()
     assert (found["image"], found["state"], found["who"], found["when"]) == (
         other.first().id,
@@ -150,8 +150,8 @@ def test_what_is_no_review_is_refused(dataset: fo.Dataset, tmp_path: Path) -> No
         Ledger(dataset).add([entry(sample)] * 10_001)
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(ValueError, match="is no JSON list of reviews"):
-        ledger.load_json(dataset, tmp_path / "no.json")
+        reviews_file.load_json(dataset, tmp_path / "no.json")
     (tmp_path / "half.json").write_text(json.dumps([{"image": dataset.first().filepath, "state": "ignore"}]))
     with pytest.raises(ValueError, match=r"a review needs .*; missing: side, class, bbox"):
-        ledger.load_json(dataset, tmp_path / "half.json")
+        reviews_file.load_json(dataset, tmp_path / "half.json")
     assert Ledger(dataset).acts() == []

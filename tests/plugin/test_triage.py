@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
@@ -10,9 +11,11 @@ import pytest
 from fiftyone import ViewField as F
 from fiftyone.operators.executor import ExecutionContext, Executor
 
-from fiftyone_plugin import runs, views
+from fiftyone_plugin import mining, reweigh, runs, views
 from fiftyone_plugin.ledger import Ledger
-from tests.datasets import DELETE, FIELDS, MINE, TRIAGE, VIEW, by_name, dataset_of
+from fiftyone_plugin.reviews_file import load_json, save_json
+from fiftyone_plugin.triage import said
+from tests.datasets import APPLY, DELETE, FIELDS, MINE, TRIAGE, VIEW, by_name, dataset_of
 from tests.scenes import FAR, HERE, apart, scene
 
 PREDICTIONS = "predictions.detections"
@@ -241,3 +244,58 @@ def test_classes_are_named_as_the_run_names_them() -> None:
     triage(dataset, "ignore", label(dataset, "s0"))
     assert [said["class"] for said in Ledger(dataset).entries()] == ["animal"]
     assert column(dataset, "state")[0] == "ignore"
+
+
+def test_what_was_ignored_when_mined_can_only_be_weighed_by_mining_again() -> None:
+    dataset = mined("before")
+    one = label(dataset, "s0")
+    triage(dataset, "ignore", one, label(dataset, "s1"), key="before")
+    mined("run", dataset=dataset)
+    done = triage(dataset, "hard_negative", one)
+    assert done["left_out"] == {"run": 1}  # the run before mined it, and can
+    assert said(done) == (
+        "Reviewed: hard negative, 1 object. 1 object was to be ignored when run 'run' was mined: mine again to weigh it"
+    )
+    applied = foo.get_operator(APPLY)(dataset, run_key="run")
+    assert applied["left_out"] == 1
+    assert reweigh.said(applied).endswith(
+        ". 1 object was to be ignored when run 'run' was mined: mine again to weigh it"
+    )
+    assert by_name(dataset)["s0"].run_weight == 1
+    assert triage(dataset, undo=True)["left_out"] == {}  # ignored once more
+    assert triage(dataset, undo=True)["left_out"] == {"run": 2}
+    assert foo.get_operator(APPLY)(dataset, run_key="before")["left_out"] == 0
+    mined("run", dataset=dataset, overwrite=True)
+    assert foo.get_operator(APPLY)(dataset, run_key="run")["left_out"] == 0
+
+
+def test_what_is_said_while_a_run_is_mined_reaches_it() -> None:
+    dataset = mined("first")
+    one, other = label(dataset, "s0"), label(dataset, "s1")
+    triage(dataset, "ignore", other, key="first")
+
+    def say(share: float, what: str) -> None:
+        if what == "Writing fields":
+            triage(dataset, undo=True)
+            triage(dataset, "missing_label", one, key="first")
+
+    mining.mine_samples(dataset, {**FIELDS, "run_key": "run", "hard_negative_ratio": 1.0}, say)
+    assert column(dataset, "state")[:3] == ["missing_label", "unreviewed", "unreviewed"]
+    assert column(dataset, "suspicion")[0] == 1.0
+
+
+def test_reviews_from_a_file_reach_the_runs_unless_newer_ones_stand(tmp_path: Path) -> None:
+    dataset = mined()
+    old, new = label(dataset, "s0"), label(dataset, "s1")
+    triage(dataset, "missing_label", old, new)
+    save_json(dataset, tmp_path / "reviews.json")
+    triage(dataset, "hard_negative", old)
+    triage(dataset, "unreviewed", new)
+    assert load_json(dataset, tmp_path / "reviews.json") == (0, 0)
+    assert column(dataset, "state")[:3] == ["hard_negative", "unreviewed", "unreviewed"]
+    assert len(Ledger(dataset).acts()) == 3
+    triage(dataset, undo=True)
+    triage(dataset, undo=True)
+    triage(dataset, undo=True)
+    assert load_json(dataset, tmp_path / "reviews.json") == (2, 0)
+    assert column(dataset, "state")[:3] == ["missing_label", "unreviewed", "missing_label"]
