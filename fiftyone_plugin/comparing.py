@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 from hnm_core import MiningResult, mine
 from hnm_core.rounds import RoundChanges, compare_rounds
 
-from . import bridge, predicting, runs, tuning, writeback
+from . import bridge, predicting, runs, tuning, views, writeback
 from .settings import RunSettings
 from .updates import now
 
@@ -81,7 +81,7 @@ def compare(
 
 def in_common(dataset: Any, settings: RunSettings, other: RunSettings) -> Any:
     """The samples that both runs looked at."""
-    return dataset.exists(f"{settings.run_key}_score").exists(f"{other.run_key}_score")
+    return views.images_of(dataset).exists(f"{settings.run_key}_score").exists(f"{other.run_key}_score")
 
 
 def comparison_of(dataset: Any, key: str) -> dict[str, Any] | None:

@@ -257,6 +257,6 @@ def _with_ignored(samples: Any, settings: RunSettings, truth: Detections) -> tup
 
 def _class_order(dataset: Any, gt_field: str) -> Sequence[str]:
     """The dataset's own order of classes, if it names them all: a trained model knows them by number."""
-    occurring = set(dataset.distinct(f"{gt_field}.detections.label"))
+    occurring = set(views.images_of(dataset).distinct(f"{gt_field}.detections.label"))
     declared = dataset.classes.get(gt_field) or dataset.default_classes or ()
     return declared if occurring <= set(declared) else ()

@@ -44,7 +44,7 @@ def count(ctx: Any, inputs: types.Object) -> None:
         chosen = views.of_split(samples, split if split in SPLITS else "train", ctx.params.get("split_field"))
     except ValueError:
         return  # said by what checks the form
-    found, total = checks.count_within(chosen, COUNTING), len(samples._root_dataset)
+    found, total = checks.count_within(chosen, COUNTING), len(views.images_of(samples._root_dataset))
     if found is None:
         label = f"Mines the {split} split of up to {total:,} samples"
     else:

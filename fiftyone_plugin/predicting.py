@@ -180,10 +180,12 @@ def _training_data(model: Any) -> str | None:
 
 def _covers(samples: Any, field: str) -> bool:
     """Whether no sample beside these has anything in the field."""
+    from . import views
+
     dataset = samples._root_dataset
     if dataset.get_field(field) is None:
         return True
-    return bool(samples.exists(field).count() == dataset.exists(field).count())
+    return bool(samples.exists(field).count() == views.images_of(dataset).exists(field).count())
 
 
 def _write(

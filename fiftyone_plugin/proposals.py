@@ -10,7 +10,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
-from . import checks, runs, writeback
+from . import checks, runs, views, writeback
 from .settings import RunSettings
 from .writeback import Tagged
 
@@ -49,7 +49,7 @@ def accept(dataset: Any, run_key: str | None, output_field: str | None = None) -
     for attribute in DECLARED:
         dataset.add_sample_field(f"{name}.detections.{attribute}", fo.StringField)
     proposals = {i: [_label(box, settings) for box in boxes] for i, boxes in zip(*found, strict=True)}
-    for sample in dataset.select(list(proposals)).select_fields(name).iter_samples(autosave=True):
+    for sample in views.images_of(dataset).select(list(proposals)).select_fields(name).iter_samples(autosave=True):
         labels = sample[name] or fo.Detections()
         labels.detections.extend(proposals[sample.id])
         sample[name] = labels
@@ -70,7 +70,7 @@ def check_output(dataset: Any, settings: RunSettings, output_field: str | None =
     name = output_field or f"{settings.gt_field}_accepted"
     if dataset.get_field(name) is not None:
         raise ValueError(f"field {name!r} exists: choose another output_field, or delete it first")
-    checks.check_fields(dataset, settings.pred_field, settings.gt_field)
+    checks.check_fields(views.images_of(dataset), settings.pred_field, settings.gt_field)
     return name
 
 
@@ -80,7 +80,8 @@ def check_confirmed(dataset: Any, settings: RunSettings) -> Any:
     Raises:
         ValueError: if there is none.
     """
-    found = dataset.filter_labels(settings.pred_field, F(f"{settings.run_key}_state") == "missing_label")
+    confirmed = F(f"{settings.run_key}_state") == "missing_label"
+    found = views.images_of(dataset).filter_labels(settings.pred_field, confirmed)
     if not found.limit(1).count():
         raise ValueError(
             f"no prediction of run {settings.run_key!r} is reviewed as missing_label yet: review some first "
@@ -93,7 +94,7 @@ def wrong_labels(dataset: Any, settings: RunSettings) -> list[dict[str, Any]]:
     """Every object of a run whose label a person called wrong."""
     key, found = settings.run_key, []
     for field in (settings.pred_field, settings.gt_field):
-        view = dataset.filter_labels(field, F(f"{key}_state") == "wrong_label")
+        view = views.images_of(dataset).filter_labels(field, F(f"{key}_state") == "wrong_label")
         names = {"label_id": "id", "label": "label", "error": f"{key}_error", "near_id": f"{key}_near_id"}
         columns = view.values(["id", "filepath", *(f"{field}.detections.{path}" for path in names.values())])
         for sample_id, filepath, *lists in zip(*columns, strict=True):
@@ -108,14 +109,14 @@ def to_annotate(dataset: Any, run_key: str | None, output_field: str) -> Any:
     Raises:
         ValueError: if there is no such run or field.
     """
-    settings = runs.settings_of(dataset, run_key)
-    checks.check_fields(dataset, output_field)
+    settings, samples = runs.settings_of(dataset, run_key), views.images_of(dataset)
+    checks.check_fields(samples, output_field)
     state = f"{settings.run_key}_state"
     doubted = [
         F(f"{field}.detections").filter(F(state).is_in(["missing_label", "wrong_label"])).length() > 0
         for field in (settings.pred_field, settings.gt_field)
     ]
-    return dataset.match(doubted[0] | doubted[1])
+    return samples.match(doubted[0] | doubted[1])
 
 
 def annotate(

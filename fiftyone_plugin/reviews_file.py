@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from . import triage
+from . import triage, views
 from .ledger import MOST, Entry, Ledger
 
 
@@ -58,7 +58,7 @@ def load_json(dataset: Any, path: str | Path) -> tuple[int, int]:
     except (ValueError, AssertionError):
         raise ValueError(f"{path} is no JSON list of reviews, as save_json writes them") from None
     root = dataset._root_dataset
-    by_file = dict(zip(*root.values(["filepath", "id"]), strict=True)) if listed else {}
+    by_file = dict(zip(*views.images_of(root).values(["filepath", "id"]), strict=True)) if listed else {}
     ids = set(by_file.values())
     known = [
         {**values, "image": image}

@@ -112,7 +112,7 @@ def find_similar(
 
 def similar(samples: Any, run_key: str) -> Any:
     """The images that were found, nearest first."""
-    return samples.exists(f"{run_key}_{FIELD}").sort_by(f"{run_key}_{FIELD}")
+    return views.images_of(samples).exists(f"{run_key}_{FIELD}").sort_by(f"{run_key}_{FIELD}")
 
 
 def indexes(dataset: Any) -> list[str]:
@@ -153,26 +153,27 @@ def read_embeddings(dataset: Any, brain_key: str | None, embeddings_field: str |
         index = dataset.load_brain_results(brain_key)
         vectors, sample_ids, label_ids = index.get_embeddings()
         return Embedded(_table(vectors), np.asarray(sample_ids), label_ids, index.config.patches_field)
-    pairs = zip(*dataset.exists(embeddings_field).values(["id", embeddings_field]), strict=True)
-    ids, found = zip(*pairs, strict=True) if dataset.exists(embeddings_field).count() else ((), ())
-    return Embedded(_table(list(found)), np.array(ids, dtype="U24"))
+    ids, vectors = views.images_of(dataset).exists(embeddings_field).values(["id", embeddings_field])
+    return Embedded(_table(vectors), np.array(ids, dtype="U24"))
 
 
 def _table(vectors: Any) -> NDArray[np.float64]:
+    if not len(vectors):
+        raise ValueError("no image has an embedding there: embed the images, or choose other embeddings")
     table = np.asarray(vectors, dtype=np.float64)
     return table.reshape(len(table), -1)
 
 
 def _hard(dataset: Any, settings: RunSettings, field: str | None) -> tuple[list[str], list[str], bool]:
     """Ids of the samples and objects that are looked for, and whether a person confirmed them."""
-    state = f"{settings.run_key}_state"
+    images, state = views.images_of(dataset), f"{settings.run_key}_state"
     fields = [settings.pred_field, settings.gt_field]
     if field is not None and field not in fields:
         raise ValueError(f"the index is of objects of {field!r}; run {settings.run_key!r} mined {' and '.join(fields)}")
     for confirmed, wanted in ((True, F(state) == "hard_negative"), (False, F(state).is_in(["unreviewed"]))):
         samples, objects = set(), []
         for name in fields if field is None else [field]:
-            ids, labels = dataset.filter_labels(name, wanted).values(["id", f"{name}.detections.id"])
+            ids, labels = images.filter_labels(name, wanted).values(["id", f"{name}.detections.id"])
             samples.update(ids)
             objects += [label for some in labels for label in some or ()]
         if samples:
@@ -181,7 +182,7 @@ def _hard(dataset: Any, settings: RunSettings, field: str | None) -> tuple[list[
 
 
 def _pool(dataset: Any, settings: RunSettings, pool_tag: str | None, mined: Sequence[str]) -> list[str]:
-    samples = views.of_split(dataset, "train", settings.split_field)
+    samples = views.of_split(views.images_of(dataset), "train", settings.split_field)
     samples = samples.match_tags(pool_tag) if pool_tag else samples.exists(settings.gt_field, False)
     known = set(mined)
     pool = [sample_id for sample_id in samples.values("id") if sample_id not in known]
@@ -206,4 +207,4 @@ def _write(dataset: Any, key: str, distances: dict[str, float]) -> None:
     runs.claim(dataset, key, FIELD, [name])
     text = "Cosine distance of the embeddings to the nearest hard negative of the run"
     writeback.declare(dataset, {name: (fo.FloatField, text)})
-    dataset.set_values(name, distances, key_field="id")
+    views.images_of(dataset).set_values(name, distances, key_field="id")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hnm_core.training.plan import TrainingPlan
 
-from . import checkpoints, exports, mining, predicting, runs
+from . import checkpoints, exports, mining, predicting, runs, views
 from .settings import RunSettings
 
 EPOCHS, MINE_EVERY, WARMUP, IMGSZ, BATCH = 50, 10, 3, 640, 16
@@ -147,7 +147,7 @@ def check(
         checkpoints.find_model(model)
     after = next_round(dataset, before, new_run_key, pred_field)
     runs.check_new(dataset, after)
-    predicting.check_field(dataset, after.pred_field)
+    predicting.check_field(views.images_of(dataset), after.pred_field)
     return before
 
 

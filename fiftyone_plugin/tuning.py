@@ -9,7 +9,7 @@ from typing import Any
 from hnm_core import MiningSettings
 from hnm_core.thresholds import choose_confidence
 
-from . import bridge
+from . import bridge, views
 from .settings import RunSettings
 
 
@@ -34,7 +34,7 @@ def with_chosen_thresholds(
         return settings, []
     val = replace(settings, mine_split="val", choose_thresholds=False)
     try:
-        tables = bridge.read_tables(dataset, val)
+        tables = bridge.read_tables(views.images_of(dataset), val)
     except ValueError as error:
         raise ValueError(f"thresholds cannot be chosen on the val split: {error}") from None
     engine = for_classes(settings.engine, tables.truth.classes)

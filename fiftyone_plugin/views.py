@@ -91,7 +91,7 @@ def hardest(
     Raises:
         ValueError: if a name is none of those above, or nothing has what is asked for.
     """
-    key = settings.run_key
+    samples, key = images_of(samples), settings.run_key
     if type is None and side is None:
         type = TYPES[0]
     own = known("side", side, SIDES) if side else "truth" if type == "false_negative" else "prediction"
@@ -147,7 +147,7 @@ def changed(samples: Any, settings: RunSettings, other: RunSettings, change: str
     """
     run = other if known("change", change, CHANGES) == "fixed" else settings
     field = run.pred_field if known("kind", kind, KINDS) == KINDS[0] else run.gt_field
-    found = samples.filter_labels(field, F(f"{settings.run_key}_change") == change)
+    found = images_of(samples).filter_labels(field, F(f"{settings.run_key}_change") == change)
     return found.sort_by(f"{run.run_key}_score", reverse=True)
 
 

@@ -11,7 +11,7 @@ from hnm_core.charts import BINS, bin_range
 from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES
 
 from ..settings import RunSettings
-from ..views import known
+from ..views import images_of, known
 
 ATTRIBUTES = ("confidence", "iou")
 SIDES = ("false_positives", "false_negatives")
@@ -85,7 +85,7 @@ def view_of(
         raise ValueError(f"no bar or point is called {pick!r}")
     if kind == "others":
         rest.extend(classes)
-    view, field = KINDS[kind](dataset, settings, *rest)
+    view, field = KINDS[kind](images_of(dataset), settings, *rest)
     if patches and field:
         return view.to_patches(field).sort_by(f"{field}.{settings.run_key}_difficulty", reverse=True)
     return view
