@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..io.names import told_apart
 from ..io.progress import Progress
 from ..verify.pixels import check_images, leaks
 from ..verify.promises import COPY
@@ -155,7 +154,7 @@ def name_images(
         original = Path(image.filepath)
         stem = original.stem
         if stems[image.split, stem] > 1 or COPY.search(stem):
-            stem = f"{stem}-{_plain(image.sample_id.partition('#')[0])}"
+            stem = told_apart(stem, image.sample_id.partition("#")[0])
         if image.window is None:
             path = original.absolute().as_posix() if refer else f"images/{image.split}/{stem}{original.suffix}"
             named.append(Named(image, path, sizes[image.filepath]))
@@ -169,10 +168,3 @@ def name_images(
     if twice:
         raise ValueError(f"{len(twice)} names are given twice, first {twice[0]}: rename one of the originals")
     return named
-
-
-def _plain(sample_id: str) -> str:
-    """An id that can stand in a file name."""
-    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", sample_id):
-        return sample_id
-    return hashlib.sha1(sample_id.encode(), usedforsecurity=False).hexdigest()[:10]

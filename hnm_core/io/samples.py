@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from ..result import MiningResult
 from .found import Found, Rows, found_dicts, rows_by_image
 from .gallery import Entry, as_page, error_of
+from .names import told_apart
 from .progress import Progress, silent
 from .records import Record
 
@@ -65,6 +67,7 @@ class SampleFolder:
         found: Sequence[Mapping[str, Any]],
         predictions: Sequence[Record] = (),
         ground_truth: Sequence[Record] = (),
+        name: str | None = None,
     ) -> Path:
         """Keep one image and what was found in it; what is there already is left as it is.
 
@@ -73,6 +76,7 @@ class SampleFolder:
             found: their dicts, hardest first.
             predictions: all predictions in the image.
             ground_truth: all its truths.
+            name: of the copy; None for that of the image.
 
         Returns:
             The json file: ``{"image_path", "hard_negatives", "ground_truth", "predictions"}``.
@@ -90,12 +94,13 @@ class SampleFolder:
             "predictions": list(predictions),
         }
         text = json.dumps(content, indent=1, default=_plain) + "\n"
-        copy, record, picture = (self.path / f"{image.name}{end}" for end in ("", ".json", ".hard.jpg"))
-        known = image.name in self._saved and record.read_text(encoding="utf-8") == text
+        name = name or image.name
+        copy, record, picture = (self.path / f"{name}{end}" for end in ("", ".json", ".hard.jpg"))
+        known = name in self._saved and record.read_text(encoding="utf-8") == text
         self._refuse(image, known, (copy, record, picture))
         self.path.mkdir(parents=True, exist_ok=True)
-        self._saved[image.name] = _Saved.of(content)
-        self._mine.add(image.name)
+        self._saved[name] = _Saved.of(content)
+        self._mine.add(name)
         if not known:
             self._unlisted += 1
             picture.unlink(missing_ok=True)
@@ -122,14 +127,14 @@ class SampleFolder:
             raise FileNotFoundError(f"cannot save the hard sample {image}: no such file")
         if copy.exists() and copy.samefile(image):
             raise FileExistsError(f"{self.path} is where {image} itself lies; choose another output_dir")
-        before = self._saved.get(image.name)
+        before = self._saved.get(copy.name)
         if before is None:
             for path in (*targets, *([] if self._saved else [self.path / INDEX])):
                 if path.exists():
                     raise FileExistsError(f"{path} is in the way and was not saved here; choose another output_dir")
         elif Path(before.image_path).resolve() != image.resolve():
             raise FileExistsError(f"{record} belongs to {before.image_path}, not to {image}; choose another output_dir")
-        elif not known and image.name not in self._mine:
+        elif not known and copy.name not in self._mine:
             raise FileExistsError(
                 f"{record} holds the {len(before.errors)} hard negatives that an earlier mining found in {image}, and "
                 f"this one found others; choose another output_dir"
@@ -162,14 +167,18 @@ def save_samples(
     folder: SampleFolder,
     locate: Callable[[str], str | Path] = Path,
     progress: Progress = silent,
+    on_error: Callable[[OSError], None] | None = None,
 ) -> None:
     """Keep every image of a result that has hard negatives, the hardest first.
+
+    Of files of one name in several folders, each is kept under a name of its own.
 
     Args:
         result: what was mined.
         folder: where to.
         locate: from an image's key to its file.
         progress: told how far it has come.
+        on_error: told of every image that can't be kept, so that the others are; None ends with the first.
     """
     sides = Rows(result.predictions), Rows(result.truth)
     names = result.truth.images
@@ -178,9 +187,17 @@ def save_samples(
         by_image.setdefault(one["image_path"], []).append(one)
     number = {name: i for i, name in enumerate(names)}
     rows = [rows_by_image(side.table) for side in sides]
+    times = Counter(Path(name).name for name in names)
     for name, found in progress(list(by_image.items()), "saving samples"):
-        boxes = ([side[row] for row in of[number[name]]] for side, of in zip(sides, rows, strict=True))
-        folder.save(locate(name), found, *boxes)
+        boxes = [[side[row] for row in of[number[name]]] for side, of in zip(sides, rows, strict=True)]
+        key, file = Path(name), Path(locate(name))
+        other = f"{told_apart(file.stem, name)}{file.suffix}" if times[key.name] > 1 else None
+        try:
+            folder.save(file, found, boxes[0], boxes[1], name=other)
+        except OSError as error:
+            if on_error is None:
+                raise
+            on_error(error)
     folder.write_index()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Rounds:
     def finish(self, result: MiningResult, folder: Path, plan: TrainingPlan) -> None:
         """What follows from a round that is on disk: its samples, the table and the chart of all rounds."""
         if plan.save_samples:
-            save_samples(result, SampleFolder(folder / "samples"), Path)
+            self._save_samples(result, folder / "samples")
         rows = self.rows()
         aside = self.folder / f".rounds.csv.{os.getpid()}"
         with aside.open("w", newline="", encoding="utf-8") as file:
@@ -78,6 +79,13 @@ class Rounds:
         except ImportError:
             return
         training_rounds(rows).savefig(self.folder / "rounds.png", dpi=110)
+
+    def _save_samples(self, result: MiningResult, folder: Path) -> None:
+        """Keep the hard images that can be kept; the training goes on without the others."""
+        failed: list[OSError] = []
+        save_samples(result, SampleFolder(folder), on_error=failed.append)
+        if failed:
+            warnings.warn(f"{len(failed)} hard images are not kept in {folder}; the first: {failed[0]}", stacklevel=3)
 
     def last(self) -> tuple[MiningResult, Path] | None:
         """The latest round, read back; None before the first."""

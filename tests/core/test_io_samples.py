@@ -18,6 +18,7 @@ from hnm_core import Detections, HardNegativeMiner, mine
 from hnm_core.io import read_coco
 from hnm_core.io.gallery import Entry, as_page
 from hnm_core.io.samples import SampleFolder, save_samples
+from hnm_core.settings import MiningSettings
 from tests.scenes import everything_at_once, scene
 
 Image = pytest.importorskip("PIL.Image")
@@ -273,6 +274,28 @@ def test_of_tables_only_images_with_hard_negatives_are_saved(tmp_path: Path) -> 
     hard = [Path(name).name for name, n in zip(result.truth.images, result.hard_counts, strict=True) if n]
     assert sorted(saved(tmp_path / "kept")) == sorted(f"{name}.json" for name in hard)
     assert all(len(record["ground_truth"]) <= 1 for record in saved(tmp_path / "kept").values())
+
+
+def test_files_of_one_name_in_several_folders_are_all_saved(tmp_path: Path) -> None:
+    keys = [f"cam{i}/0000.png" for i in (1, 2)] + ["cam1/0001.png"]
+    files = [str(make_image(tmp_path / key)) for key in keys]
+    result = mine(*scene([(key, "cat", 0.9, (0, 0, 1, 1)) for key in files]), MiningSettings(hard_negative_ratio=1))
+    for _ in range(2):  # the second time goes on
+        save_samples(result, SampleFolder(tmp_path / "kept"))
+    records = saved(tmp_path / "kept")
+    assert sorted(record["image_path"] for record in records.values()) == sorted(files)
+    assert all(re.fullmatch(r"0000-[0-9a-f]{10}\.png\.json|0001\.png\.json", name) for name in records)
+    assert len(linked(tmp_path / "kept" / "index.html")) == 3
+
+
+def test_what_cannot_be_saved_is_told_and_the_others_are_saved(tmp_path: Path) -> None:
+    files = [str(make_image(tmp_path / "photos" / f"{name}.png")) for name in "ab"]
+    result = mine(*scene([(key, "cat", 0.9, (0, 0, 1, 1)) for key in files]), MiningSettings(hard_negative_ratio=1))
+    Path(files[0]).unlink()
+    failed: list[OSError] = []
+    save_samples(result, SampleFolder(tmp_path / "kept"), on_error=failed.append)
+    assert list(saved(tmp_path / "kept")) == ["b.png.json"]
+    assert [str(error) for error in failed] == [f"cannot save the hard sample {files[0]}: no such file"]
 
 
 def test_files_are_found_by_key_and_progress_is_told(tmp_path: Path) -> None:

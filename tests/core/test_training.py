@@ -17,8 +17,12 @@ from scipy.stats import chisquare
 
 from fiftyone_plugin.demo.dataset import WEIGHTS
 from fiftyone_plugin.demo.digits import make_digits
+from hnm_core import mine
 from hnm_core.cli import main
 from hnm_core.io.saved import load_mining
+from hnm_core.settings import MiningSettings
+
+from ..scenes import scene
 
 pytest.importorskip("ultralytics", reason="Ultralytics trains")
 
@@ -262,6 +266,15 @@ def test_truths_are_those_that_ultralytics_trains_on() -> None:
     assert truth.images == ("a.jpg", "b.jpg")
     assert truth.classes == ("cat", "dog")
     assert truth.xyxy.tolist() == [pytest.approx([0.4, 0.3, 0.6, 0.7])]
+
+
+def test_a_hard_image_that_cannot_be_kept_ends_no_training(tmp_path: Path) -> None:
+    files = [str(tmp_path / f"cam{i}" / "0000.png") for i in (1, 2)]
+    result = mine(*scene([(key, "cat", 0.9, (0, 0, 1, 1)) for key in files]), MiningSettings(hard_negative_ratio=1))
+    with pytest.warns(UserWarning, match=r"2 hard images are not kept in .*samples; the first: cannot save the hard"):
+        folder = Rounds(tmp_path / "rounds").add(1, result, TrainingPlan(save_samples=True), {})
+    assert [row["epoch"] for row in Rounds(folder.parent).rows()] == [1]
+    assert (folder.parent / "rounds.csv").is_file()
 
 
 def test_weights_are_read_by_image(tmp_path: Path) -> None:
