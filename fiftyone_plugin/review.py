@@ -21,9 +21,10 @@ from hnm_core.mistakes import Mistakes
 from hnm_core.reviews import STATES
 from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES, TRUE_POSITIVE
 
-from . import runs, states
+from . import bridge, runs, states, views
 from .evidence import Evidence, of_mistakes
 from .ledger import Act, Ledger
+from .settings import RunSettings
 
 KEPT = 4
 """Runs to keep in memory."""
@@ -58,7 +59,9 @@ class Review:
         self.settings, results = runs.load(dataset, run_key)
         if "background" not in results.images:
             raise ValueError(f"run {run_key!r} was mined by an older version, which kept too little: mine again")
-        self.images = Images(tuple(results.images["sample_id"]), np.array(results.images["background"], dtype=bool))
+        self.images = _images(results)
+        if self.settings.engine.repeat_threshold > 0:
+            self.images = images_with_truth(dataset, self.settings, results)
         self.label_ids, self.sample_ids, self.mistakes, self.evidence = mistakes_of(results)
         sides = np.where(self.mistakes.of_truth, "truth", "prediction").tolist()
         self.keys = [states.key_of(*of_row) for of_row in zip(sides, self.label_ids, strict=True)]
@@ -183,6 +186,24 @@ def open_review(dataset: Any, run_key: str | None) -> Review:
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     return review
+
+
+def _images(results: Any) -> Images:
+    """The images of a run, without what they hold, which takes reading all truths."""
+    return Images(tuple(results.images["sample_id"]), np.array(results.images["background"], dtype=bool))
+
+
+def images_with_truth(dataset: Any, settings: RunSettings, results: Any) -> Images:
+    """The images of a run with the classes they hold, as the dataset has them now."""
+    images = _images(results)
+    truth = bridge.read_truth(
+        views.images_of(dataset).exists(f"{settings.run_key}_count"), settings.gt_field, results.classes
+    )
+    place = {name: number for number, name in enumerate(images.names)}
+    number = np.array([place.get(name, -1) for name in truth.images], dtype=np.int64)
+    image = number[truth.image] if len(number) else np.zeros(0, dtype=np.int64)
+    known = image >= 0
+    return Images(images.names, images.background, image[known], truth.label[known], tuple(results.classes))
 
 
 def mistakes_of(results: Any) -> tuple[list[str], list[str], Mistakes, Evidence | None]:

@@ -13,15 +13,13 @@ import numpy as np
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from hnm_core.imageset import Images
 from hnm_core.judging import Judgement, after_looks, judge
 from hnm_core.overview import weighed
 from hnm_core.report import MiningReport, percent
 from hnm_core.reviews import IGNORE
 
-from . import bridge, runs, states, views, writeback
-from .review import Review, open_review
-from .settings import RunSettings
+from . import runs, states, views, writeback
+from .review import Review, images_with_truth, open_review
 from .updates import TAG, now
 from .writeback import Tagged
 
@@ -48,7 +46,7 @@ def apply_reviews(
     review = open_review(dataset, run_key)
     settings, results = runs.load(dataset, run_key)
     progress(0.1, "Reading labels")
-    images = _images(dataset, settings, results)
+    images = images_with_truth(dataset, settings, results)
     judgement = judge(review.mistakes, review.state, images, settings.engine, evidence=review.evidence)
     progress(0.4, "Writing fields")
     changed = _write(dataset, review, results, judgement)
@@ -69,20 +67,6 @@ def said(done: Mapping[str, Any]) -> str:
     effective = percent(done["effective_sample_size"], 1)
     follow = f"Weights follow {looks}: mean {done['mean_weight']:.3f}, effective sample {effective}"
     return f"{follow}. {states.left_out_note(done['run_key'], done['left_out'])}" if done["left_out"] else follow
-
-
-def _images(dataset: Any, settings: RunSettings, results: Any) -> Images:
-    """The images of a run with the classes they hold, as the dataset has them now."""
-    names = results.images["sample_id"]
-    truth = bridge.read_truth(
-        views.images_of(dataset).exists(f"{settings.run_key}_count"), settings.gt_field, results.classes
-    )
-    place = {name: number for number, name in enumerate(names)}
-    number = np.array([place.get(name, -1) for name in truth.images], dtype=np.int64)
-    image = number[truth.image] if len(number) else np.zeros(0, dtype=np.int64)
-    known = image >= 0
-    background = np.array(results.images["background"], dtype=bool)
-    return Images(tuple(names), background, image[known], truth.label[known], tuple(results.classes))
 
 
 def _write(dataset: Any, review: Review, results: Any, judgement: Judgement) -> int:

@@ -145,12 +145,14 @@ class ReviewSection:
             review = open_review(ctx.dataset, key)
             do(review, state)
             review = open_review(ctx.dataset, key)
-        except ValueError as error:
-            state["trouble"] = "" if state.get("key") else str(error)
+            picture = _show_next(ctx.dataset, review, state)
+        except Exception as error:  # whatever it is, to be read where the user is looking
+            trouble = _in_words(error, key)
+            state["trouble"] = "" if state.get("key") else trouble
             if state.get("key"):
-                ctx.ops.notify(str(error), variant="error")
+                ctx.ops.notify(trouble, variant="error")
         else:
-            ctx.panel.data.set(f"{QUESTION}.{CROP}", _show_next(ctx.dataset, review, state))
+            ctx.panel.data.set(f"{QUESTION}.{CROP}", picture)
             ctx.panel.data.set(TREND, _trend(state))
         ctx.panel.state.set("review", state)
 
@@ -170,6 +172,13 @@ def section(panel: types.Object, handler: Any, ctx: Any) -> None:
             panel.view("review_done", types.Success(label=f"All {state['mined']:,} mined objects are reviewed"))
         _actions(panel, handler, state, now)
         _numbers(panel, before, now, state)
+
+
+def _in_words(error: Exception, key: str) -> str:
+    """What went wrong, as it says itself if it is meant to be read."""
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"run {key!r} can't be reviewed ({type(error).__name__}: {error}): mine again under its key"
 
 
 def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | None:

@@ -248,6 +248,46 @@ def test_the_review_of_a_run_that_is_gone_says_so(tmp_path: Path) -> None:
     assert "has no mining run 'run'" in after.requests["notify"]["message"]
 
 
+def test_runs_that_repeat_rare_classes_are_reviewed_too(tmp_path: Path) -> None:
+    dataset = mined(None, mined(tmp_path, repeat_threshold=0.9), "plain")
+    assert dataset.values("run_weight") != dataset.values("plain_weight")
+    review = open_review(dataset, "run")
+    weights = dict(zip(*dataset.values(["id", "run_weight"]), strict=True))
+    assert dict(zip(review.images.names, review.now().weights.tolist(), strict=True)) == pytest.approx(weights)
+    shown = event(dataset, "choose_run", opened(dataset).state, value="run")
+    shown = click(dataset, shown, "hard_negative")
+    assert shown.state["review"]["now"][0] == 1
+    foo.get_operator(APPLY)(dataset, "run")
+    weights = dict(zip(*dataset.values(["id", "run_weight"]), strict=True))
+    now = open_review(dataset, "run").now().weights.tolist()
+    assert dict(zip(review.images.names, now, strict=True)) == pytest.approx(weights)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("no truths"), "no truths"),
+        (KeyError("gone"), "run 'run' can't be reviewed (KeyError: 'gone'): mine again under its key"),
+    ],
+)
+def test_whatever_keeps_a_run_from_being_reviewed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    dataset = mined(tmp_path)
+    first = opened(dataset)
+
+    def broken(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(looking, "look", broken)
+    shown = opened(dataset)
+    assert shown.state["review"]["trouble"] == words
+    assert json.dumps(words) in shown.text
+    later = click(dataset, first, "ignore")
+    assert later.state["review"]["key"] == first.state["review"]["key"], "what is shown stays"
+    assert later.requests["notify"]["message"] == words
+
+
 def test_a_picture_that_cannot_be_read_is_no_end(tmp_path: Path) -> None:
     dataset = mined()  # paths to nothing
     shown = opened(dataset)
