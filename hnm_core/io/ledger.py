@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..reviews import Reviews
 
-__all__ = ["read_reviews"]
+__all__ = ["read_reviews", "unknown_reviews"]
 
 FRACTION = 2.0
 """Boxes of which no edge lies beyond this are fractions of their image."""
@@ -21,7 +23,8 @@ FRACTION = 2.0
 def read_reviews(path: str | Path, images: Sequence[str], sizes: NDArray[np.float64] | None = None) -> Reviews:
     """Reviews in the names and the unit of tables.
 
-    An image that the tables do not name as the file does is found by the end of its path, if only one ends so.
+    An image that the tables do not name as the file does is found where its path leads from the file's folder, or by
+    the end of its path, if only one ends so.
 
     Args:
         path: JSON array, or JSON lines, of the entries that :meth:`~hnm_core.reviews.Reviews.of` takes.
@@ -39,7 +42,7 @@ def read_reviews(path: str | Path, images: Sequence[str], sizes: NDArray[np.floa
     try:
         text = path.read_text(encoding="utf-8").strip()
         listed = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line]
-        found = Reviews.of(listed)
+        found = Reviews.of(_followed(listed, path.parent, images))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no JSON array of reviews, and no line of JSON for each: {error}") from None
     except ValueError as error:
@@ -51,6 +54,28 @@ def read_reviews(path: str | Path, images: Sequence[str], sizes: NDArray[np.floa
     if sizes is None and not fractions:
         raise ValueError(f"{path} holds boxes in pixels, but those of the labels are fractions of the image")
     return found if sizes is None or not fractions else _in_pixels(path, found, images, sizes)
+
+
+def _followed(listed: Sequence[Any], folder: Path, images: Sequence[str]) -> list[Any]:
+    """The entries, with the tables' names for the images whose paths lead from the folder to the tables' files."""
+    known = set(images)
+    if all(_image_of(entry) in known for entry in listed):
+        return list(listed)
+    by_file = {os.path.realpath(image): image for image in images}
+    found = {name: by_file.get(os.path.realpath(folder / name)) for name in set(map(_image_of, listed)) - known}
+    return [{**entry, "image": name} if (name := found.get(_image_of(entry))) else entry for entry in listed]
+
+
+def _image_of(entry: Any) -> str:
+    """The image of an entry; empty where it has none, which is refused elsewhere."""
+    image = entry.get("image") if isinstance(entry, Mapping) else None
+    return image if isinstance(image, str) else ""
+
+
+def unknown_reviews(reviews: Reviews, images: Sequence[str]) -> int:
+    """How many reviews are of other images than these."""
+    known = np.isin(np.array(reviews.images, dtype=object), list(images))
+    return int((~known[reviews.image]).sum())
 
 
 def _names_in(names: tuple[str, ...], images: Sequence[str]) -> tuple[str, ...]:

@@ -18,10 +18,9 @@ from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
 from ..pages import report_pages
 from ..result import MiningResult
-from ..reviews import Reviews
 from .plan import TrainingPlan
 
-__all__ = ["RATES", "Rounds", "read_reviews", "read_weights", "truth_of", "with_predictions"]
+__all__ = ["RATES", "Rounds", "read_weights", "truth_of", "with_predictions"]
 
 RATES = ("false_alarm_rate", "precision", "recall", "fppi")
 """What is followed from round to round."""
@@ -128,23 +127,6 @@ def with_predictions(found: Iterator[NDArray[np.float32] | None], truth: Detecti
     image = np.repeat(np.arange(len(full)), [len(boxes) for boxes in full])
     label = rows[:, 5].astype(np.int64)
     return Detections(image, rows[:, :4], label, rows[:, 4], truth.images, truth.classes), unread
-
-
-def read_reviews(file: Path, images: Sequence[str]) -> Reviews:
-    """What people said of mistakes in these images, from a JSON list as the review ledger is saved.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it holds no list of reviews.
-    """
-    listed = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(listed, list):
-        raise ValueError(f"{file} holds a {type(listed).__name__}, expected a list of reviews")
-    name_of = {os.path.realpath(image): image for image in images}
-    places = [os.path.realpath(file.parent / str(entry.get("image", ""))) for entry in listed]
-    return Reviews.of(
-        {**entry, "image": name_of[place]} for entry, place in zip(listed, places, strict=True) if place in name_of
-    )
 
 
 def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64], int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..io.ledger import read_reviews
 from .mining import Rounds
 from .plan import TrainingPlan
 
@@ -90,6 +91,8 @@ def train(
     check_options(options)
     if not Path(data).is_file():
         raise FileNotFoundError(f"there is no {data}")
+    if plan is not None and plan.reviews:
+        read_reviews(plan.reviews, ())  # before anything is begun
     yolo = _load(YOLO, model)
     if type(yolo) is not YOLO or yolo.task not in TASKS:
         kind = yolo.task if type(yolo) is YOLO else type(yolo).__name__

@@ -25,12 +25,13 @@ from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from ..columns import Detections
+from ..io.ledger import read_reviews, unknown_reviews
 from ..pipeline import mine
 from ..reviews import Reviews
 from .datasets import WeightedDataset, draw_by_weight
 from .detecting import detect
 from .emphasis import emphasise
-from .mining import RATES, Rounds, read_reviews, read_weights, truth_of, with_predictions
+from .mining import RATES, Rounds, read_weights, truth_of, with_predictions
 from .plan import TrainingPlan
 
 __all__ = ["HardNegativeSegmentationTrainer", "HardNegativeTrainer"]
@@ -68,6 +69,7 @@ class _Mining:
         self.plan = self._settle(plan)
         self.mined = set(self.rounds.folders()) if self.resume else set()
         self.image_weights: NDArray[np.float64] | None = None
+        self.reviewed: Reviews | None = None
         self.rates = dict.fromkeys(RATES, float("nan"))
         for event, step in (
             ("on_pretrain_routine_end", _Mining._catch_up),
@@ -93,6 +95,8 @@ class _Mining:
             self.image_weights = self._weights_in(Path(self.plan.weights), loader.dataset.im_files)
         if self.image_weights is not None:
             loader.sampler.set_weights(self.image_weights)
+        if self.plan.reviews and FIRST and self.reviewed is None:
+            self.reviewed = self._reviews_in(Path(self.plan.reviews), loader.dataset.im_files)
         return loader
 
     def save_metrics(self, metrics: Mapping[str, Any]) -> None:
@@ -120,7 +124,7 @@ class _Mining:
 
     def reviews(self, predictions: Detections, truth: Detections) -> Reviews | None:
         """What people said of mistakes: what the plan names. A trainer of your own may ask somebody."""
-        return read_reviews(Path(self.plan.reviews), truth.images) if self.plan.reviews else None
+        return self.reviewed
 
     def _settle(self, plan: Any) -> TrainingPlan:
         """The plan given, or the one that the run's folder holds; and a folder that is ready for it."""
@@ -185,6 +189,15 @@ class _Mining:
         times = Counter(files)
         shared: NDArray[np.float64] = weights / np.array([times[name] for name in files])
         return shared
+
+    def _reviews_in(self, file: Path, files: Sequence[str]) -> Reviews:
+        """What people said of mistakes; reviews of other images are counted."""
+        images = tuple(dict.fromkeys(files))
+        reviews = read_reviews(file, images)
+        lost = unknown_reviews(reviews, images)
+        if lost:
+            LOGGER.warning(f"{file}: {lost} of {len(reviews)} reviews are of images that are not trained on")
+        return reviews
 
     def _tell(self) -> None:
         numbers = self.rounds.rows()[-1]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hnm_core import MiningSettings, mine
-from hnm_core.io.ledger import read_reviews
+from hnm_core.io.ledger import read_reviews, unknown_reviews
 from hnm_core.io.saved import load_mining, save_mining
 from hnm_core.reviews import Reviews
 from tests.scenes import FAR, HERE, scene
@@ -42,6 +42,15 @@ def test_an_array_and_lines_are_the_same(tmp_path: Path, lines: bool) -> None:
 )
 def test_images_are_found_by_the_end_of_their_path(tmp_path: Path, images: list[str], expected: str) -> None:
     assert read_reviews(write(tmp_path, ENTRY), images, PIXELS).images == (expected,)
+
+
+def test_images_are_found_where_their_paths_lead_from_the_file(tmp_path: Path) -> None:
+    images = [str(tmp_path / folder / "a.jpg") for folder in ("one", "two")]
+    (tmp_path / "said").mkdir()
+    entries = [{**ENTRY, "image": f"../{name}/a.jpg"} for name in ("two", "one/../two", "three")]
+    found = read_reviews(write(tmp_path / "said", *entries), images, PIXELS)
+    assert found.images == (images[1], "../three/a.jpg")
+    assert unknown_reviews(found, images) == 1
 
 
 def test_two_names_never_become_one(tmp_path: Path) -> None:

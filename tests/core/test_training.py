@@ -29,7 +29,7 @@ pytest.importorskip("ultralytics", reason="Ultralytics trains")
 from hnm_core.training import HardNegativeTrainer, TrainingPlan, image_losses, train
 from hnm_core.training.datasets import WeightedDataset, draw_by_weight
 from hnm_core.training.losses import loss_percentiles, loss_strategy
-from hnm_core.training.mining import Rounds, read_reviews, read_weights, truth_of
+from hnm_core.training.mining import Rounds, read_weights, truth_of
 
 TINY: dict[str, Any] = {"imgsz": 64, "batch": 8, "nbs": 8, "device": "cpu", "plots": False, "amp": False, "val": False}
 
@@ -290,15 +290,32 @@ def test_weights_are_read_by_image(tmp_path: Path) -> None:
         read_weights(table, [a])
 
 
-def test_reviews_are_read_by_image(tmp_path: Path) -> None:
-    said = {"image": "a.jpg", "side": "prediction", "class": "cat", "bbox": [0.1, 0.1, 0.2, 0.2], "state": "ignore"}
-    file = tmp_path / "reviews.json"
-    file.write_text(json.dumps([said, {**said, "image": "elsewhere.jpg"}]))
-    reviews = read_reviews(file, [str(tmp_path / "a.jpg")])
-    assert reviews.images == (str(tmp_path / "a.jpg"),)
-    file.write_text("{}")
-    with pytest.raises(ValueError, match=r"reviews\.json holds a dict, expected a list of reviews"):
-        read_reviews(file, [])
+def test_reviews_are_heard_from_the_first_round_and_lost_ones_are_counted(
+    digits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = sorted((digits.parent / "images" / "train").glob("*.jpg"))[0]
+    said = {"side": "prediction", "class": "three", "bbox": [0.1, 0.1, 0.2, 0.2], "state": "ignore"}
+    file = tmp_path / "reviews.jsonl"
+    lines = [json.dumps({**said, "image": name}) for name in (image.name, "elsewhere.jpg")]
+    file.write_text("\n".join(lines) + "\n")
+    plan = TrainingPlan(warmup=0, mine_every=0, reviews=str(file))
+    done = train(digits, WEIGHTS, plan, epochs=1, project=str(tmp_path), name="run", **TINY)
+    assert f"{file}: 1 of 2 reviews are of images that are not trained on" in caplog.text
+    result, _ = load_mining(done.folder / "hard_negatives" / "round_001")
+    assert result.reviews is not None
+    assert str(image) in result.reviews.images
+
+
+@pytest.mark.parametrize(("text", "message"), [("{}", r"odd\.json: "), (None, r"odd\.json")])
+def test_reviews_that_are_none_are_refused_before_anything_is_begun(
+    digits: Path, tmp_path: Path, text: str | None, message: str
+) -> None:
+    file = tmp_path / "odd.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        train(digits, WEIGHTS, TrainingPlan(reviews=str(file)), project=str(tmp_path / "runs"), **TINY)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
