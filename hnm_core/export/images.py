@@ -142,17 +142,18 @@ def name_images(
 ) -> list[Named]:
     """Give every image its path in the export; names whose stem comes twice in a split get the sample's id.
 
+    Names lose the dot that they start with: trainers pass over hidden files.
+
     Args:
         images: what is exported.
         sizes: width and height by file path.
         refer: name the originals where they lie; crops have no original.
     """
-    stems = Counter((i.split, Path(i.filepath).stem) for i in images if i.window is None)
+    stems = Counter((i.split, _stem(i)) for i in images if i.window is None)
     crops: Counter[tuple[str, str]] = Counter()
     named = []
     for image in images:
-        original = Path(image.filepath)
-        stem = original.stem
+        original, stem = Path(image.filepath), _stem(image)
         if stems[image.split, stem] > 1 or COPY.search(stem):
             stem = told_apart(stem, image.sample_id.partition("#")[0])
         if image.window is None:
@@ -168,3 +169,8 @@ def name_images(
     if twice:
         raise ValueError(f"{len(twice)} names are given twice, first {twice[0]}: rename one of the originals")
     return named
+
+
+def _stem(image: ExportImage) -> str:
+    """A file name that no trainer takes for hidden, without suffix."""
+    return Path(image.filepath).stem.lstrip(".") or "image"

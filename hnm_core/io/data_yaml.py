@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["IMAGE_SUFFIXES", "check_stems", "class_names", "label_file", "read_data_yaml", "split_images"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "check_stems",
+    "class_names",
+    "folder_images",
+    "label_file",
+    "read_data_yaml",
+    "split_images",
+]
 
 IMAGE_SUFFIXES = frozenset(
     [".avif", ".bmp", ".dng", ".heic", ".jp2", ".jpeg", ".jpeg2000", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
@@ -45,21 +54,31 @@ def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None) -> list[Path]:
-    """The images of a split, from folders or list files, each once, sorted."""
+    """The images of a split, from folders or list files, each once, sorted.
+
+    Links to folders and lists are followed first, as Ultralytics has it: labels lie beside what is meant.
+    """
     config = read_data_yaml(data) if config is None else config
     entries = config.get(split)
     if not entries:
         has = ", ".join(key for key in ("train", "val", "test") if config.get(key)) or "none"
         raise ValueError(f"{data} has no split {split!r}; it has {has}")
     root = Path(config.get("path") or "")
-    root = root if root.is_absolute() else data.parent / root
+    root = (data.parent / root).resolve()
+    places = [(root / entry).resolve() for entry in _listed(entries)]
     images: set[Path] = set()
-    for entry in _listed(entries):
-        images.update(_images_at(root / entry, root))
+    for place in places:
+        images.update(_images_at(place, root))
     if not images:
-        where = ", ".join(str(root / entry) for entry in _listed(entries))
+        where = ", ".join(map(str, places))
         raise FileNotFoundError(f"{data}: split {split!r} holds no images at {where}")
     return sorted(images, key=lambda image: image.parts)
+
+
+def folder_images(place: Path) -> list[Path]:
+    """The images in a folder and below as trainers list them: through links, without what starts with a dot."""
+    found = map(Path, glob.iglob(f"{glob.escape(str(place))}/**/*.*", recursive=True))
+    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def label_file(image: Path) -> Path:
@@ -82,7 +101,7 @@ def _listed(entries: str | list[str]) -> list[str]:
 
 def _images_at(place: Path, root: Path) -> Iterator[Path]:
     if place.is_dir():
-        yield from (p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        yield from folder_images(place)
     elif place.is_file():
         for line in place.read_text(encoding="utf-8").splitlines():
             if line.strip():

@@ -8,7 +8,6 @@ hand with what the loader of the package ``yolov5`` 7.0.14 draws: the same, imag
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..io.data_yaml import IMAGE_SUFFIXES, class_names, label_file, read_data_yaml
+from ..io.data_yaml import IMAGE_SUFFIXES, class_names, folder_images, label_file, read_data_yaml
 from ..io.progress import Progress
 from .pixels import Checked
 from .reading import Drawn, Reading, shown
@@ -73,10 +72,9 @@ def _root(config: Mapping[str, Any], directory: Path, trainer: str, home: Path) 
 def _at(place: Path) -> list[Path]:
     """Images of a folder, or of a list, whose lines starting with ``./`` begin at the list's folder."""
     if place.is_dir():
-        found = [Path(folder, name) for folder, _, names in os.walk(place) for name in names]
-    else:
-        lines = place.read_text(encoding="utf-8-sig").strip().splitlines()
-        found = [place.parent / line[2:] if line.startswith("./") else Path(line) for line in lines]
+        return folder_images(place)
+    lines = place.read_text(encoding="utf-8-sig").strip().splitlines()
+    found = [place.parent / line[2:] if line.startswith("./") else Path(line) for line in lines]
     return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
 
 

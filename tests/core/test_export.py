@@ -220,6 +220,16 @@ def test_images_of_one_name_stay_apart(tmp_path: Path, originals: Paths) -> None
     ]
 
 
+@pytest.mark.parametrize("trainer", ["ultralytics", "yolov5"])
+def test_hidden_images_are_exported_in_the_open(tmp_path: Path, originals: Paths, trainer: str) -> None:
+    hidden = {name: path.rename(path.with_name(f".{path.name}")) for name, path in originals.items()}
+    export(tmp_path / "out", entries(hidden), layout=trainer)
+    assert names(tmp_path / "out/images/val") == ["check.png"]
+    (tmp_path / "out/images/val/check.png").rename(tmp_path / "out/images/val/.check.png")
+    found = verify_export(tmp_path / "out", trainer)
+    assert "data.yaml: val: images/val holds no images" in found.problems
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_names_that_are_not_plain(tmp_path: Path, originals: Paths, layout: str) -> None:
     odd = originals["street"].rename(tmp_path / "originals" / "Straße #1 'ä' 图.v2.PNG")

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,48 @@ def test_an_absolute_path_stands(tmp_path: Path) -> None:
     (tmp_path / "there/images/train").mkdir(parents=True)
     (tmp_path / "there/images/train/a.PNG").touch()
     assert split_images(folder.root / "data.yaml", "train") == [tmp_path / "there/images/train/a.PNG"]
+
+
+def loaded(data: Path) -> list[tuple[str, int]]:
+    """The images that Ultralytics trains on, and how many boxes it finds in the labels of each."""
+    utils = pytest.importorskip("ultralytics.data.utils")
+    from ultralytics.data.base import BaseDataset
+
+    images = BaseDataset.get_img_files(SimpleNamespace(prefix="", fraction=1.0), utils.check_det_dataset(data)["train"])
+    labels = map(Path, utils.img2label_paths(images))
+    return [
+        (i, len(file.read_text().splitlines()) if file.exists() else 0) for i, file in zip(images, labels, strict=True)
+    ]
+
+
+def test_links_lead_to_images_and_labels_as_they_lead_ultralytics(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "set", path=None, train=["images/train", "images/more"], val="images/train")
+    store = Folder(tmp_path / "store")
+    box = "0 0.5 0.5 0.2 0.2\n"
+    folder.add("a", box, "")
+    store.add("b", box, split="whole")  # the entry itself is a link: labels lie beside its target
+    (folder.root / "images/more").symlink_to(store.root / "images/whole")
+    store.add("c", split="below")  # a folder within an entry: labels lie beside the link
+    folder.write("labels/train/below/c.txt", box * 2)
+    (folder.root / "images/train/below").symlink_to(store.root / "images/below")
+    store.add("d", box, split="files")  # a file: likewise
+    folder.write("labels/train/e.txt", box * 3)
+    (folder.root / "images/train/e.jpg").symlink_to(store.root / "images/files/d.jpg")
+    _, truth = folder.read()
+    found = [(name, int((truth.image == i).sum())) for i, name in enumerate(truth.images)]
+    expected = [("a.jpg", 1), ("c.jpg", 2), ("e.jpg", 3), ("b.jpg", 1)]
+    assert [(Path(name).name, boxes) for name, boxes in found] == expected
+    assert found == loaded(folder.root / "data.yaml")
+
+
+def test_what_is_hidden_or_listed_twice_is_what_trainers_make_of_it(tmp_path: Path) -> None:
+    train = ["images/train", "images/../images/train"]
+    folder = Folder(tmp_path / "[set] 1", path=None, train=train, val="images/train")
+    folder.add("a", "", "")
+    folder.add(".b", "")
+    folder.add("a-checkpoint", split="train/.ipynb_checkpoints")
+    assert split_images(folder.root / "data.yaml", "train") == [folder.root / "images/train/a.jpg"]
+    assert {image for image, _ in loaded(folder.root / "data.yaml")} == {str(folder.root / "images/train/a.jpg")}
 
 
 @pytest.mark.parametrize(
