@@ -122,6 +122,9 @@ def compare_rounds(before: MiningResult, after: MiningResult) -> RoundChanges:
     one to one, the surer (or the larger overlap) first. Images and classes meet by name; what only one round looked
     at cannot persist.
 
+    Raises:
+        ValueError: if the rounds looked at no image in common.
+
     Example:
         >>> from hnm_core import mine
         >>> world = dict(images=["a"], classes=["cat"])
@@ -131,6 +134,12 @@ def compare_rounds(before: MiningResult, after: MiningResult) -> RoundChanges:
         >>> compare_rounds(first, second).as_dict()["false_positives"]
         {'persistent': 1, 'new': 0, 'fixed': 1}
     """
+    seen, later = before.truth.images, after.truth.images
+    if seen and later and set(seen).isdisjoint(later):
+        raise ValueError(
+            f"the two minings share no image: the earlier one has {len(seen)}, first {seen[0]}, the later one "
+            f"{len(later)}, first {later[0]}; if they are the same files under other names, mine both again"
+        )
     predictions = _same(
         (before.predictions, before.errors.false_positive), (after.predictions, after.errors.false_positive)
     )

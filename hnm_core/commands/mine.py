@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         said = appearance_evidence(result, lambda name: _root(args) / name)
         result = mine(predictions, truth, settings, reviews=reviews, evidence={"appearance": said})
     locate = _locator(args, result) if args.save_samples else Path
-    source = {name: str(getattr(args, name)) for name in ("data", "split", "predictions")}
+    source = {"data": str(args.data.absolute()), "split": args.split, "predictions": str(args.predictions.absolute())}
     notes: list[str] = []
     if args.save_samples and _holds(args.output, result, source):
         folder = args.output.resolve()

@@ -132,6 +132,8 @@ def with_predictions(found: Iterator[NDArray[np.float32] | None], truth: Detecti
 def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64], int]:
     """Weights of images from a ``weights.csv``, and how many of the images it does not know: those weigh 1.
 
+    Relative names start beside the file; if that leads nowhere, in the working directory.
+
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no table of weights, or knows none of the images.
@@ -141,15 +143,15 @@ def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64]
     key = next((name for name in ("image", "filepath") if rows and name in rows[0]), None)
     if key is None or "weight" not in rows[0]:
         raise ValueError(f"{file} is no table of weights: expected the columns image (or filepath) and weight")
-    known = {os.path.realpath(file.parent / row[key]): float(row["weight"]) for row in rows}
-    weights = [known.get(os.path.realpath(image)) for image in images]
-    unknown = sum(weight is None for weight in weights)
-    if unknown == len(images):
-        raise ValueError(
-            f"{file} knows none of the {len(images)} images to train on; it names {next(iter(known))}, they are like "
-            f"{images[0]}"
-        )
-    return np.array([1.0 if weight is None else weight for weight in weights]), unknown
+    places = [os.path.realpath(image) for image in images]
+    for start in (file.parent, Path()):
+        known = {os.path.realpath(start / row[key]): float(row["weight"]) for row in rows}
+        unknown = sum(place not in known for place in places)
+        if unknown < len(images):
+            return np.array([known.get(place, 1.0) for place in places]), unknown
+    raise ValueError(
+        f"{file} knows none of the {len(images)} images to train on; it names {rows[0][key]}, they are like {images[0]}"
+    )
 
 
 def _in_order(names: Mapping[int, str]) -> tuple[str, ...]:

@@ -75,6 +75,15 @@ def test_from_mining_to_training(data: Path, tmp_path: Path, capsys: pytest.Capt
     assert verify_export(tmp_path / "out", "ultralytics").ok
 
 
+def test_a_mining_is_exported_from_another_folder(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data.parent)
+    where = ["--data", "data.yaml", "--predictions", "predictions", "--output", str(tmp_path / "run")]
+    assert cli.main(["mine", *where, "--hard-image-share", "1", "--hard-negative-ratio", "1"]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert export_run("run", "out").images == {"train": 3, "val": 1}
+    assert max(float(row["weight"]) for row in rows(tmp_path / "out").values()) > 1
+
+
 @pytest.mark.parametrize("layout", ["yolov5", "coco", "torch"])
 def test_other_layouts_as_json(data: Path, tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = mined(data)

@@ -256,6 +256,19 @@ def digits(tmp_path):
     return tmp_path / "set/data.yaml", tmp_path / "found"
 
 
+def test_a_mining_is_the_same_from_every_folder(digits, tmp_path, capsys, monkeypatch):
+    data, found = digits
+    assert mine((data, found), tmp_path / "one") == 0
+    monkeypatch.chdir(data.parent)
+    assert mine((data.name, "../found"), tmp_path / "two") == 0
+    results, sources = zip(*(load_mining(tmp_path / name) for name in ("one", "two")), strict=True)
+    assert results[1].truth.images == (str(tmp_path / "set/images/train/a.png"),) == results[0].truth.images
+    assert sources[1]["data"] == str(data)
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["false_positives"] == {"persistent": 1, "new": 0, "fixed": 0}
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

@@ -53,6 +53,15 @@ def test_rounds_meet_by_name_not_by_number():
     assert compare_rounds(before, after).prediction_persists.tolist() == [True]
 
 
+def test_rounds_of_other_images_are_not_compared():
+    before, after = round_of([(0, 1, 0, 0.9)], []), round_of([(0, 1, 0, 0.9)], [], images=("set/a", "set/b"))
+    with pytest.raises(
+        ValueError, match=r"share no image: the earlier one has 2, first a, the later one 2, first set/a"
+    ):
+        compare_rounds(before, after)
+    assert compare_rounds(before, round_of([], [], images=("b", "c"))).as_dict()["false_positives"]["fixed"] == 1
+
+
 def test_every_error_is_counted_once():
     rng = np.random.default_rng(0)
 

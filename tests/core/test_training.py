@@ -277,6 +277,20 @@ def test_a_hard_image_that_cannot_be_kept_ends_no_training(tmp_path: Path) -> No
     assert (folder.parent / "rounds.csv").is_file()
 
 
+def test_weights_of_earlier_minings_name_images_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/weights.csv").write_text("image,weight\nset/a.jpg,1.5\n")
+    monkeypatch.chdir(tmp_path)
+    weights, unknown = read_weights(Path("run/weights.csv"), [str(tmp_path / f"set/{name}.jpg") for name in "ba"])
+    assert (weights.tolist(), unknown) == ([1.0, 1.5], 1)
+    with pytest.raises(
+        ValueError, match=r"knows none of the 1 images to train on; it names set/a\.jpg, they are like b"
+    ):
+        read_weights(Path("run/weights.csv"), ["b"])
+
+
 def test_weights_are_read_by_image(tmp_path: Path) -> None:
     table = tmp_path / "weights.csv"
     table.write_text("filepath,weight\nimages/a.jpg,1.5\nimages/b.jpg,2\n")
