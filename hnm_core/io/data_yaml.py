@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = frozenset(
 
 
 def read_data_yaml(data: Path) -> Mapping[str, Any]:
-    """The content of ``data.yaml``."""
+    """The content of ``data.yaml``; what it calls ``validation`` is ``val``, as for Ultralytics."""
     try:
         import yaml
     except ImportError:
@@ -35,13 +35,16 @@ def read_data_yaml(data: Path) -> Mapping[str, Any]:
         raise ValueError(f"{data} is not valid yaml: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):
         raise ValueError(f"{data} holds no mapping, expected train:, val: and names:")
-    return content
+    return content if "val" in content else {**content, "val": content.get("validation")}
 
 
 def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Class names in label order, from a list or a mapping of numbers."""
-    names = config.get("names")
+    """Class names in label order, from a list, a mapping of numbers, or a number alone: then ``class_0`` and on."""
+    names, number = config.get("names"), str(config.get("nc"))
+    if names is None and number.isdecimal():
+        names = [f"class_{i}" for i in range(int(number))]
     if isinstance(names, Mapping):
+        names = {int(key) if str(key).isdecimal() else key: name for key, name in names.items()}
         if set(names) != set(range(len(names))):
             numbers = f"{', '.join(map(repr, list(names)[:5]))}{' …' if len(names) > 5 else ''}"
             raise ValueError(f"{data}: classes are numbered {numbers}, expected 0 to {len(names) - 1}")
@@ -63,9 +66,8 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
     if not entries:
         has = ", ".join(key for key in ("train", "val", "test") if config.get(key)) or "none"
         raise ValueError(f"{data} has no split {split!r}; it has {has}")
-    root = Path(config.get("path") or "")
-    root = (data.parent / root).resolve()
-    places = [(root / entry).resolve() for entry in _listed(entries)]
+    root = _root(data, config)
+    places = [_place(root, entry) for entry in _listed(entries)]
     images: set[Path] = set()
     for place in places:
         images.update(_images_at(place, root))
@@ -95,6 +97,19 @@ def label_file(image: Path) -> Path:
     return Path(place, name).with_suffix(".txt")
 
 
+def _root(data: Path, config: Mapping[str, Any]) -> Path:
+    """Where entries start: at ``path:``, which starts beside the yaml, or if nothing is there, where one works."""
+    path = Path(config.get("path") or "")
+    beside = data.parent / path
+    return (beside if beside.exists() or not path.exists() else path).resolve()
+
+
+def _place(root: Path, entry: str) -> Path:
+    """Where an entry leads, links followed; Roboflow writes ``../train/images`` of a folder beside the yaml."""
+    place, beside = ((root / text).resolve() for text in (entry, entry.removeprefix("../")))
+    return place if place.exists() or not beside.exists() else beside
+
+
 def _listed(entries: str | list[str]) -> list[str]:
     return [entries] if isinstance(entries, str) else entries
 
@@ -103,7 +118,7 @@ def _images_at(place: Path, root: Path) -> Iterator[Path]:
     if place.is_dir():
         yield from folder_images(place)
     elif place.is_file():
-        for line in place.read_text(encoding="utf-8").splitlines():
+        for line in place.read_text(encoding="utf-8-sig").splitlines():
             if line.strip():
                 path = Path(line.strip())
                 yield path if path.is_absolute() else (place.parent if line.startswith("./") else root) / path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import math
 import warnings
@@ -40,7 +41,7 @@ def read_yolo(
     the box around them.
 
     Args:
-        data: ``data.yaml``; a relative ``path:`` is looked for beside it.
+        data: ``data.yaml``; a relative ``path:`` is looked for beside it, then in the working directory.
         split: ``train``, ``val`` or ``test``.
         predictions: folder of ``<image>.txt`` with lines ``class x y w h confidence``, as Ultralytics writes with
             ``save_txt=True, save_conf=True``; an image without a file has no predictions.
@@ -120,7 +121,7 @@ def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool, pr
     for i, file in enumerate(progress(files, "reading predictions" if scored else "reading labels")):
         try:
             with open(file, "rb") as stream:
-                texts.append((i, stream.read()))
+                texts.append((i, stream.read().removeprefix(codecs.BOM_UTF8)))
         except FileNotFoundError:
             pass
         if len(texts) == FILES_AT_ONCE or (texts and i + 1 == len(files)):

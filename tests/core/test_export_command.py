@@ -75,6 +75,11 @@ def test_from_mining_to_training(data: Path, tmp_path: Path, capsys: pytest.Capt
     assert verify_export(tmp_path / "out", "ultralytics").ok
 
 
+def test_validation_is_exported_as_val(data: Path, tmp_path: Path) -> None:
+    data.write_text(data.read_text().replace("val:", "validation:"))
+    assert export_run(mined(data), tmp_path / "out").images == {"train": 3, "val": 1}
+
+
 def test_a_mining_is_exported_from_another_folder(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(data.parent)
     where = ["--data", "data.yaml", "--predictions", "predictions", "--output", str(tmp_path / "run")]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hnm_core import Detections, mine
 from hnm_core.io import read_coco, read_yolo
-from hnm_core.io.data_yaml import label_file, split_images
+from hnm_core.io.data_yaml import class_names, label_file, read_data_yaml, split_images
 from hnm_core.io.yolo import FILES_AT_ONCE, _read_line_by_line, _read_regular
 from tests.scenes import patient
 
@@ -80,7 +80,7 @@ def test_polygons_count_as_the_box_around_them(folder: Folder) -> None:
     assert predictions.score.tolist() == [0.9]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("names", [["cat", "dog"], {0: "cat", 1: "dog"}])
+@pytest.mark.parametrize("names", [["cat", "dog"], {0: "cat", 1: "dog"}, {"1": "dog", "0": "cat"}])
 def test_names_are_a_list_or_numbered(tmp_path: Path, names: Any) -> None:
     folder = Folder(tmp_path)
     folder.write("data.yaml", yaml.safe_dump({"train": "images/train", "names": names}))
@@ -114,6 +114,46 @@ def test_an_absolute_path_stands(tmp_path: Path) -> None:
     (tmp_path / "there/images/train").mkdir(parents=True)
     (tmp_path / "there/images/train/a.PNG").touch()
     assert split_images(folder.root / "data.yaml", "train") == [tmp_path / "there/images/train/a.PNG"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"train": "../train/images", "val": "../valid/images", "names": ["cat", "dog"]},  # as Roboflow exports it
+        {"train": "train/images", "validation": "valid/images", "names": ["cat", "dog"]},
+        {"train": "train/images", "val": "valid/images", "nc": 2},
+        {
+            "path": "set",
+            "train": "train/images",
+            "val": "valid/images",
+            "names": ["cat", "dog"],
+        },  # from where one works
+    ],
+)
+def test_what_ultralytics_reads_is_read_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
+) -> None:
+    check = pytest.importorskip("ultralytics.data.utils").check_det_dataset
+    monkeypatch.chdir(tmp_path)
+    Path("set").mkdir()
+    for split in ("train", "valid"):
+        Path(f"set/{split}/images").mkdir(parents=True)
+        Path(f"set/{split}/images/a.jpg").touch()
+    data = Path("set/data.yaml")
+    data.write_text(json.dumps(config))
+    expected, read = check(data), read_data_yaml(data)
+    assert class_names(data, read) == tuple(expected["names"].values())
+    for split in ("train", "val"):
+        assert split_images(data, split) == [Path(expected[split]) / "a.jpg"]
+
+
+def test_a_mark_of_utf8_at_the_start_of_a_file_is_none_of_its_content(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, train="train.txt")
+    folder.add("a", "\ufeff0 0.5 0.5 0.2 0.2\n", "\ufeff1 0.5 0.5 0.2 0.2 0.9\n")
+    folder.write("train.txt", "\ufeff./images/train/a.jpg\n")
+    predictions, truth = folder.read()
+    assert (predictions.label.tolist(), truth.label.tolist()) == ([1], [0])
+    assert truth.images == (str(tmp_path / "images/train/a.jpg"),)
 
 
 def loaded(data: Path) -> list[tuple[str, int]]:
@@ -238,7 +278,7 @@ def test_a_binary_label_file_is_a_broken_one(folder: Folder) -> None:
         ({"train": None, "val": "x", "test": "y"}, "{data} has no split 'train'; it has val, test"),
         ({"names": None}, "{data} has names: None, expected a list of class names, or a mapping of numbers to them"),
         ({"names": "cat"}, "{data} has names: 'cat', expected a list of class names, or a mapping of numbers to them"),
-        ({"names": {"0": "cat"}}, "{data}: classes are numbered '0', expected 0 to 0"),
+        ({"names": {"a": "cat"}}, "{data}: classes are numbered 'a', expected 0 to 0"),
         ({"names": ["cat", "cat"]}, "classes names 'cat' more than once: each name must be unique"),
     ],
 )
