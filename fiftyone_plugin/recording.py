@@ -1,4 +1,7 @@
-"""What mining found → a run in the dataset: its record, its results, its fields; all of it, or nothing."""
+"""What mining found → a run in the dataset: its record, its results, its fields; all of it, or nothing.
+
+Whatever the data can make fail is worked out before a run of the same key is taken away.
+"""
 
 from __future__ import annotations
 
@@ -31,31 +34,44 @@ def record(
 
     Raises:
         ValueError: if the key is taken.
+        RuntimeError: if writing fails once the run of this key is gone.
     """
     dataset, key = samples._root_dataset, settings.run_key
     runs.check_new(dataset, settings, overwrite=overwrite)
-    if key in runs.keys(dataset):
-        runs.delete(dataset, key)
+    replaced = key in runs.keys(dataset)
     config = runs.MiningRunConfig.of(settings)
-    samples.register_run(key, config)
+    results = _results(samples, tables, result, settings, config)
+    rates, shown = _overview(result, tables.warnings)
+
+    def write() -> None:
+        samples.register_run(key, config)
+        try:
+            samples.save_run_results(key, results, cache=False)
+            writeback.save(dataset, tables, result, settings)
+            config.finished, config.rates, config.overview = True, rates, shown
+            runs.MiningRun.update_run_config(dataset, key, config)
+        except BaseException:  # a keyboard interrupt too must leave a clean dataset
+            runs.delete(dataset, key)
+            raise
+
     try:
-        samples.save_run_results(key, _results(samples, tables, result, settings, config), cache=False)
-        writeback.save(dataset, tables, result, settings)
-        config.finished = True
-        _save_overview(dataset, config, key, result, tables.warnings)
-    except BaseException:  # a keyboard interrupt too must leave a clean dataset
-        runs.delete(dataset, key)
-        raise
+        if replaced:
+            runs.delete(dataset, key)
+        write()
+    except Exception as error:
+        if not replaced:
+            raise
+        raise RuntimeError(
+            f"run {key!r} and its fields are gone: it was being replaced when writing failed "
+            f"({type(error).__name__}: {error}); mining again under its key brings them back"
+        ) from error
 
 
-def _save_overview(
-    dataset: Any, config: runs.MiningRunConfig, key: str, result: MiningResult, warnings: Sequence[str]
-) -> None:
-    """Keep with the run's record what the panel shows of it."""
+def _overview(result: MiningResult, warnings: Sequence[str]) -> tuple[dict[str, float], str]:
+    """What the panel shows of the run, which is kept with its record: the rates, and all as text."""
     shown = overview(result)
-    config.rates = {**shown["report"]["rates"], **shown["report"]["metrics"]}
-    config.overview = json.dumps({**shown, "warnings": list(warnings)}, separators=(",", ":"))
-    runs.MiningRun.update_run_config(dataset, key, config)
+    rates = {**shown["report"]["rates"], **shown["report"]["metrics"]}
+    return rates, json.dumps({**shown, "warnings": list(warnings)}, separators=(",", ":"))
 
 
 def _results(
@@ -63,7 +79,7 @@ def _results(
 ) -> runs.MiningRunResults:
     dataset = samples._root_dataset
     wanted, before = writeback.to_tag(tables, result, settings), writeback.tagged_already(dataset, settings)
-    held = runs.tagged_by(dataset, [key for key in runs.keys(dataset) if key != settings.run_key])
+    held = runs.tagged_by(dataset, runs.keys(dataset))  # that of a run to be replaced is no more the user's than others
     ours = wanted.without(before.without(held))
     return runs.MiningRunResults(
         samples,

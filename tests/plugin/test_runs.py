@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from pymongo.errors import AutoReconnect
 
-from fiftyone_plugin import bridge, recording, runs
+from fiftyone_plugin import bridge, recording, runs, writeback
 from fiftyone_plugin.settings import RunSettings
 from hnm_core import __version__, mine
 from tests.datasets import DELETE, FIELDS, MINE, dataset_of, stored
@@ -26,6 +28,15 @@ def mine_run(dataset: fo.Dataset, run_key: str = "run", **more: object) -> RunSe
     result = mine(tables.predictions, tables.truth, settings.engine)
     recording.record(dataset, tables, result, settings, overwrite=bool(more.get("overwrite")))
     return settings
+
+
+def failing(error: Exception) -> Any:
+    """A function that does nothing but fail."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
 
 
 def test_a_run_tells_what_was_asked() -> None:
@@ -113,6 +124,63 @@ def test_a_mining_that_fails_keeps_the_run_it_would_have_replaced() -> None:
     before = stored(dataset)
     with pytest.raises(ValueError, match=r"strategy must be one of confidence_based, .*, got 'best'"):
         foo.get_operator(MINE)(dataset, **FIELDS, run_key="run", overwrite=True, strategy="best")
+    assert stored(dataset) == before
+
+
+@pytest.mark.parametrize("step", ["overview", "_objects"])
+def test_nothing_is_taken_away_before_everything_is_worked_out(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    dataset = dataset_of()
+    mine_run(dataset)
+    before = stored(dataset)
+    monkeypatch.setattr(recording, step, failing(TypeError("no number")))
+    with pytest.raises(TypeError, match="no number"):
+        mine_run(dataset, overwrite=True)
+    assert stored(dataset) == before
+
+
+@pytest.mark.parametrize(
+    ("where", "step"), [(writeback, "_write"), (writeback, "declare"), (runs.MiningRun, "cleanup")]
+)
+def test_a_run_lost_while_it_was_replaced_is_told_of(monkeypatch: pytest.MonkeyPatch, where: Any, step: str) -> None:
+    dataset = dataset_of()
+    before = stored(dataset)
+    mine_run(dataset)
+    mined = stored(dataset)["documents"]
+    with monkeypatch.context() as broken:
+        broken.setattr(where, step, failing(AutoReconnect("connection closed")))
+        words = (
+            r"run 'run' and its fields are gone: it was being replaced when writing failed \(AutoReconnect: connection "
+            r"closed\); mining again under its key brings them back"
+        )
+        with pytest.raises(RuntimeError, match=words):
+            mine_run(dataset, overwrite=True)
+    if where is writeback:
+        assert stored(dataset) == before
+    mine_run(dataset, overwrite=True)
+    assert stored(dataset)["documents"] == mined
+    runs.delete(dataset, "run")
+    assert stored(dataset) == before
+
+
+def test_a_first_run_that_cannot_be_written_says_only_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = dataset_of()
+    before = stored(dataset)
+    monkeypatch.setattr(writeback, "_write", failing(AutoReconnect("connection closed")))
+    with pytest.raises(AutoReconnect, match=r"^connection closed"):
+        mine_run(dataset)
+    assert stored(dataset) == before
+
+
+def test_replacing_a_run_leaves_the_users_tags_theirs() -> None:
+    dataset = dataset_of()
+    dataset.limit(5).tag_samples("hard_negative")
+    dataset.limit(5).tag_labels("hard_negative", ["predictions"])
+    before = stored(dataset)
+    mine_run(dataset, hard_negative_ratio=1.0)
+    mine_run(dataset, "other")
+    mine_run(dataset, overwrite=True, hard_negative_ratio=1.0)
+    for key in ("other", "run"):
+        runs.delete(dataset, key)
     assert stored(dataset) == before
 
 
