@@ -16,6 +16,7 @@ from ..boxes import area, xywh_to_xyxy, xyxy_to_xywh
 from ..columns import Detections
 from .categories import read_labels
 from .classes import in_classes
+from .names import check_names
 
 __all__ = ["read_coco", "read_coco_truth", "write_coco"]
 
@@ -85,6 +86,7 @@ def _truth_of(path: Path, world: Mapping[str, Any]) -> Detections:
     names = [str(image.get("file_name", image["id"])) for image in world["images"]]
     if len(set(names)) < len(names):
         names = [str(image["id"]) for image in world["images"]]
+    check_names(names, path)
     class_row = _by_id(path, "categories", world["categories"])
     return Detections(
         image=_images(path, annotations, world["images"], path),

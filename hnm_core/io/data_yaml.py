@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .names import check_names
+
 __all__ = [
     "IMAGE_SUFFIXES",
     "check_stems",
@@ -74,7 +76,9 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
     if not images:
         where = ", ".join(map(str, places))
         raise FileNotFoundError(f"{data}: split {split!r} holds no images at {where}")
-    return sorted(images, key=lambda image: image.parts)
+    found = sorted(images, key=lambda image: image.parts)
+    check_names(list(map(str, found)), data)
+    return found
 
 
 def folder_images(place: Path) -> list[Path]:
@@ -118,12 +122,19 @@ def _images_at(place: Path, root: Path) -> Iterator[Path]:
     if place.is_dir():
         yield from folder_images(place)
     elif place.is_file():
-        for line in place.read_text(encoding="utf-8-sig").splitlines():
+        for line in _lines(place):
             if line.strip():
                 path = Path(line.strip())
                 yield path if path.is_absolute() else (place.parent if line.startswith("./") else root) / path
     else:
         raise FileNotFoundError(f"no folder or list of images at {place}")
+
+
+def _lines(listing: Path) -> list[str]:
+    try:
+        return listing.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{listing} is no list of images in UTF-8: {error}") from None
 
 
 def check_stems(images: list[Path]) -> None:

@@ -65,6 +65,14 @@ def test_images_are_named_by_id_where_file_names_repeat_or_lack(read: Any) -> No
     assert read({**TRUTH, "images": nameless, "annotations": []}, [])[0].images == ("1", "a.jpg")
 
 
+def test_names_that_are_not_utf8_are_named(read: Any) -> None:
+    odd = [{"id": 1, "file_name": "t\udcfc.jpg"}, {"id": 2, "file_name": "a.jpg"}]
+    with pytest.raises(
+        ValueError, match=r"gt\.json: 1 of 2 images have a name that is not UTF-8, first 't\\udcfc\.jpg'; r"
+    ):
+        read({**TRUTH, "images": odd, "annotations": []}, [])
+
+
 def test_nothing_in_the_files(read: Any) -> None:
     for table in read({"images": [], "annotations": [], "categories": []}, []):
         assert (len(table), table.images, table.classes) == (0, (), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -328,6 +329,21 @@ def test_what_is_not_there_is_named(folder: Folder) -> None:
         folder.read()
     with pytest.raises(FileNotFoundError, match=r"gone\.yaml"):
         read_yolo(folder.root / "gone.yaml", predictions=folder.root / "found")
+
+
+def test_names_that_are_not_utf8_are_named(folder: Folder) -> None:
+    folder.add("a", "", "0 0.5 0.5 1 1 0.9")
+    os.rename(folder.write("images/train/b.jpg"), os.fsencode(folder.root) + b"/images/train/t\xfc.jpg")
+    with pytest.raises(ValueError, match=r"data\.yaml: 1 of 2 images have a name that is not UTF-8, first ") as error:
+        folder.read()
+    assert str(error.value).endswith(r"train/t\udcfc.jpg'; rename them, and their labels and predictions")
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, train="train.txt")
+    (tmp_path / "train.txt").write_bytes(b"images/t\xfc.jpg\n")
+    with pytest.raises(ValueError, match=r"train\.txt is no list of images in UTF-8: 'utf-8' codec can't decode byte"):
+        folder.read()
 
 
 def test_images_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
