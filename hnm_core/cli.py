@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.traceback:
             raise
         advice = " (`hnm doctor` says what to install)" if isinstance(error, ImportError) else ""
-        print(f"hnm {args.name}: {error}{advice}", file=sys.stderr)
+        print(f"hnm {args.subcommand}: {error}{advice}", file=sys.stderr)
         return CALLED_WRONG
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hnm {__version__}")
     parser.add_argument("--traceback", action="store_true", help="show where an error arose")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="name", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand", required=True)
     for point in sorted(entry_points(group="hnm.commands"), key=lambda point: point.name):
         command = _load(point)
         child = commands.add_parser(

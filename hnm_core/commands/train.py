@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,9 @@ from .mine import add_setting_flags
 
 OWN = ("epochs", "imgsz", "batch", "device", "project", "name")
 """Ultralytics' settings that have a flag of their own."""
+
+ELSEWHERE = {name: f"--{name}" for name in ("data", "model", "resume", *OWN)}
+"""What ``--set`` does not take, and the flag to give instead."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and print the rounds."""
     from ..training.plan import TrainingPlan
-    from ..training.start import train
+    from ..training.start import check_options, train
 
+    more = dict(map(_pair, args.set))
+    check_options(more)
     plan = TrainingPlan(
         mine_every=args.mine_every,
         warmup=args.warmup,
@@ -79,13 +88,28 @@ def run(args: argparse.Namespace) -> int:
         reviews=str(args.reviews) if args.reviews else None,
         negative_gain=args.negative_gain,
     )
-    if args.resume:
-        summary = train(args.data, args.model, resume=True)
-    else:
-        options = {name: getattr(args, name) for name in OWN} | {"seed": args.seed, **dict(map(_pair, args.set))}
-        summary = train(args.data, args.model, plan, **options)
+    with _stdout_for_the_result() if args.json else nullcontext():
+        if args.resume:
+            summary = train(args.data, args.model, resume=True)
+        else:
+            options = {name: getattr(args, name) for name in OWN} | {"seed": args.seed, **more}
+            summary = train(args.data, args.model, plan, **options)
     print(json.dumps(summary.as_dict()) if args.json else summary)
     return DONE
+
+
+@contextmanager
+def _stdout_for_the_result() -> Iterator[None]:
+    """Let all that is said on the way go to stderr, whoever holds stdout: Ultralytics' log, other processes."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -93,6 +117,8 @@ def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ValueError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}")
+    if name in ELSEWHERE:
+        raise ValueError(f"--set does not take {name!r}: give {ELSEWHERE[name]}")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):

@@ -206,6 +206,6 @@ def _leaked(reading: Reading, directory: Path) -> list[str]:
         return []
     train, held_out = pairs[0]
     return [
-        f"{len(pairs)} held-out images are among the train images too, first {shown([held_out], directory)} as "
-        f"{shown([train], directory)}: what is measured then was trained on"
+        f"{len({one for _, one in pairs})} held-out images are among the train images too, first "
+        f"{shown([held_out], directory)} as {shown([train], directory)}: what is measured then was trained on"
     ]

@@ -95,7 +95,7 @@ def _size_of(path: Path, *, decode: bool) -> tuple[int, int] | None:
 
 
 def leaks(splits: Mapping[str, Iterable[Path]]) -> list[tuple[Path, Path]]:
-    """Pairs (train image, held-out image) that are one image: the same file, or the same bytes."""
+    """Pairs (train image, held-out image) that are one image: the same file, or the same bytes; every such pair."""
     by_size: dict[int, dict[str, set[Path]]] = defaultdict(lambda: {"train": set(), "held out": set()})
     for split, paths in splits.items():
         side = "train" if split == "train" else "held out"
@@ -105,8 +105,10 @@ def leaks(splits: Mapping[str, Iterable[Path]]) -> list[tuple[Path, Path]]:
     found = []
     for sides in by_size.values():
         if sides["train"] and sides["held out"]:
-            train = {_digest(path): path for path in sorted(sides["train"])}
-            found += [(train[d], p) for p in sorted(sides["held out"]) if (d := _digest(p)) in train]
+            train: dict[bytes, list[Path]] = defaultdict(list)
+            for path in sorted(sides["train"]):
+                train[_digest(path)].append(path)
+            found += [(one, path) for path in sorted(sides["held out"]) for one in train.get(_digest(path), ())]
     return found
 
 

@@ -245,6 +245,31 @@ def test_what_cannot_be_trained_is_refused_by_name(digits: Path, model: Any, opt
         train(digits, model, **options)
 
 
+@pytest.mark.slow
+def test_json_is_all_there_is_on_stdout(digits: Path, tmp_path: Path) -> None:
+    flags = f"""train --data {digits} --model {WEIGHTS} --epochs 1 --warmup 1 --imgsz 64 --batch 8 --device cpu --json
+        --project {tmp_path} --name run --set amp=False plots=False"""
+    command = [sys.executable, "-m", "hnm_core.cli", *flags.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["folder"] == str(tmp_path / "run")
+    assert "Starting training" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--set data=other.yaml", "hnm train: --set does not take 'data': give --data\n"),
+        ("--set mosaic=0 epochs=3", "hnm train: --set does not take 'epochs': give --epochs\n"),
+        ("--set progress=3", "hnm train: Ultralytics has no setting 'progress'"),
+        ("--name run --mine-every -1", "hnm train: mine_every must be a whole number of epochs"),
+    ],
+)
+def test_wrong_flags_are_named(digits: Path, flags: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", str(digits), "--model", str(WEIGHTS), *flags.split()]) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
 def test_the_plan_says_when_to_mine() -> None:
     assert TrainingPlan(mine_every=5, warmup=0).due(12) == [0, 5, 10]
     assert TrainingPlan(mine_every=0, warmup=4).due(12) == [4]
