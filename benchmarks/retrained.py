@@ -230,7 +230,7 @@ def draw(stored: Mapping[str, Any]) -> Figure:
     data = stored["data"]
     trained = {arm for found in data.values() for arm in found["arms"]}
     names = {arm: label for arm, label in stored["names"].items() if arm != CONTROL and arm in trained}
-    figure = Figure(figsize=(4.2 + 3.0 * len(data), 0.42 * len(names) + 1.5), layout="constrained")
+    figure = Figure(figsize=(3.6 + 2.0 * len(data), 0.42 * len(names) + 1.5), layout="constrained")
     panels = figure.subplots(1, len(data), sharey=True, sharex=True, squeeze=False)[0]
     for axes, (name, found) in zip(panels, data.items(), strict=True):
         for place, arm in enumerate(names):
@@ -242,7 +242,7 @@ def draw(stored: Mapping[str, Any]) -> Figure:
             axes.plot(row["changes"], [place + 0.25] * len(row["changes"]), ".", color="#999999", markersize=5)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.axvline(GOAL, color="#d55e00", linewidth=1, linestyle=":")
-        axes.set_title(name, fontsize="medium")
+        axes.set_title(name.replace(", ", ",\n"), fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(range(len(names)), list(names.values()))
     panels[0].set_ylim(len(names) - 0.4, -0.6)

@@ -52,28 +52,22 @@ ARMS = {
     "uniform": Arm("uniform", {"max_weight": 1.0}),
     "mined": Arm("mined, with suspicion (default)"),
     "unsuspecting": Arm("mined, without suspicion", {"use_suspicion": False}),
-    "reviewed": Arm("mined, after 20 were reviewed", looks=20),
-    "accepted": Arm("mined, after 40 were reviewed and missing labels accepted", accepted=(40, 0.5)),
-    "accepted more": Arm(
-        "mined, after 100 were reviewed, down to confidence .25, and missing labels accepted", accepted=(100, 0.25)
-    ),
+    "reviewed": Arm("mined, 20 reviewed", looks=20),
+    "accepted": Arm("mined, 40 reviewed, missing labels accepted", accepted=(40, 0.5)),
+    "accepted more": Arm("mined, 100 reviewed from confidence .25, accepted", accepted=(100, 0.25)),
     "steep": Arm(
-        "mined, without suspicion, weights to 4, floor .7",
+        "mined, no suspicion, weights to 4, floor .7",
         {"use_suspicion": False, "max_weight": 4.0, "effective_sample_floor": 0.7},
     ),
-    "negatives": Arm("uniform, hard negatives thrice in the loss", {"max_weight": 1.0, "negative_gain": 3.0}),
-    "mined negatives": Arm("mined, with suspicion, hard negatives thrice in the loss", {"negative_gain": 3.0}),
+    "negatives": Arm("uniform, hard negatives × 3 in the loss", {"max_weight": 1.0, "negative_gain": 3.0}),
+    "mined negatives": Arm("mined, hard negatives × 3 in the loss", {"negative_gain": 3.0}),
     "accepted negatives": Arm(
-        "mined, 100 reviewed and accepted, hard negatives thrice in the loss",
+        "mined, 100 accepted, hard negatives × 3 in the loss",
         {"negative_gain": 3.0},
         accepted=(100, 0.25),
     ),
-    "backgrounds": Arm(
-        "uniform, with 15 % more images: the hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)
-    ),
-    "any backgrounds": Arm(
-        "uniform, with 15 % more images: random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)
-    ),
+    "backgrounds": Arm("uniform, 15 % hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)),
+    "any backgrounds": Arm("uniform, 15 % random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)),
 }
 
 
