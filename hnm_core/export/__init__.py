@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -120,8 +121,8 @@ def export_weighted(
     settings, mining = settings or ExportSettings(), mining or MiningSettings()
     target = Path(output_dir).expanduser().resolve()
     check_free(target, NEW_FOLDER)
-    check_entries(images, truth.images)
-    sound, sizes, warnings = sound_images(images, progress)
+    check_entries(images, truth.images, settings.layout)
+    sound, sizes, warnings = sound_images(images, settings.layout, progress)
     chosen, notes = choose_images(sound, truth, settings, mining)
     warnings += notes
     truth = _inside(truth, chosen, warnings, crowds=settings.holds_crowds)
@@ -210,6 +211,6 @@ def _verified(root: Path, summary: ExportSummary, settings: ExportSettings, prog
     return replace(
         summary,
         warnings=tuple(warnings),
-        train_with=f"{command}{summary.data}" if command else "\n".join(hints),
+        train_with=f"{command}{shlex.quote(str(summary.data))}" if command else "\n".join(hints),
         verification={one.trainer: one.as_dict(per_image=False) for one in found},
     )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..io.data_yaml import FORMATS
 from ..io.names import told_apart
 from ..io.progress import Progress
-from ..verify.pixels import check_images, leaks
+from ..verify.pixels import check_images, leaks, need_pillow
 from ..verify.promises import COPY
 
 __all__ = ["SPLITS", "ExportImage", "Named", "check_entries", "name_images", "sound_images"]
 
 SPLITS = ("train", "val", "test")
+CROP = re.compile(r"#crop\d+$")
+"""What a crop's key adds to that of its image."""
+
 Window = tuple[int, int, int, int]
 
 
@@ -67,7 +72,7 @@ class Named:
         return (path.with_name(f"{path.stem}__r{i}{path.suffix}").as_posix() for i in range(1, self.image.repeats))
 
 
-def check_entries(images: Sequence[ExportImage], known: Iterable[str]) -> None:
+def check_entries(images: Sequence[ExportImage], known: Iterable[str], layout: str) -> None:
     """Refuse what cannot be exported.
 
     Raises:
@@ -100,12 +105,23 @@ def check_entries(images: Sequence[ExportImage], known: Iterable[str]) -> None:
     missing = [i.filepath for i in images if not Path(i.filepath).is_file()]
     if missing:
         raise FileNotFoundError(f"{len(missing)} of {len(images)} images are not there, first {missing[0]}")
+    unread = [i.filepath for i in images if layout in FORMATS and not _has_suffix(i, FORMATS[layout])]
+    if unread:
+        reader = {"ultralytics": "Ultralytics", "yolov5": "YOLOv5"}[layout]
+        raise ValueError(
+            f"{len(unread)} of {len(images)} images are of a type that {reader} does not read, first {unread[0]}; it "
+            f"reads {', '.join(sorted(FORMATS[layout]))}"
+        )
+
+
+def _has_suffix(image: ExportImage, names: Collection[str]) -> bool:
+    return Path(image.filepath).suffix[1:].lower() in names
 
 
 def sound_images(
-    images: Sequence[ExportImage], progress: Progress
+    images: Sequence[ExportImage], layout: str, progress: Progress
 ) -> tuple[list[ExportImage], dict[str, tuple[int, int]], list[str]]:
-    """Leave out what a trainer would drop in silence, and train images that are held out too.
+    """Leave out what the trainer of a layout would drop in silence, and train images that are held out too.
 
     Returns:
         The images, the size of each by file path, and what was left out.
@@ -113,11 +129,8 @@ def sound_images(
     Raises:
         ImportError: if Pillow is missing.
     """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise ImportError("exporting needs Pillow, which tells the size of an image: pip install pillow") from None
-    checked = check_images((Path(image.filepath) for image in images), progress)
+    need_pillow()
+    checked = check_images((Path(image.filepath) for image in images), progress, FORMATS.get(layout))
     warnings = []
     for what, count in Counter(checked.broken.values()).items():
         first = next(path for path, damage in checked.broken.items() if damage == what)
@@ -155,7 +168,7 @@ def name_images(
     for image in images:
         original, stem = Path(image.filepath), _stem(image)
         if stems[image.split, stem] > 1 or COPY.search(stem):
-            stem = told_apart(stem, image.sample_id.partition("#")[0])
+            stem = told_apart(stem, CROP.sub("", image.sample_id))
         if image.window is None:
             path = original.absolute().as_posix() if refer else f"images/{image.split}/{stem}{original.suffix}"
             named.append(Named(image, path, sizes[image.filepath]))

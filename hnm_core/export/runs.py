@@ -135,20 +135,43 @@ def _holds_polygons(file: Path) -> bool:
 
 
 def _read_coco(path: Path, images: str | Path | None, progress: Progress) -> _Data:
-    truth, sizes = read_coco_truth(path)
+    truth, sizes, names = read_coco_truth(path)
     root = Path(images) if images else path.parent
-    files = [root / name for name in truth.images]
+    files = [root / name for name in names]
     gone = [file for file in files if not file.is_file()]
     if gone:
         raise FileNotFoundError(
             f"{len(gone)} of {len(files)} images are not there, first {gone[0]}; where do the file names start? "
             f"--images DIR"
         )
-    unsized = np.flatnonzero(np.isnan(sizes).any(axis=1)).tolist()
-    for at in progress(unsized, "reading sizes"):
-        sizes[at] = image_size(files[at])
+    _fill_sizes(path, sizes, files, progress)
     fractions = truth.xyxy / np.tile(sizes[truth.image], 2)
-    return _Data(replace(truth, xyxy=fractions), ["train"] * len(files), files, [], sizes)
+    again = len(files) - len(set(files))
+    notes = [f"{again} entries of {path} are images that stand there before: each is exported"] if again else []
+    return _Data(replace(truth, xyxy=fractions), ["train"] * len(files), files, notes, sizes)
+
+
+def _fill_sizes(path: Path, sizes: NDArray[np.float64], files: Sequence[Path], progress: Progress) -> None:
+    """Sizes that the json does not give; those that it gives must not be of images that EXIF turns on reading."""
+    turned = []
+    for at, file in enumerate(progress(files, "reading sizes")):
+        unknown = bool(np.isnan(sizes[at]).any())
+        try:
+            size = image_size(file)
+        except OSError:
+            if unknown:
+                raise
+            continue  # a damaged image is named later, with all others
+        if unknown:
+            sizes[at] = size
+        elif size[0] != size[1] and tuple(sizes[at]) == size[::-1]:
+            turned.append(file)
+    if turned:
+        raise ValueError(
+            f"{path}: {len(turned)} of {len(files)} images are labelled as they lie in the file, but trainers turn "
+            f"them as their EXIF orientation says, first {turned[0]}: the boxes would be elsewhere. Remove the "
+            f"orientation (exiftool -Orientation= FILE), or label what is seen"
+        )
 
 
 def _rows(result: MiningResult, data: _Data, path: Path) -> tuple[dict[int, int], list[str]]:

@@ -9,29 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ..columns import Detections
-from ..io.data_yaml import IMAGE_SUFFIXES, label_file
+from ..io.data_yaml import label_file
 from .images import SPLITS, Named
 from .media import put_image
 from .settings import ExportSettings
 
-__all__ = ["check_types", "write_yolo_layout"]
+__all__ = ["same_labels", "write_yolo_layout"]
 
 SAME = 1e-3
 """Fraction of an image's side by which a label beside an original may differ from what would be written."""
-
-
-def check_types(images: Sequence[Named]) -> None:
-    """Refuse images that YOLO's readers pass over.
-
-    Raises:
-        ValueError: naming the first.
-    """
-    unread = [one.image.filepath for one in images if Path(one.path).suffix.lower() not in IMAGE_SUFFIXES]
-    if unread:
-        raise ValueError(
-            f"{len(unread)} of {len(images)} images are of a type Ultralytics does not read, first {unread[0]}; "
-            f"it reads {', '.join(sorted(IMAGE_SUFFIXES))}"
-        )
 
 
 def write_yolo_layout(
@@ -52,7 +38,6 @@ def write_yolo_layout(
         truth: boxes as fractions of the image, all of them inside.
         settings: layout and media.
     """
-    check_types(all_images)
     lines = label_lines(all_images, truth)
     if settings.media == "reference":
         _check_labels_beside(all_images, lines)
@@ -88,7 +73,7 @@ def _check_labels_beside(images: Sequence[Named], lines: Sequence[str]) -> None:
     for one, text in zip(images, lines, strict=True):
         if Path(one.path).is_absolute():
             beside = label_file(Path(one.path))
-            if not beside.is_file() or not _same(beside.read_text(encoding="utf-8"), text):
+            if not beside.is_file() or not same_labels(beside.read_text(encoding="utf-8"), text):
                 other.append(beside)
     if other:
         raise ValueError(
@@ -97,17 +82,20 @@ def _check_labels_beside(images: Sequence[Named], lines: Sequence[str]) -> None:
         )
 
 
-def _same(one: str, other: str) -> bool:
+def same_labels(one: str, other: str) -> bool:
+    """Whether two label files hold the same boxes, in whatever order."""
     try:
         mine, theirs = (
-            np.array(
-                sorted(tuple(round(float(v), 6) for v in line.split()) for line in text.splitlines() if line.strip())
-            )
-            for text in (one, other)
+            [np.array(line.split(), dtype=float) for line in text.splitlines() if line.strip()] for text in (one, other)
         )
     except ValueError:
         return False
-    return mine.shape == theirs.shape and bool(np.allclose(mine, theirs, rtol=0, atol=SAME))
+    for row in mine:
+        near = [i for i, its in enumerate(theirs) if its.shape == row.shape and np.abs(its - row).max() <= SAME]
+        if not near:
+            return False
+        del theirs[min(near, key=lambda i: np.abs(theirs[i] - row).max())]
+    return not theirs
 
 
 def _write_data_yaml(

@@ -65,11 +65,12 @@ def read_coco(
     return in_classes(replace(boxes, label=label, classes=true.classes), true, class_map, classes)
 
 
-def read_coco_truth(path: str | Path) -> tuple[Detections, NDArray[np.float64]]:
-    """The ground truth of a COCO annotation file, in pixels, and the size of its images.
+def read_coco_truth(path: str | Path) -> tuple[Detections, NDArray[np.float64], list[str]]:
+    """The ground truth of a COCO annotation file, in pixels, and the size and file of its images.
 
     Returns:
-        The table, as :func:`read_coco` gives it, and ``(images, 2)`` width and height, NaN where the file has none.
+        The table, as :func:`read_coco` gives it, ``(images, 2)`` width and height, NaN where the file has none, and
+        the ``file_name`` of every image, which is its key too unless file names repeat.
 
     Raises:
         ValueError: if the file is not what it should be.
@@ -78,12 +79,12 @@ def read_coco_truth(path: str | Path) -> tuple[Detections, NDArray[np.float64]]:
     path = Path(path)
     world = _read_truth_file(path)
     sizes = [[image.get("width") or np.nan, image.get("height") or np.nan] for image in world["images"]]
-    return _truth_of(path, world), np.array(sizes, dtype=np.float64).reshape(-1, 2)
+    return _truth_of(path, world), np.array(sizes, dtype=np.float64).reshape(-1, 2), _file_names(world)
 
 
 def _truth_of(path: Path, world: Mapping[str, Any]) -> Detections:
     annotations = world["annotations"]
-    names = [str(image.get("file_name", image["id"])) for image in world["images"]]
+    names = _file_names(world)
     if len(set(names)) < len(names):
         names = [str(image["id"]) for image in world["images"]]
     check_names(names, path)
@@ -98,6 +99,10 @@ def _truth_of(path: Path, world: Mapping[str, Any]) -> Detections:
         ids=np.array([str(a.get("id", i)) for i, a in enumerate(annotations)], dtype=str),
         crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
     )
+
+
+def _file_names(world: Mapping[str, Any]) -> list[str]:
+    return [str(image.get("file_name", image["id"])) for image in world["images"]]
 
 
 def write_coco(

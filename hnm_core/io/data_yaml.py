@@ -11,6 +11,7 @@ from typing import Any
 from .names import check_names
 
 __all__ = [
+    "FORMATS",
     "IMAGE_SUFFIXES",
     "check_stems",
     "class_names",
@@ -20,9 +21,14 @@ __all__ = [
     "split_images",
 ]
 
-IMAGE_SUFFIXES = frozenset(
-    [".avif", ".bmp", ".dng", ".heic", ".jp2", ".jpeg", ".jpeg2000", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
-)
+_COMMON = ("bmp", "dng", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
+FORMATS = {
+    "ultralytics": frozenset([*_COMMON, "avif", "heic", "heif", "jp2", "jpeg2000"]),
+    "yolov5": frozenset([*_COMMON, "pfm"]),
+}
+"""The suffixes, and Pillow's names of formats, that each of YOLO's readers takes."""
+
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in FORMATS["ultralytics"])
 
 
 def read_data_yaml(data: Path) -> Mapping[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..io.data_yaml import label_file
+from ..io.data_yaml import FORMATS, label_file
 from ..io.progress import Progress, silent
 from ..weights import effective_sample_size
 from .coco import Files, load_files, read_json_export
@@ -72,7 +72,7 @@ def verify_for(
             raise FileNotFoundError(f"{directory} holds no export for {trainer}: there is no {needed}")
         own: list[str] = []
         if trainer in YOLO:
-            checked = checked or _checked(listed_images(directory, trainer, home)[0], progress)
+            checked = checked or _checked(listed_images(directory, trainer, home)[0], progress, FORMATS[trainer])
             reading = YOLO[trainer](directory, home, checked, progress)
             own = _without_label_file(reading, directory)
         else:
@@ -83,8 +83,10 @@ def verify_for(
     return found
 
 
-def _checked(listed: Mapping[str, Sequence[Path]], progress: Progress) -> Checked:
-    return check_images((path for images in listed.values() for path in images), progress)
+def _checked(
+    listed: Mapping[str, Sequence[Path]], progress: Progress, formats: Collection[str] | None = None
+) -> Checked:
+    return check_images((path for images in listed.values() for path in images), progress, formats)
 
 
 def _judge(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..io.progress import Progress
 
-__all__ = ["SMALLEST", "Checked", "check_images", "image_size", "leaks"]
+__all__ = ["SMALLEST", "Checked", "check_images", "image_size", "leaks", "need_pillow"]
 
 SMALLEST = 10
 """Pixels a side below which Ultralytics and YOLOv5 leave an image out."""
@@ -20,6 +21,16 @@ TURNED = {5, 6, 7, 8}
 ORIENTATION = 274
 
 
+def need_pillow() -> None:
+    """Say how to get Pillow where it is missing.
+
+    Raises:
+        ImportError: if it is.
+    """
+    if find_spec("PIL") is None:
+        raise ImportError("exporting needs Pillow, which tells the size of an image: pip install pillow")
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height as trainers see them: turned as EXIF says.
 
@@ -27,6 +38,7 @@ def image_size(path: Path) -> tuple[int, int]:
         ImportError: if Pillow is missing.
         OSError: if it is no image.
     """
+    need_pillow()
     from PIL import Image
 
     with Image.open(path) as image:
@@ -51,13 +63,19 @@ class Checked:
     odd_ends: list[Path] = field(default_factory=list)
 
 
-def check_images(paths: Iterable[Path], progress: Progress) -> Checked:
-    """Look at every image once; without Pillow only at what the first and last bytes tell."""
+def check_images(paths: Iterable[Path], progress: Progress, formats: Collection[str] | None = None) -> Checked:
+    """Look at every image once; without Pillow only at what the first and last bytes tell.
+
+    Args:
+        paths: the images.
+        progress: told how far it has come.
+        formats: what the trainer reads, whatever a file is called; None for anything.
+    """
     found = Checked()
     for path in progress(list(dict.fromkeys(paths)), "checking images"):
         try:
             whole = _ends_well(path)
-            size = _size_of(path, decode=not whole)
+            size = _size_of(path, formats, decode=not whole)
         except Exception as error:  # Pillow raises what its many readers raise
             gone = isinstance(error, FileNotFoundError)
             found.broken[path] = "missing" if gone else f"not readable ({' '.join(str(error).split())[:80]})"
@@ -81,7 +99,7 @@ def _ends_well(path: Path) -> bool:
         return start != JPEG_START or file.read(2) == JPEG_END
 
 
-def _size_of(path: Path, *, decode: bool) -> tuple[int, int] | None:
+def _size_of(path: Path, formats: Collection[str] | None, *, decode: bool) -> tuple[int, int] | None:
     try:
         from PIL import Image
     except ImportError:
@@ -91,6 +109,8 @@ def _size_of(path: Path, *, decode: bool) -> tuple[int, int] | None:
             image.load()
         else:
             image.verify()
+        if formats is not None and str(image.format).lower() not in formats:
+            raise OSError(f"{image.format} under another name")
     return image_size(path)
 
 

@@ -55,7 +55,7 @@ def read_promises(directory: Path) -> tuple[dict[str, Promise], list[str]]:
         if promise.filepath in promises:
             twice.append(number)
         promises[promise.filepath] = promise
-    problems = []
+    problems = [] if rows else ["weights.csv has no rows: the export promises nothing"]
     if broken:
         problems.append(f"weights.csv: {len(broken)} of {len(rows)} lines cannot be read, first line {broken[0]}")
     if twice:

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..io.data_yaml import IMAGE_SUFFIXES, class_names, folder_images, label_file, read_data_yaml
+from ..io.data_yaml import FORMATS, class_names, folder_images, label_file, read_data_yaml
 from ..io.progress import Progress
 from .pixels import Checked
 from .reading import Drawn, Reading, shown
@@ -46,7 +46,7 @@ def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, 
         for entry in [entries] if isinstance(entries, str) else entries:
             place = root / entry
             if place.exists():
-                images += _at(place)
+                images += [path for path in _at(place) if path.suffix[1:].lower() in FORMATS[trainer]]
             else:
                 problems.append(f"data.yaml: {split}: {entry} is not there")
         if entries:
@@ -59,11 +59,16 @@ def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, 
 def _root(config: Mapping[str, Any], directory: Path, trainer: str, home: Path) -> tuple[Path, list[str]]:
     path = config.get("path")
     if path is None or not Path(path).is_absolute():
-        problem = (
-            f"data.yaml has path: {path or 'none'}, which YOLOv5 takes from where its own code lies: it must be "
-            f"absolute (export with layout yolov5)"
-        )
-        return directory / (path or ""), [problem] if trainer == "yolov5" else []
+        problems = {
+            "yolov5": f"data.yaml has path: {path or 'none'}, which YOLOv5 takes from where its own code lies: it must "
+            f"be absolute (export with layout yolov5)"
+        }
+        if path:
+            problems["ultralytics"] = (
+                f"data.yaml has path: {path}, which Ultralytics takes from where training is started, or from its own "
+                f"folder of data sets: leave path out, and it takes data.yaml's folder"
+            )
+        return directory / (path or ""), [problems[trainer]] if trainer in problems else []
     if Path(path) in (home, directory):
         return directory, []
     return Path(path), [f"data.yaml has path: {path}, but the export lies at {home}: {trainer} reads what is there"]
@@ -74,8 +79,7 @@ def _at(place: Path) -> list[Path]:
     if place.is_dir():
         return folder_images(place)
     lines = place.read_text(encoding="utf-8-sig").strip().splitlines()
-    found = [place.parent / line[2:] if line.startswith("./") else Path(line) for line in lines]
-    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [place.parent / line[2:] if line.startswith("./") else Path(line) for line in lines]
 
 
 def read_ultralytics(directory: Path, home: Path, checked: Checked, progress: Progress) -> Reading:

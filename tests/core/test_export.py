@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 
 from hnm_core import Detections, MiningSettings
 from hnm_core.export import LAYOUTS, MEDIA, ExportImage, ExportSettings, ExportSummary, export_weighted
+from hnm_core.export.yolo import same_labels
 from hnm_core.verify import verify_export
 
 from ..exports import CLASSES, HEIGHT, TRUTH, WIDTH, entries, photographs
@@ -360,9 +362,64 @@ def test_unreadable_types_are_named(tmp_path: Path, originals: Paths) -> None:
     odd = tmp_path / "originals" / "yard.gif"
     pytest.importorskip("PIL.Image").open(originals["yard"]).save(odd)
     images = entries(originals, yard={"filepath": str(odd)})
-    with pytest.raises(ValueError, match=r"1 of 4 images are of a type Ultralytics does not read, first .*yard\.gif"):
+    with pytest.raises(
+        ValueError, match=r"1 of 4 images are of a type that Ultralytics does not read, first .*yard\.gif"
+    ):
         export(tmp_path / "out", images)
     assert export(tmp_path / "out", images, layout="coco").images == {"train": 3, "val": 1}
+
+
+def test_yolov5_reads_fewer_types(tmp_path: Path, originals: Paths) -> None:
+    odd = tmp_path / "originals" / "yard.jp2"
+    pytest.importorskip("PIL.Image").open(originals["yard"]).save(odd)
+    images = entries(originals, yard={"filepath": str(odd)})
+    with pytest.raises(ValueError, match=r"1 of 4 images are of a type that YOLOv5 does not read, first .*yard\.jp2"):
+        export(tmp_path / "out", images, layout="yolov5")
+    assert export(tmp_path / "out", images).images == {"train": 3, "val": 1}
+
+
+def test_what_is_in_a_file_counts_not_its_name(tmp_path: Path, originals: Paths) -> None:
+    odd = tmp_path / "originals" / "odd.jpg"
+    pytest.importorskip("PIL.Image").open(originals["yard"]).save(odd, "GIF")
+    images = entries(originals, yard={"filepath": str(odd)})
+    summary = export(tmp_path / "out", images)
+    assert summary.images == {"train": 2, "val": 1}
+    assert "1 images are left out, for they are not readable (GIF under another name): first" in summary.warnings[0]
+    assert export(tmp_path / "other", images, layout="torch").images == {"train": 3, "val": 1}
+
+
+@pytest.mark.parametrize(
+    ("beside", "same"),
+    [
+        ("1 0.5004 0.3 0.2 0.2\n1 0.5 0.6 0.2 0.2\n", True),  # sorted by the first number, they cross
+        ("1 0.5 0.6 0.2 0.2\n\n1 0.5 0.3 0.2 0.2\n", True),
+        ("1 0.5 0.3 0.2 0.2\n1 0.5 0.3 0.2 0.2\n", False),
+        ("1 0.5 0.6 0.2 0.2\n", False),
+        ("0 0.5 0.6 0.2 0.2\n1 0.5 0.3 0.2 0.2\n", False),
+        ("1 0.5 0.6 0.2\n1 0.5 0.3 0.2 0.2\n", False),
+        ("one 0.5 0.6 0.2 0.2\n1 0.5 0.3 0.2 0.2\n", False),
+    ],
+)
+def test_labels_beside_originals_are_compared_box_by_box(beside: str, same: bool) -> None:
+    written = "1 0.500000 0.600000 0.200000 0.200000\n1 0.500200 0.300000 0.200000 0.200000\n"
+    assert same_labels(beside, written) is same
+
+
+def test_a_command_to_copy_is_one_argument_to_the_shell(tmp_path: Path, originals: Paths) -> None:
+    summary = export(tmp_path / "my export", entries(originals))
+    assert shlex.split(summary.train_with)[-1] == f"data={tmp_path}/my export/data.yaml"
+
+
+def test_keys_with_a_hash_are_told_apart(tmp_path: Path, originals: Paths) -> None:
+    for number, name in enumerate(("street", "field")):
+        folder = tmp_path / "originals" / f"cam#{number}"
+        folder.mkdir()
+        originals[name] = originals[name].rename(folder / "same.png")
+    keys = {name: f"cam#{number}/same.png" for number, name in enumerate(("street", "field"))}
+    truth = replace(TRUTH, images=tuple(keys.get(name, name) for name in TRUTH.images))
+    images = [replace(i, sample_id=keys.get(i.sample_id, i.sample_id)) for i in entries(originals)]
+    export_weighted(tmp_path / "out", images, truth, report={}, run_key="one")
+    assert len(set((tmp_path / "out" / "train.txt").read_text().split())) == 3
 
 
 def test_an_existing_folder_is_refused(tmp_path: Path, originals: Paths) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hnm_core import cli
+from hnm_core.export import ExportSettings
 from hnm_core.export.runs import export_run
 from hnm_core.io.saved import load_mining
 from hnm_core.verify import verify_export
@@ -176,6 +177,38 @@ def test_coco_json_is_read_whole(tmp_path: Path) -> None:
     command = ["export", str(tmp_path / "run"), "--images", str(tmp_path / "images"), "--output", str(tmp_path / "out")]
     assert cli.main(command) == 0
     assert (tmp_path / "out/labels/train/yard.txt").read_text() == "0 0.625000 0.625000 0.250000 0.250000\n"
+
+
+def test_json_that_names_images_twice_is_exported_as_it_stands(data: Path, tmp_path: Path) -> None:
+    export_run(mined(data), tmp_path / "first", settings=ExportSettings(layout="coco"))
+    place = tmp_path / "first/annotations/train.json"
+    truth = json.loads(place.read_text())
+    truth["images"].append({**truth["images"][0], "id": 9})  # as hard images stand in exports of this layout
+    place.write_text(json.dumps(truth))
+    found = [{key: box[key] for key in ("image_id", "category_id", "bbox")} for box in truth["annotations"]]
+    (tmp_path / "found.json").write_text(json.dumps([{**box, "score": 0.9} for box in found]))
+    where = ["--data", str(place), "--predictions", str(tmp_path / "found.json")]
+    assert cli.main(["mine", *where, "--output", str(tmp_path / "again")]) == 0
+    second = export_run(tmp_path / "again", tmp_path / "second", images=tmp_path / "first")
+    assert second.images == {"train": 4}
+    assert second.warnings[0] == f"1 entries of {place} are images that stand there before: each is exported"
+
+
+def test_boxes_of_images_that_are_turned_on_reading_are_refused(tmp_path: Path) -> None:
+    pixels = pytest.importorskip("PIL.Image", reason="Pillow turns the image")
+    for name, path in photographs(tmp_path / "images", ".jpg").items():
+        exif = pixels.Exif()
+        exif[274] = 6 if name == "yard" else 1
+        pixels.open(path).save(path, exif=exif)
+    images = [{"id": i, "file_name": f"{n}.jpg", "width": WIDTH, "height": HEIGHT} for i, n in enumerate(NAMES)]
+    boxes = [{"id": 1, "image_id": 2, "category_id": 1, "bbox": [48, 32, 24, 16]}]
+    truth = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    (tmp_path / "found.json").write_text(json.dumps([{**boxes[0], "score": 0.9}]))
+    where = ["--data", str(tmp_path / "gt.json"), "--predictions", str(tmp_path / "found.json")]
+    assert cli.main(["mine", *where, "--output", str(tmp_path / "run")]) == 0
+    with pytest.raises(ValueError, match=r"1 of 4 images are labelled as they lie in the file, .* first .*yard\.jpg"):
+        export_run(tmp_path / "run", tmp_path / "out", images=tmp_path / "images")
 
 
 def test_real_data_in_every_layout(shared_data: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hnm_core.verify import Verification, verify_export
 from ..exports import TRUTH, entries, photographs
 
 pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
+Image = pytest.importorskip("PIL.Image", reason="Pillow reads and writes images")
 
 
 @pytest.fixture
@@ -151,6 +152,18 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no draw": (
         lambda e: edit(e / "weights.csv", "train,1.0,1", "train,1.0,0"),
         "weights.csv: 1 images have a weight or repeats below 1",
+    ),
+    "nothing promised": (
+        lambda e: (e / "weights.csv").write_text((e / "weights.csv").read_text().splitlines()[0] + "\n"),
+        "weights.csv has no rows: the export promises nothing",
+    ),
+    "a GIF": (
+        lambda e: Image.open(e / "images/train/yard.jpg").save(e / "images/train/yard.jpg", "GIF"),
+        "1 images are not readable (GIF under another name), first images/train/yard.jpg: they are dropped in silence",
+    ),
+    "from where it is started": (
+        lambda e: edit(e / "data.yaml", "train:", "path: .\ntrain:"),
+        "data.yaml has path: ., which Ultralytics takes from where training is started, or from its own folder of data",
     ),
     "a list lost": (lambda e: (e / "train.txt").unlink(), "data.yaml: train: train.txt is not there"),
     "moved": (
