@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hnm_core.training.plan import TrainingPlan
 
-from . import checkpoints, exports, mining, predicting, runs, views
+from . import checkpoints, exports, mining, predicting, runs, tuning, views
 from .settings import RunSettings
 
 EPOCHS, MINE_EVERY, WARMUP, IMGSZ, BATCH = 50, 10, 3, 640, 16
@@ -111,10 +111,11 @@ def train(
     predicting.predict(
         samples, trained.best, after.pred_field, imgsz=imgsz, batch=batch, device=device, progress=told_of
     )
+    after, notes = with_thresholds_of(samples, after)
     mined = mining.mine_samples(samples, {**after.as_dict(), "eval_key": None}, _part(progress, 0.95, 1.0))
     return {
         **mined,
-        "warnings": [*warnings, *mined["warnings"]],
+        "warnings": [*warnings, *notes, *mined["warnings"]],
         "pred_field": after.pred_field,
         "model": str(trained.best),
         "rounds": [dict(row) for row in trained.rounds],
@@ -166,6 +167,28 @@ def next_round(
     """The settings of the round after a run: the same, on the new predictions."""
     key = new_run_key or next_key(dataset, before.run_key)
     return replace(before, run_key=key, pred_field=pred_field or f"{key}_predictions", eval_key=None)
+
+
+def with_thresholds_of(samples: Any, settings: RunSettings) -> tuple[RunSettings, list[str]]:
+    """The settings without thresholds of classes that have no box any more, which mining would refuse as misspelt.
+
+    Args:
+        samples: what will be mined; a new model may predict fewer classes than the one before.
+        settings: of the round before, on the new predictions.
+
+    Returns:
+        The settings, and what was left out of them, in a sentence.
+    """
+    ours, theirs = (samples.distinct(f"{field}.detections.label") for field in (settings.pred_field, settings.gt_field))
+    classes = {*theirs, *(settings.class_map.get(name, name) for name in ours), *settings.classes}
+    engine = tuning.for_classes(settings.engine, classes)
+    lost = sorted({*settings.engine.class_confidence, *settings.engine.class_iou} - classes)
+    if not lost:
+        return settings, []
+    note = (
+        f"thresholds of {', '.join(map(repr, lost))} are left out of run {settings.run_key!r}: no box is of that class"
+    )
+    return replace(settings, engine=engine), [note]
 
 
 def next_key(dataset: Any, run_key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,20 @@ def test_the_next_round_is_what_the_trained_model_gets_wrong(dataset: fo.Dataset
     assert (tmp_path / "out" / "data" / said["image"]).is_file()
     assert json.dumps(done)
     assert training.next_key(dataset, "first") == "first_3"
+
+
+def test_thresholds_of_classes_that_are_gone_do_not_stop_the_next_round(dataset: fo.Dataset) -> None:
+    label = dataset.distinct("ground_truth.detections.label")[0]
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="strict", class_confidence={label: 0.6})
+    before = runs.settings_of(dataset, "strict")
+    dataset.clone_sample_field("predictions", "fewer")
+    for field in ("fewer", "ground_truth"):
+        dataset.filter_labels(field, fo.ViewField("label") != label, only_matches=False).save(field)
+    after, notes = training.with_thresholds_of(dataset, replace(before, run_key="later", pred_field="fewer"))
+    assert notes == [f"thresholds of {label!r} are left out of run 'later': no box is of that class"]
+    assert after.engine == replace(before.engine, class_confidence={})
+    assert foo.get_operator(MINE)(dataset, **after.as_dict())["run_key"] == "later"
+    assert training.with_thresholds_of(dataset, after) == (after, [])
 
 
 @pytest.mark.slow
