@@ -98,7 +98,10 @@ class ReviewSection:
             if key is None or review.state[review.row(key)]:  # the second click of a double one
                 return
             sample_ids = [state["sample_id"]]
-            triage.triage(ctx.dataset, run_key, ctx.params["verdict"], [key], sample_ids=sample_ids, who=ctx.user_id)
+            verdict = ctx.params["verdict"]
+            done = triage.triage(ctx.dataset, run_key, verdict, [key], sample_ids=sample_ids, who=ctx.user_id)
+            if done["left_out"]:  # of all else the numbers tell
+                ctx.ops.notify(triage.said(done), variant="warning")
 
         self._reviewed(ctx, say)
 
@@ -112,11 +115,12 @@ class ReviewSection:
         self._reviewed(ctx, put_off)
 
     def undo_review(self, ctx: Any) -> None:
-        """Withdraw the last answer, and show its object again."""
+        """Withdraw the last answer, wherever it was given, say what it was, and show its object again."""
 
         def take_back(review: Review, state: dict[str, Any]) -> None:
             undone = triage.undo(ctx.dataset, ctx.user_id)
             state["again"] = next((key for key in undone["keys"] if key in review), None)
+            ctx.ops.notify(triage.said(undone, undone=True), variant="warning" if undone["left_out"] else "success")
 
         self._reviewed(ctx, take_back)
 

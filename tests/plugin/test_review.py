@@ -130,6 +130,23 @@ def test_undo_shows_the_object_again(tmp_path: Path) -> None:
     assert nothing.state["review"]["key"] == first.state["review"]["key"]
 
 
+def test_undo_says_what_it_withdrew_and_what_only_mining_again_can_weigh(tmp_path: Path) -> None:
+    dataset = mined(tmp_path)
+    first = opened(dataset)
+    second = click(dataset, first, "ignore")
+    mined(dataset=dataset, overwrite=True)
+    undone = event(dataset, "undo_review", second.state).requests["notify"]["message"]
+    again = "1 object was to be ignored when run 'run' was mined: mine again to weigh it"
+    assert undone == f"Withdrawn: ignore, 1 object. {again}"
+    mined(dataset=dataset, key="fresh")
+    shown = opened(dataset)
+    while shown.state["review"]["key"] != first.state["review"]["key"]:
+        shown = event(dataset, "skip", shown.state)
+    told = click(dataset, shown, "hard_negative").requests["notify"]["message"]
+    assert told == f"Reviewed: hard negative, 1 object. {again}"
+    assert "notify" not in click(dataset, opened(dataset), "hard_negative").requests
+
+
 def test_skipping_shows_all_others_first_and_then_comes_back(tmp_path: Path) -> None:
     dataset = mined(tmp_path)
     shown = opened(dataset)
