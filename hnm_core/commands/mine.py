@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..columns import Detections
 from ..io import read_coco, read_yolo
 from ..io.classes import in_classes
 from ..io.coco import read_coco_truth
-from ..io.ledger import read_reviews
+from ..io.ledger import read_reviews, unknown_reviews
 from ..io.progress import Progress, silent
 from ..io.samples import SampleFolder, save_samples
 from ..io.saved import load_mining, save_mining
@@ -128,7 +129,11 @@ def _root(args: argparse.Namespace) -> Path:
 def _reviews(path: Path, data: Path, truth: Detections) -> Reviews:
     """The reviews in the names and the unit of the tables."""
     sizes = read_coco_truth(data)[1] if data.suffix.lower() == ".json" else None
-    return read_reviews(path, truth.images, sizes)
+    reviews = read_reviews(path, truth.images, sizes)
+    lost = unknown_reviews(reviews, truth.images)
+    if lost:
+        warnings.warn(f"{path}: {lost} of {len(reviews)} reviews are of images that are not mined", stacklevel=2)
+    return reviews
 
 
 def _holds(folder: Path, result: MiningResult, source: Mapping[str, str]) -> bool:

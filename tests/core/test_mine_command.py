@@ -339,6 +339,14 @@ def test_reviews_and_looks_are_heard_and_kept(coco, tmp_path, capsys):
     assert load_mining(tmp_path / "looked")[0].judgement.suspicions.evidence == {"appearance": 1.0}
 
 
+def test_reviews_of_other_images_are_counted(coco, tmp_path):
+    said = {"side": "prediction", "class": "cat", "state": "ignore", "bbox": [40, 40, 60, 60]}
+    ledger = tmp_path / "reviews.json"
+    ledger.write_text(json.dumps([{**said, "image": name} for name in ("b.jpg", "d.jpg", "e.jpg")]))
+    with pytest.warns(UserWarning, match=r"reviews\.json: 2 of 3 reviews are of images that are not mined"):
+        assert mine(coco, tmp_path / "run", "--reviews", str(ledger)) == 0
+
+
 def test_a_ledger_that_is_none_is_refused(coco, tmp_path, capsys):
     ledger = tmp_path / "reviews.json"
     ledger.write_text("[{]")
