@@ -98,7 +98,7 @@ def weighted_loader(loader: Any, weights: ArrayLike, **options: Any) -> Any:
         options: of :class:`WeightedSampler`.
 
     Raises:
-        ValueError: if there is not one weight for every image.
+        ValueError: if there is not one weight for every image, or the loader's batches come from a ``batch_sampler``.
 
     Example:
         >>> loader = DataLoader(["street", "field", "yard"], batch_size=2)
@@ -109,6 +109,11 @@ def weighted_loader(loader: Any, weights: ArrayLike, **options: Any) -> Any:
     if count != len(loader.dataset):
         raise ValueError(
             f"there are {count} weights for a dataset of {len(loader.dataset)} images; mine the images one trains on"
+        )
+    if loader.batch_size is None and loader.batch_sampler is not None:
+        raise ValueError(
+            f"the loader's batches come from its batch_sampler, a {type(loader.batch_sampler).__name__}: build that "
+            f"one upon a WeightedSampler, or give a loader with a batch_size"
         )
     return rebuilt(DataLoader, loader, WeightedSampler(weights, **options))
 

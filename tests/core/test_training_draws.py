@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 
 torch = pytest.importorskip("torch", reason="the sampler is torch's")
 
-from torch.utils.data import DataLoader, WeightedRandomSampler  # noqa: E402
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, WeightedRandomSampler  # noqa: E402
 
 from hnm_core.training import WeightedSampler, weighted_loader  # noqa: E402
 from hnm_core.training.draws import draws_of_epoch  # noqa: E402
@@ -90,6 +90,13 @@ def test_a_loader_keeps_what_it_had() -> None:
     assert [len(batch["items"]) for batch in batches] == [3, 3, 3]  # 11 draws, the rest dropped as before
     with pytest.raises(ValueError, match="there are 3 weights for a dataset of 8 images; mine the images one trains"):
         weighted_loader(loader, [1, 1, 1])
+
+
+def test_batches_of_a_loader_s_own_are_not_undone() -> None:
+    batches = BatchSampler(SequentialSampler(range(8)), 3, drop_last=False)
+    loader = DataLoader(list(range(8)), batch_sampler=batches)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="its batch_sampler, a BatchSampler: build that one upon a WeightedSampler"):
+        weighted_loader(loader, WEIGHTS)
 
 
 def test_workers_live_on_and_see_new_weights() -> None:
