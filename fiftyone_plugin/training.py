@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hnm_core.io.data_yaml import class_names, read_data_yaml
+from hnm_core.settings import MiningSettings
 from hnm_core.training.plan import TrainingPlan
 
 from . import checkpoints, exports, mining, predicting, runs, tuning, views
@@ -79,7 +81,7 @@ def train(
     """
     before = check(dataset, run_key, model, output_dir, new_run_key, pred_field)
     after = next_round(dataset, before, new_run_key, pred_field)
-    plan = TrainingPlan(mine_every, warmup, before.engine, negative_gain=negative_gain)
+    plan = TrainingPlan(mine_every, warmup, negative_gain=negative_gain)
     from hnm_core.training.start import check_options
     from hnm_core.training.start import train as train_model
 
@@ -98,6 +100,7 @@ def train(
     )
     warnings = list(exported["warnings"])
     data = _data_to_train_on(root, exported, warnings)
+    plan = replace(plan, settings=_in_training(before.engine, class_names(data, read_data_yaml(data)), warnings))
     if exported["reviews"]:
         plan = replace(plan, reviews=str(root / "data" / exports.REVIEWS))
 
@@ -212,6 +215,13 @@ def _data_to_train_on(root: Path, exported: Mapping[str, Any], warnings: list[st
     own = root / "train.yaml"
     own.write_text(text, encoding="utf-8")
     return own
+
+
+def _in_training(engine: MiningSettings, classes: Collection[str], warnings: list[str]) -> MiningSettings:
+    """The run's settings as far as a training can mine by them: it knows no groups, and the exported classes alone."""
+    if engine.max_per_group:
+        warnings.append("max_per_group does not hold for the rounds in training, which know no groups of images")
+    return replace(tuning.for_classes(engine, classes), max_per_group=0)
 
 
 def _part(progress: Say, low: float, high: float) -> Say:

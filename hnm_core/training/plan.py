@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..matching import per_class
 from ..settings import MiningSettings
+from ..strategies import find_strategy
 
 __all__ = ["TrainingPlan"]
 
@@ -61,6 +63,22 @@ class TrainingPlan:
             raise ValueError(f"negative_gain must be 1 or more, got {self.negative_gain}")
         if not 0 <= self.confidence <= 1:
             raise ValueError(f"confidence must lie in [0, 1], got {self.confidence}")
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Refuse now what the first round would refuse, epochs later.
+
+        Args:
+            classes: names of the classes that are trained.
+
+        Raises:
+            ValueError: if a threshold is of another class, there is no such strategy, or there is a quota per group:
+                a training knows no groups.
+        """
+        if self.settings.max_per_group:
+            raise ValueError("max_per_group is not for training, which knows no groups of images; leave it 0")
+        find_strategy(self.settings.strategy)
+        per_class(self.settings.confidence_threshold, self.settings.class_confidence, tuple(classes))
+        per_class(self.settings.iou_threshold, self.settings.class_iou, tuple(classes))
 
     def due(self, epochs: int) -> list[int]:
         """After how many epochs of a training of that length there is a round, in order."""

@@ -134,6 +134,7 @@ class _Mining:
             settled = TrainingPlan.load(file) if kept else TrainingPlan()
         else:
             settled = plan if isinstance(plan, TrainingPlan) else TrainingPlan.from_dict(plan)
+        settled.check(list(self.data["names"].values()))
         if FIRST:
             if not self.resume:  # what a run of this name mined before goes where its results.csv goes
                 for folder in self.rounds.folders().values():

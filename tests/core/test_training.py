@@ -245,6 +245,24 @@ def test_what_cannot_be_trained_is_refused_by_name(digits: Path, model: Any, opt
         train(digits, model, **options)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"strategy": "harsh"}, "strategy must be one of confidence_based, iou_based, loss_based, or module:attribute"),
+        ({"class_confidence": {"tree": 0.4}}, "thresholds are given for 1 unknown classes, first 'tree'; classes are "),
+        ({"class_iou": {"fore": 0.4}}, "thresholds are given for 1 unknown classes, first 'fore'"),
+        ({"max_per_group": 2}, "max_per_group is not for training, which knows no groups of images; leave it 0"),
+    ],
+)
+def test_what_no_round_could_mine_is_refused_before_the_first_epoch(
+    digits: Path, tmp_path: Path, settings: Any, sentence: str
+) -> None:
+    plan = TrainingPlan(warmup=1, settings=MiningSettings(**settings))
+    with pytest.raises(ValueError, match=sentence):
+        train(digits, WEIGHTS, plan, epochs=1, project=str(tmp_path), name="run", **TINY)
+    assert not (tmp_path / "run" / "weights" / "last.pt").exists()
+
+
 @pytest.mark.slow
 def test_json_is_all_there_is_on_stdout(digits: Path, tmp_path: Path) -> None:
     flags = f"""train --data {digits} --model {WEIGHTS} --epochs 1 --warmup 1 --imgsz 64 --batch 8 --device cpu --json

@@ -91,7 +91,12 @@ def test_thresholds_of_classes_that_are_gone_do_not_stop_the_next_round(dataset:
 @pytest.mark.slow
 def test_delegated_training_does_it_without_a_val_split_too(dataset: fo.Dataset, tmp_path: Path) -> None:
     dataset.delete_samples(dataset.match_tags(["val", "test"]))
-    params = {"run_key": "first", "model": str(WEIGHTS), "output_dir": str(tmp_path / "out"), "new_run_key": "next"}
+    sample = dataset.first()
+    sample.predictions.detections.append(fo.Detection(label="eight", bounding_box=[0, 0, 0.1, 0.1], confidence=0.2))
+    sample.save()
+    limits = {"max_per_group": 2, "group_field": "filepath", "class_confidence": {"eight": 0.9}}
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="limited", **limits)
+    params = {"run_key": "limited", "model": str(WEIGHTS), "output_dir": str(tmp_path / "out"), "new_run_key": "next"}
     foo.execute_operator(
         TRAIN, {"dataset": dataset}, params={**params, **QUICK, "settings": QUIET}, request_delegation=True
     )
@@ -100,7 +105,10 @@ def test_delegated_training_does_it_without_a_val_split_too(dataset: fo.Dataset,
     (done,) = service.list_operations(operator=TRAIN, dataset_name=dataset.name)
     assert done.run_state == "completed", done.result.error
     dataset.reload()
-    assert runs.keys(dataset) == ["first", "next"]
+    assert runs.keys(dataset) == ["first", "limited", "next"]
+    assert any(
+        "max_per_group does not hold for the rounds in training" in note for note in done.result.result["warnings"]
+    )
     assert any("best checkpoint was chosen on the images trained on" in note for note in done.result.result["warnings"])
 
 
