@@ -208,9 +208,10 @@ def _verified(root: Path, summary: ExportSummary, settings: ExportSettings, prog
     warnings = dict.fromkeys([*summary.warnings, *(sentence for one in found for sentence in one.warnings)])
     hints = [f"# {one.trainer}\n{one.overrides}" if len(found) > 1 else one.overrides for one in found if one.overrides]
     command = {"ultralytics": "yolo detect train data=", "yolov5": "python train.py --data "}.get(settings.layout)
+    without_val = " split=train" if settings.layout == "ultralytics" and not summary.images.get("val") else ""
     return replace(
         summary,
         warnings=tuple(warnings),
-        train_with=f"{command}{shlex.quote(str(summary.data))}" if command else "\n".join(hints),
+        train_with=f"{command}{shlex.quote(str(summary.data))}{without_val}" if command else "\n".join(hints),
         verification={one.trainer: one.as_dict(per_image=False) for one in found},
     )

@@ -27,6 +27,7 @@ TOLERANCE = 0.01
 """How far outside the image Ultralytics lets a coordinate be."""
 
 NO_VAL = "data.yaml has no val split: {trainer} validates on it after every epoch, so {what}"
+FILL_IN = "fill it in, or train with split=train, which validates on the train images"
 
 
 def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, list[Path]], list[str]]:
@@ -105,7 +106,7 @@ def read_ultralytics(directory: Path, home: Path, checked: Checked, progress: Pr
     else:
         _read_by_rules(reading, len(names), checked, progress)
     if not splits.get("val"):
-        reading.warnings.append(NO_VAL.format(trainer="Ultralytics", what="train with val=False or fill it in"))
+        reading.warnings.append(NO_VAL.format(trainer="Ultralytics", what=FILL_IN))
     return reading
 
 

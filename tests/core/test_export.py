@@ -189,16 +189,18 @@ def test_boxes_without_size_are_counted(tmp_path: Path, originals: Paths) -> Non
     assert sentence in export(tmp_path / "out", entries(originals), truth).warnings
 
 
-def test_an_export_without_val_can_be_read_and_says_so(tmp_path: Path, originals: Paths) -> None:
+def test_an_export_without_val_trains_as_it_says(tmp_path: Path, originals: Paths) -> None:
     pytest.importorskip("ultralytics", reason="Ultralytics reads the export")
-    from ultralytics.data.utils import check_det_dataset
+    from ultralytics.models.yolo.detect import DetectionTrainer
 
     summary = export(tmp_path / "out", entries(originals)[:3])
     assert summary.warnings == (
-        "data.yaml has no val split: Ultralytics validates on it after every epoch, so train with val=False or fill it "
-        "in",
+        "data.yaml has no val split: Ultralytics validates on it after every epoch, so fill it in, or train with "
+        "split=train, which validates on the train images",
     )
-    assert check_det_dataset(str(tmp_path / "out" / "data.yaml"))["val"] is None
+    given = dict(word.split("=", 1) for word in shlex.split(summary.train_with) if "=" in word)
+    trainer = DetectionTrainer(overrides={**given, "model": "yolo11n.yaml", "project": str(tmp_path), "device": "cpu"})
+    assert trainer.data["val"] is None
 
 
 def test_an_export_for_ultralytics_can_be_moved_and_one_for_yolov5_cannot(tmp_path: Path, originals: Paths) -> None:
