@@ -64,7 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", default="runs/train", help="folder of runs")
     parser.add_argument("--name", default="hnm", help="of the run, a folder in PROJECT")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted training: --model is its weights/last.pt"
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted training as it was begun: --model is its weights/last.pt; of all other flags "
+        "--device and --set are heard, as far as Ultralytics takes them",
     )
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="more settings of Ultralytics"
@@ -90,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
     )
     with _stdout_for_the_result() if args.json else nullcontext():
         if args.resume:
-            summary = train(args.data, args.model, resume=True)
+            other = {"device": args.device} if args.device is not None else {}
+            summary = train(args.data, args.model, resume=True, **other, **more)
         else:
             options = {name: getattr(args, name) for name in OWN} | {"seed": args.seed, **more}
             summary = train(args.data, args.model, plan, **options)

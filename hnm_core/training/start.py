@@ -111,6 +111,12 @@ def train(
     except AssertionError as error:
         if not resume or "nothing to resume" not in str(error):
             raise  # else it was killed in its last round, which is there now
+    except RuntimeError as error:
+        if not str(error).startswith("Dataset "):
+            raise
+        advice = "; it takes a relative path: of data.yaml from where training is started: leave that line out"
+        said = " ".join(str(error).split())
+        raise ValueError(f"Ultralytics: {said}{advice if 'not found' in said else ''}") from None
     folder = Path(yolo.trainer.save_dir)
     found = getattr(yolo.metrics, "results_dict", None) or {}
     return TrainingSummary(
@@ -123,13 +129,14 @@ def train(
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what Ultralytics does not know.
+    """Refuse what Ultralytics does not know, and values that it does not take.
 
     Raises:
         ValueError: naming it, and names like it.
     """
     from difflib import get_close_matches
 
+    from ultralytics.cfg import check_cfg
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     unknown = [name for name in options if name not in DEFAULT_CFG_DICT]
@@ -139,13 +146,24 @@ def check_options(options: Mapping[str, Any]) -> None:
             f"Ultralytics has no setting {', '.join(map(repr, unknown))}"
             + (f"; did you mean {' or '.join(map(repr, close))}?" if close else "")
         )
+    try:
+        check_cfg(dict(options))
+    except TypeError as error:
+        raise ValueError(f"Ultralytics: {error}") from None
 
 
 def _load(kind: Any, model: str | Path) -> Any:
     try:
-        return kind(str(model))
+        loaded = kind(str(model))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no model {str(model)!r}, and it could not be fetched: name a .pt file, or a .yaml to start from "
             f"nothing"
         ) from None
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # files can be broken in many ways, and Ultralytics lets them all through
+        raise ValueError(f"{model} is no model that can be trained: {type(error).__name__}: {error}") from error
+    if isinstance(loaded.model, str):
+        raise ValueError(f"{model} is exported for prediction: train the .pt file that it was made of")
+    return loaded

@@ -153,7 +153,7 @@ class _Mining:
             LOGGER.warning(f"{len(unread)} of {len(truth.images)} images can't be read, the first is {unread[0]}")
         kept = f"kept down to confidence {self.plan.confidence:g}"
         source = {
-            "data": str(self.args.data),
+            "data": str(Path(self.args.data).absolute()),
             "split": "train",
             "predictions": f"moving average of the model in training from {self.args.model}, {kept}",
         }

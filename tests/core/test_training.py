@@ -142,13 +142,15 @@ def test_a_training_killed_in_mid_round_and_resumed_loses_no_round(digits: Path,
     rounds = Rounds(tmp_path / "run" / "hard_negatives")
     assert list(rounds.folders()) == [1]
     assert [path.name[:10] for path in rounds.folder.glob(".round*")] == [".round_002"]
-    resumed = train(digits, tmp_path / "run" / "weights" / "last.pt", resume=True)
-    assert [row["epoch"] for row in resumed.rounds] == [1, 2, 3, 4]
+    last = tmp_path / "run" / "weights" / "last.pt"
+    assert main(["train", "--data", str(digits), "--model", str(last), "--resume", "--set", "workers=1"]) == 0
+    assert [row["epoch"] for row in rounds.rows()] == [1, 2, 3, 4]
+    assert "workers: 1\n" in (tmp_path / "run" / "args.yaml").read_text()
     assert [path.name for path in sorted(rounds.folder.glob("*round_*"))] == [f"round_{i:03d}" for i in (1, 2, 3, 4)]
     with (tmp_path / "run" / "results.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
     with pytest.raises(ValueError, match=r"last.pt is not of a training that was interrupted: there is nothing to"):
-        train(digits, tmp_path / "run" / "weights" / "last.pt", resume=True)
+        train(digits, last, resume=True)
 
 
 @pytest.mark.slow
@@ -237,12 +239,37 @@ def test_models_that_draw_masks_are_mined_by_their_boxes(digits: Path, tmp_path:
         ("yolo11n-pose.yaml", {}, "kind 'pose', which can't be mined in training: a pose is not matched by its box"),
         ("yolo11n-cls.yaml", {}, "kind 'classify', which can't be mined in training: there are no boxes"),
         ("nowhere/best.pt", {}, "there is no model 'nowhere/best.pt', and it could not be fetched"),
+        ("rtdetr-l.yaml", {}, r"rtdetr-l\.yaml is no model that can be trained: NotImplementedError"),
         (WEIGHTS, {"mosiac": 1}, "Ultralytics has no setting 'mosiac'; did you mean 'mosaic'"),
+        (WEIGHTS, {"mosaic": "much"}, "Ultralytics: 'mosaic=much' is of invalid type str"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(digits: Path, model: Any, options: Any, sentence: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         train(digits, model, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("junk.pt", r"junk\.pt is no model that can be trained: TypeError"),
+        ("odd.yaml", r"odd\.yaml is no model that can be trained: KeyError"),
+        ("best.onnx", r"best\.onnx is exported for prediction: train the \.pt file that it was made of"),
+    ],
+)
+def test_what_is_no_model_is_said_in_a_sentence(digits: Path, tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / name).write_text("hello: there")
+    with pytest.raises(ValueError, match=sentence):
+        train(digits, tmp_path / name)
+
+
+def test_images_that_ultralytics_does_not_find_are_said_in_a_sentence(digits: Path, tmp_path: Path) -> None:
+    data = digits.parent / "relative.yaml"
+    data.write_text("path: .\ntrain: images/train\nval: images/val\nnames: [three, seven]\n")
+    with pytest.raises(
+        ValueError, match=r"images not found.*a relative path: of data\.yaml from where training is started"
+    ):
+        train(data, WEIGHTS, epochs=1, project=str(tmp_path), **TINY)
 
 
 @pytest.mark.parametrize(
@@ -265,12 +292,14 @@ def test_what_no_round_could_mine_is_refused_before_the_first_epoch(
 
 @pytest.mark.slow
 def test_json_is_all_there_is_on_stdout(digits: Path, tmp_path: Path) -> None:
-    flags = f"""train --data {digits} --model {WEIGHTS} --epochs 1 --warmup 1 --imgsz 64 --batch 8 --device cpu --json
+    flags = f"""train --data {digits.name} --model {WEIGHTS} --epochs 1 --warmup 1 --imgsz 64 --batch 8 --device cpu --json
         --project {tmp_path} --name run --set amp=False plots=False"""
     command = [sys.executable, "-m", "hnm_core.cli", *flags.split()]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=digits.parent)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout)["folder"] == str(tmp_path / "run")
+    _, source = load_mining(tmp_path / "run" / "hard_negatives" / "round_001")
+    assert source["data"] == str(digits)  # for who exports the round from elsewhere
     assert "Starting training" in done.stderr
 
 
