@@ -292,8 +292,8 @@ def test_what_no_round_could_mine_is_refused_before_the_first_epoch(
 
 @pytest.mark.slow
 def test_json_is_all_there_is_on_stdout(digits: Path, tmp_path: Path) -> None:
-    flags = f"""train --data {digits.name} --model {WEIGHTS} --epochs 1 --warmup 1 --imgsz 64 --batch 8 --device cpu --json
-        --project {tmp_path} --name run --set amp=False plots=False"""
+    flags = f"""train --data {digits.name} --model {WEIGHTS} --epochs 1 --warmup 1 --imgsz 64 --batch 8
+        --device cpu --json --project {tmp_path} --name run --set amp=False plots=False"""
     command = [sys.executable, "-m", "hnm_core.cli", *flags.split()]
     done = subprocess.run(command, capture_output=True, text=True, cwd=digits.parent)
     assert done.returncode == 0, done.stderr[-2000:]
