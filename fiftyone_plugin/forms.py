@@ -16,7 +16,7 @@ from fiftyone.operators.constants import ViewTarget
 from hnm_core import MiningSettings
 from hnm_core.strategies import strategy_names
 
-from . import background, checks, exports, runs
+from . import background, checks, exports, rounds, runs
 from .settings import SPLITS, RunSettings
 
 TRUTH_WORDS = ("truth", "gt", "label", "annot")
@@ -195,9 +195,11 @@ def two_runs(ctx: Any, inputs: types.Object) -> bool:
         have = f"has one mining run, {keys[0]!r}" if keys else "has no mining run yet"
         refuse(inputs, f"{ctx.dataset.name!r} {have}: comparing needs two, so mine again (Mine hard negatives)")
         return False
+    key = ctx.params.get("run_key") or keys[-1]
+    before = rounds.before(rounds.listed(ctx.dataset), key) or next(each for each in keys[::-1] if each != key)
     choose(inputs, "run_key", keys[::-1], keys[-1], "Run", "The later run; it gets the field of changes")
-    choose(inputs, "other_run_key", keys[::-1], keys[-2], "Compared with", "The earlier run")
-    if ctx.params.get("run_key", keys[-1]) == ctx.params.get("other_run_key", keys[-2]):
+    choose(inputs, "other_run_key", keys[::-1], before, "Compared with", "The earlier run")
+    if key == ctx.params.get("other_run_key", before):
         refuse(inputs, "choose two runs: a run compared with itself has nothing new and nothing fixed")
     return True
 

@@ -15,7 +15,7 @@ from hnm_core import Detections, MiningResult
 from hnm_core.overview import overview
 from hnm_core.taxonomy import ROW_NAMES
 
-from . import evidence, runs, writeback
+from . import evidence, runs, views, writeback
 from .bridge import Tables, ids_of
 from .settings import RunSettings
 
@@ -40,6 +40,7 @@ def record(
     runs.check_new(dataset, settings, overwrite=overwrite)
     replaced = key in runs.keys(dataset)
     config = runs.MiningRunConfig.of(settings)
+    config.slices = views.slices_of(samples)
     results = _results(samples, tables, result, settings, config)
     rates, shown = _overview(result, tables.warnings)
 

@@ -23,7 +23,7 @@ def listed(dataset: Any) -> list[dict[str, Any]]:
     """The mining runs of a dataset, newest first, JSON-clean: ``key, time, finished, weighed, world, rates``.
 
     ``weighed`` says when reviews were last let count, ``world`` what rounds have in common that can be compared: the
-    truth and the split.
+    truth, the split and the group slices.
     """
     infos = [dataset.get_run_info(key) for key in runs.keys(dataset)]
     infos.sort(key=lambda info: info.timestamp, reverse=True)
@@ -33,7 +33,7 @@ def listed(dataset: Any) -> list[dict[str, Any]]:
             "time": str(info.timestamp),
             "finished": info.config.finished,
             "weighed": getattr(info.config, "weighed", ""),
-            "world": f"{info.config.gt_field} {info.config.mine_split}",
+            "world": " ".join([info.config.gt_field, info.config.mine_split, *getattr(info.config, "slices", ())]),
             "rates": dict(getattr(info.config, "rates", {})),
         }
         for info in infos
@@ -41,7 +41,7 @@ def listed(dataset: Any) -> list[dict[str, Any]]:
 
 
 def before(rounds: Sequence[dict[str, Any]], key: str) -> str | None:
-    """The key of the finished round before, of the same truth and split; ``rounds`` as :func:`listed` gives them."""
+    """The key of the finished round before, of the same world; ``rounds`` as :func:`listed` gives them."""
     place = next((number for number, each in enumerate(rounds) if each["key"] == key), len(rounds))
     earlier = (each for each in rounds[place + 1 :] if each["finished"] and each["world"] == rounds[place]["world"])
     return next((each["key"] for each in earlier), None)
@@ -72,7 +72,12 @@ def overview(dataset: Any, key: str | None) -> dict[str, Any]:
 
 
 def differences(dataset: Any, key: str, other: str) -> list[str]:
-    """In what two runs were asked differently, such as ``iou_threshold 0.5 → 0.6``; from ``other`` to ``key``."""
+    """In what two runs were asked differently, such as ``iou_threshold 0.5 → 0.6``; from ``other`` to ``key``.
+
+    The number of images is said too: who mined a selection, then all, compares what has little in common.
+    """
     now, then = (runs.settings_of(dataset, each).as_dict() for each in (key, other))
     names = [name for name in now if name not in NOT_ASKED and now[name] != then.get(name)]
-    return [f"{name} {then.get(name)} → {now[name]}" for name in names]
+    asked = [f"{name} {then.get(name)} → {now[name]}" for name in names]
+    read, had = (overview(dataset, each)["report"]["mining"]["images"] for each in (key, other))
+    return [*asked, *([f"images {had:,} → {read:,}"] if read != had else [])]

@@ -26,6 +26,7 @@ class MiningRunConfig(fr.RunConfig):
         pred_field: field of the predictions.
         gt_field: field of the ground truth.
         mine_split: the split that was mined.
+        slices: names of the group slices that were mined; none where the dataset has no groups.
         settings: every setting, as JSON text: class names may hold dots, which MongoDB's keys may not.
         engine_version: version of the engine.
         rates: false-alarm rate, false positives per image and so on, for trends over runs.
@@ -37,7 +38,7 @@ class MiningRunConfig(fr.RunConfig):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        absent = {"finished": False, "rates": {}, "overview": "", "comparison": None, "weighed": ""}
+        absent = {"slices": [], "finished": False, "rates": {}, "overview": "", "comparison": None, "weighed": ""}
         super().__init__(**{"method": METHOD, **absent, **kwargs})
 
     @classmethod

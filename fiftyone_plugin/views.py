@@ -30,6 +30,12 @@ def images_of(samples: Any) -> Any:
     return samples.select_group_slices(media_type="image") if samples.media_type == "group" else samples
 
 
+def slices_of(samples: Any) -> list[str]:
+    """Names of the group slices that these images are in; none where there are no groups."""
+    field = samples._root_dataset.group_field
+    return samples.distinct(f"{field}.name") if field else []
+
+
 def of_split(samples: Any, split: str, split_field: str | None = None) -> Any:
     """The samples of a split: by tag, or by a field of text.
 

@@ -152,6 +152,23 @@ def test_mining_in_the_app_shows_the_hardest(dataset: fo.Dataset) -> None:
     assert len(in_the_grid(dataset, told["set_view"])) == GROUPS
 
 
+def test_rounds_of_other_slices_are_not_compared(dataset: fo.Dataset) -> None:
+    left = dataset.select_group_slices("left")
+    for sample in left.iter_samples(autosave=True):
+        sample["predictions"], sample["ground_truth"] = boxes(("cat", HERE, 0.9)), boxes(("cat", FAR, None))
+    foo.get_operator(MINE)(left, **FIELDS, run_key="left")
+    mined(dataset, "one")
+    shown = event(dataset, "on_load")
+    assert "▲" not in shown.text
+    mined(dataset, "two", confidence_threshold=0.85)
+    foo.get_operator(MINE)(left, **FIELDS, run_key="left_2")
+    shown = event(dataset, "choose_run", event(dataset, "on_load").state, value="two")
+    assert "since **one**" in " ".join(shown.state["remarks"])
+    offered = form(dataset, COMPARE, run_key="two")
+    assert offered["other_run_key"]["default"] == "one"
+    assert problem(offered) is None
+
+
 def test_every_mark_of_the_panel_leads_to_what_it_stands_for(dataset: fo.Dataset) -> None:
     mined(dataset)
     shown = event(dataset, "on_load")

@@ -258,6 +258,13 @@ def test_the_headline_says_what_changed_since_the_round_before() -> None:
     assert "▲" not in first.text
 
 
+def test_what_changed_since_a_round_of_fewer_images_says_so() -> None:
+    made = dataset_of()
+    foo.get_operator(MINE)(made.limit(2), **FIELDS, run_key="some")
+    remarks = event(mined("all", made), "on_load").state["remarks"]
+    assert f"since **some**; it was asked otherwise: images 2 → {len(made)}" in " ".join(remarks)
+
+
 def test_a_run_that_was_just_mined_appears_by_itself() -> None:
     made = dataset_of()
     empty = event(made, "on_load")
