@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -13,13 +14,21 @@ from hnm_core.commands import CALLED_WRONG, Command
 INTERRUPTED = 130
 """What shells report for a program ended by Ctrl-C."""
 
+PIPE_CLOSED = 141
+"""What shells report for a program whose reader has gone, such as ``head``."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``hnm`` with the given arguments (default: those of the process) and return its exit code."""
     args = build_parser().parse_args(_with_hyphens(sys.argv[1:] if argv is None else argv))
     command: Command = args.command
     try:
-        return command.run(args)
+        code = command.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `hnm report RUN | head`: the reader has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except (ValueError, OSError, ImportError) as error:
         if args.traceback:
             raise

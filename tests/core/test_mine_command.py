@@ -3,6 +3,8 @@
 import argparse
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -337,6 +339,15 @@ def test_reviews_and_looks_are_heard_and_kept(coco, tmp_path, capsys):
     assert again.report.as_dict() == {key: report[key] for key in report if key != "output"}
     assert mine(coco, tmp_path / "looked", "--appearance") == 0  # too few to say anything: no image is opened
     assert load_mining(tmp_path / "looked")[0].judgement.suspicions.evidence == {"appearance": 1.0}
+
+
+def test_a_reader_that_has_had_enough_is_no_error(coco, tmp_path):
+    assert mine(coco, tmp_path / "run") == 0
+    command = [sys.executable, "-m", "hnm_core.cli", "report", str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as report:
+        report.stdout.close()  # as `head` does
+        assert report.stderr.read() == ""
+    assert report.returncode == 141
 
 
 def test_reviews_of_other_images_are_counted(coco, tmp_path):
