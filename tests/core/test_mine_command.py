@@ -341,6 +341,17 @@ def test_reviews_and_looks_are_heard_and_kept(coco, tmp_path, capsys):
     assert load_mining(tmp_path / "looked")[0].judgement.suspicions.evidence == {"appearance": 1.0}
 
 
+def test_a_strategy_of_your_own_may_lie_where_you_are(coco, tmp_path, monkeypatch):
+    (tmp_path / "strategies_of_ada.py").write_text(
+        "from hnm_core.strategies import Difficulty\n\n\n"
+        "def by_score(evidence):\n"
+        "    return Difficulty(evidence.predictions.score, evidence.matches.best_score)\n"
+    )
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])  # as for the installed `hnm`
+    monkeypatch.chdir(tmp_path)
+    assert mine(coco, tmp_path / "run", "--strategy", "strategies_of_ada:by_score") == 0
+
+
 def test_a_reader_that_has_had_enough_is_no_error(coco, tmp_path):
     assert mine(coco, tmp_path / "run") == 0
     command = [sys.executable, "-m", "hnm_core.cli", "report", str(tmp_path / "run")]
