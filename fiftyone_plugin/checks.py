@@ -144,7 +144,8 @@ def hidden_notes(samples: Any) -> list[str]:
     hiding = sorted({type(stage).__name__ for stage in getattr(samples, "_stages", ()) if isinstance(stage, HIDING)})
     if not hiding:
         return []
-    return [f"this view hides boxes ({', '.join(hiding)}): rates and weights know only those that it shows"]
+    names = ", ".join(hiding)
+    return [f"this view hides boxes ({names}): rates and weights know only those that it shows; clear it to mine all"]
 
 
 def split_notes(samples: Any, chosen: Any, settings: RunSettings) -> list[str]:

@@ -37,14 +37,15 @@ def target(ctx: Any, inputs: types.Object, action: str) -> None:
 
 def has_fields(ctx: Any, inputs: types.Object) -> bool:
     """Whether the dataset has two fields to compare; if not, the form says so."""
-    enough = len(checks.detection_fields(ctx.dataset)) >= 2
+    found = checks.detection_fields(ctx.dataset)
+    enough = len(found) >= 2
     if not enough:
         labels = ctx.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Label)
         names = ", ".join(f"{name} ({field.document_type.__name__})" for name, field in labels.items())
         refuse(
             inputs,
             f"mining needs two fields of type Detections, predictions and ground truth; {ctx.dataset.name!r} has "
-            f"{names or 'no label field'}",
+            f"{names or 'no label field'}{'; Predict with YOLO makes predictions' if found else ''}",
         )
     return enough
 
@@ -183,7 +184,8 @@ def new_key(ctx: Any, inputs: types.Object) -> None:
     if not new:
         return
     try:
-        runs.check_new(ctx.dataset, dataclasses.replace(runs.settings_of(ctx.dataset, key), run_key=new))
+        renamed = dataclasses.replace(runs.settings_of(ctx.dataset, key), run_key=new)
+        runs.check_new(ctx.dataset, renamed, name="new_run_key")
     except ValueError as error:
         refuse(inputs, str(error))
 

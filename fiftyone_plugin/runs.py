@@ -112,20 +112,21 @@ class MiningRunResults(fr.RunResults):
         return cls(samples, config, key, **d | {name: json.loads(d.get(name, "[]")) for name in cls.COLUMNS})
 
 
-def check_new(dataset: Any, settings: RunSettings, *, overwrite: bool = False) -> None:
-    """Refuse a key whose run or fields exist.
+def check_new(dataset: Any, settings: RunSettings, *, overwrite: bool = False, name: str = "run_key") -> None:
+    """Refuse a key whose run or fields exist; ``name`` is what the user calls it, who can replace a ``run_key`` alone.
 
     Raises:
         ValueError: saying what stands in the way.
     """
     key = settings.run_key
-    another = f"choose another run_key, such as {free_key(dataset)!r}"
+    another = f"choose another {name}, such as {free_key(dataset)!r}"
     own: Iterable[str] = ()
     if key in dataset.list_runs():
         if key not in keys(dataset):
             raise ValueError(f"run {key!r} exists and was not made by this plugin: {another}")
         if not overwrite:
-            raise ValueError(f"run {key!r} exists: {another}, or set overwrite to replace it")
+            replace_it = ", or set overwrite to replace it" if name == "run_key" else ""
+            raise ValueError(f"run {key!r} exists: {another}{replace_it}")
         own = dataset.get_run_info(key).config.fields
     for path in writeback.fields_of(key, settings):
         if path not in own and dataset.get_field(path) is not None:
@@ -230,7 +231,7 @@ def rename(dataset: Any, key: str, new_key: str) -> dict[str, str]:
         ValueError: if there is no such run, or the new key is taken.
     """
     settings = settings_of(dataset, key)
-    check_new(dataset, replace(settings, run_key=check_key(new_key)))
+    check_new(dataset, replace(settings, run_key=check_key(new_key)), name="new_run_key")
     info = dataset.get_run_info(key)
     before = list(info.config.fields)
     taken = [path for path in (_renamed(path, key, new_key) for path in before) if dataset.get_field(path) is not None]

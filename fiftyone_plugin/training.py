@@ -150,7 +150,7 @@ def check(
     if model and Path(model).suffix not in (".yaml", ".yml"):
         checkpoints.find_model(model)
     after = next_round(dataset, before, new_run_key, pred_field)
-    runs.check_new(dataset, after)
+    runs.check_new(dataset, after, name="new_run_key")
     predicting.check_field(views.images_of(dataset), after.pred_field)
     return before
 

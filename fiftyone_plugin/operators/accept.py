@@ -69,12 +69,13 @@ class AcceptMissingLabels(foo.Operator):
 
 def _show(outputs: types.Object, done: Mapping[str, Any]) -> None:
     wrong = len(done["wrong_labels"])
+    called = "1 label was" if wrong == 1 else f"{wrong} labels were"
     forms.notes(
         outputs,
         [
             f"{done['accepted']} labels in {done['samples']} samples were added to {done['output_field']!r}; each "
             f"says in {proposals.SOURCE!r} which prediction it was",
-            *([f"{wrong} labels were called wrong and are as they were: mend them by hand"] if wrong else []),
+            *([f"{called} called wrong and left as before: mend by hand"] if wrong else []),
         ],
     )
 

@@ -81,9 +81,10 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             ctx.prompt(uri(step.operator), params=params, on_success=self.answered)
 
     def prompt(self, ctx: Any) -> None:
-        """Open an operator's form for the run that is shown."""
+        """Open an operator's form for the run that is shown, if there is any."""
         ctx.panel.state.set("asked", "")
-        params = {"run_key": ctx.panel.get_state("head.run")}
+        key = ctx.panel.get_state("head.run")
+        params = {"run_key": key} if key else {}
         ctx.prompt(uri(ctx.params["operator"]), params=params, on_success=self.answered)
 
     def answered(self, ctx: Any) -> None:
@@ -151,7 +152,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
         layout.steps(panel, self, offered, state.next if ready else "mine")
         layout.work(panel, self, state.jobs or [])
         if not state.runs:
-            layout.invitation(panel, minable=len(checks.detection_fields(ctx.dataset)) >= 2)
+            layout.invitation(panel, self, minable=len(checks.detection_fields(ctx.dataset)) >= 2)
         else:
             layout.head(panel, self, [run["key"] for run in state.runs], ready=ready, can_go_back=bool(state.past))
             if waiting:

@@ -17,7 +17,7 @@ NEEDED = (
 INTERVAL = 3000
 """Milliseconds between two looks at what works in the background."""
 
-DELETE = "delete_mining_run"
+DELETE, PREDICT = "delete_mining_run", "predict_with_yolo"
 ACTIONS = {"compare_mining_runs": "Compare", "rename_mining_run": "Rename", DELETE: "Delete"}
 QUIET = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
@@ -72,14 +72,18 @@ def steps(panel: types.Object, handler: Any, enabled: Collection[str], following
         )
 
 
-def invitation(panel: types.Object, *, minable: bool) -> None:
-    """What stands here before anything was mined."""
+def invitation(panel: types.Object, handler: Any, *, minable: bool) -> None:
+    """What stands here before anything was mined, and a way to predictions where there are none."""
     needed = "" if minable else f" {NEEDED}"
     panel.md(
         f"This dataset has no mining run yet: mine it to see what the detector is most wrong about.{needed}",
         name="none_yet",
         componentsProps=NOTES,
     )
+    if not minable:
+        row = panel.h_stack("first", gap=1, componentsProps=WRAPPED)
+        label = "Predict with YOLO …"
+        row.btn("predict", label=label, on_click=handler.prompt, params={"operator": PREDICT}, variant="outlined")
 
 
 def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -> None:

@@ -160,7 +160,7 @@ def test_too_few_fields_are_told_with_those_found(dataset: fo.Dataset) -> None:
     found = form(dataset)
     assert problem(found) == (
         f"mining needs two fields of type Detections, predictions and ground truth; {dataset.name!r} has ground_truth "
-        f"(Detections), weather (Classification)"
+        f"(Detections), weather (Classification); Predict with YOLO makes predictions"
     )
     assert "pred_field" not in found
 
@@ -272,7 +272,9 @@ def test_renaming_says_why_a_name_cannot_be_had(dataset: fo.Dataset) -> None:
     foo.get_operator(MINE)(dataset, **FIELDS, run_key="one")
     assert problem(form(dataset, RENAME)) is None
     assert problem(form(dataset, RENAME, new_run_key="two")) is None
-    assert str(problem(form(dataset, RENAME, new_run_key="one"))).startswith("run 'one' exists")
+    assert str(problem(form(dataset, RENAME, new_run_key="one"))).endswith(
+        "another new_run_key, such as 'hard_negatives'"
+    )
     assert str(problem(form(dataset, RENAME, new_run_key="a b"))).startswith("run_key 'a b' can't begin a field name")
 
 

@@ -249,7 +249,7 @@ def test_a_name_that_is_taken_renames_nothing() -> None:
     before = stored(dataset)
     rename = foo.get_operator(RENAME)
     for new, sentence in (
-        ("other", "run 'other' exists: choose another run_key"),
+        ("other", "run 'other' exists: choose another new_run_key, such as 'hard_negatives'$"),
         ("mine", "field 'mine_weight' exists and belongs to no mining run"),
         ("my run", "run_key 'my run' can't begin a field name"),
     ):

@@ -54,6 +54,17 @@ def test_without_a_run_it_invites_to_mine() -> None:
     assert list(shown.steps) == ["1 Mine", "2 Look", "3 Review", "4 Export", "5 Retrain"], "the way is seen beforehand"
     prompt = event(dataset_of(), "take_step", shown.state, step="mine").requests["prompt_user_for_operation"]
     assert (prompt["operator_uri"], prompt["params"]) == (MINE, {})
+    assert "Predict with YOLO" not in shown.text
+
+
+def test_without_predictions_it_offers_to_predict() -> None:
+    made = dataset_of()
+    made.delete_sample_field("predictions")
+    shown = event(made, "on_load")
+    assert "It needs two fields of type Detections first" in shown.text
+    assert "Predict with YOLO" in shown.text
+    prompt = event(made, "prompt", shown.state, operator="predict_with_yolo").requests["prompt_user_for_operation"]
+    assert (prompt["operator_uri"], prompt["params"]) == (MINE.replace("mine_hard_negatives", "predict_with_yolo"), {})
 
 
 def test_it_says_what_the_report_says(dataset: fo.Dataset) -> None:

@@ -134,7 +134,7 @@ def test_the_form_says_why_not_and_the_result_what_was_done(dataset: fo.Dataset)
     assert "reload_dataset" in {call.operator_uri for call in asked.executor._requests}
     said = str(operator.resolve_type(context(results=done), "outputs").to_json())
     assert "3 labels in 2 samples were added to" in said
-    assert "1 labels were called wrong and are as they were" in said
+    assert "1 label was called wrong and left as before" in said
 
 
 class DeskConfig(foua.AnnotationBackendConfig):
