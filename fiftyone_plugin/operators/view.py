@@ -60,13 +60,16 @@ class ViewHardNegatives(foo.Operator):
         return types.Property(inputs, view=types.View(label="View hard negatives"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
-        """Set the view."""
+        """Set the view; an empty grid would look as if something had failed, so nothing found is said instead."""
         run_key = ctx.params.get("run_key")
         filters = {name: ctx.params.get(name) for name in FILTERS}
         view = self(ctx.dataset, run_key, save_as=ctx.params.get("save_as"), **filters)
-        if not ctx.delegated:
+        count = view.count()
+        if not ctx.delegated and count:
             ctx.ops.set_view(view=view)
-        return {"run_key": run_key, "count": view.count()}
+        elif not ctx.delegated:
+            ctx.ops.notify(f"Nothing that run {run_key!r} mined is so: the grid stays as it is", variant="info")
+        return {"run_key": run_key, "count": count}
 
 
 def _more(ctx: Any, inputs: types.Object) -> None:

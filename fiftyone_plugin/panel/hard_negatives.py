@@ -117,7 +117,14 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
     def show_hardest(self, ctx: Any) -> None:
         """Show the mined false positives in the grid, as after mining."""
         patches = bool(ctx.panel.get_state("head.patches"))
-        self._set_view(ctx, lambda settings: views.hardest(ctx.dataset, settings, patches=patches))
+
+        def hardest(settings: RunSettings) -> Any:
+            view = views.hardest(ctx.dataset, settings, patches=patches)
+            if not checks.any_sample(view):
+                raise ValueError(f"run {settings.run_key!r} mined no false positives: click a bar to see its misses")
+            return view
+
+        self._set_view(ctx, hardest)
 
     def show_all(self, ctx: Any) -> None:
         """Show the whole dataset in the grid."""

@@ -57,6 +57,13 @@ def test_without_a_run_it_invites_to_mine() -> None:
     assert "Predict with YOLO" not in shown.text
 
 
+def test_hardest_first_without_false_positives_says_so() -> None:
+    made = mined(confidence_threshold=1.0)
+    asked = event(made, "show_hardest", event(made, "on_load").state).requests
+    assert "set_view" not in asked
+    assert "mined no false positives: click a bar" in asked["notify"]["message"]
+
+
 def test_without_predictions_it_offers_to_predict() -> None:
     made = dataset_of()
     made.delete_sample_field("predictions")

@@ -12,6 +12,7 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
 from tests.datasets import FIELDS, MINE, TRIAGE, VIEW, by_name, dataset_of
+from tests.plugin.test_operators import in_the_app
 from tests.scenes import FAR, HERE, apart, high, scene
 
 COMPARE = "@hnm/hard-negative-mining/compare_mining_runs"
@@ -113,6 +114,13 @@ def test_what_cannot_be_is_said(dataset: fo.Dataset) -> None:
         shown(dataset, sort_by="size")
     with pytest.raises(ValueError, match=r"state must be one of unreviewed, .*, got 'good'"):
         shown(dataset, state="good")
+
+
+def test_nothing_found_is_said_and_the_grid_stays(dataset: fo.Dataset) -> None:
+    result, told = in_the_app(dataset, VIEW, run_key="run", label="unicorn")
+    assert result["count"] == 0
+    assert "set_view" not in told
+    assert told["notify"]["message"] == "Nothing that run 'run' mined is so: the grid stays as it is"
 
 
 def test_views_hold_no_ids(dataset: fo.Dataset) -> None:
