@@ -27,6 +27,9 @@ from ..strategies import strategy_names
 from . import DONE, Command
 from .progress import add_progress_flag, progress_of
 
+KNOBS = tuple(knob for knob in fields(MiningSettings) if knob.name != "max_per_group")
+"""The settings that are flags: files do not say which images are a group."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Files, and a flag for every setting of the engine."""
@@ -70,9 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for every setting of the engine."""
-    for knob in fields(MiningSettings):
+    """A flag for every setting that :func:`settings_of` reads."""
+    for knob in KNOBS:
         _add_flag(parser, knob)
+
+
+def settings_of(args: argparse.Namespace) -> MiningSettings:
+    """The engine's settings as the flags have them."""
+    return MiningSettings(**{knob.name: getattr(args, knob.name) for knob in KNOBS})
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     progress = progress_of(args)
     tables = read_tables(args.data, args.split, args.predictions, progress)
     predictions, truth = in_classes(*tables, args.class_map, args.classes)
-    settings = MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)})
+    settings = settings_of(args)
     reviews = None if args.reviews is None else _reviews(args.reviews, args.data, truth)
     result = mine(predictions, truth, settings, reviews=reviews)
     if args.appearance:

@@ -9,13 +9,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..settings import MiningSettings
 from . import DONE, Command
-from .mine import add_setting_flags
+from .mine import add_setting_flags, settings_of
 
 OWN = ("epochs", "imgsz", "batch", "device", "project", "name")
 """Ultralytics' settings that have a flag of their own."""
@@ -85,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     plan = TrainingPlan(
         mine_every=args.mine_every,
         warmup=args.warmup,
-        settings=MiningSettings(**{knob.name: getattr(args, knob.name) for knob in fields(MiningSettings)}),
+        settings=settings_of(args),
         save_samples=args.save_hard_negatives,
         weights=str(args.weights) if args.weights else None,
         reviews=str(args.reviews) if args.reviews else None,

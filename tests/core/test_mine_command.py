@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from hnm_core import MiningSettings
 from hnm_core.cli import main
 from hnm_core.commands.progress import progress_of
 from hnm_core.io.saved import load_mining
@@ -86,6 +87,15 @@ def test_every_setting_is_a_flag(coco, tmp_path):
     assert not settings.use_suspicion
     assert settings.candidates == ("false_positive",)
     assert settings.strategy == "loss_based"
+
+
+@pytest.mark.parametrize("command", ["mine", "train"])
+def test_help_has_every_setting_but_quotas_of_groups_which_files_do_not_name(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    flags = {name: f"--{name.replace('_', '-')}" for name in MiningSettings().as_dict()}
+    assert {name for name, flag in flags.items() if flag not in said} == {"max_per_group"}
 
 
 def test_a_mining_read_back_is_the_same(coco, tmp_path):
