@@ -5,6 +5,7 @@ The truth itself is never touched: whoever trains on the copy can always go back
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import fiftyone as fo
@@ -29,7 +30,7 @@ def accept(dataset: Any, run_key: str | None, output_field: str | None = None) -
     Args:
         dataset: the dataset.
         run_key: the run whose ``KEY_state`` says what was confirmed.
-        output_field: name of the copy; None for the truth field's with ``_accepted`` behind it.
+        output_field: name of the copy; None for the truth field's with ``_accepted`` behind it, counted on.
 
     Returns:
         ``output_field``, ``accepted`` (how many), ``samples`` that hold them, and ``wrong_labels``: every object whose
@@ -67,11 +68,18 @@ def check_output(dataset: Any, settings: RunSettings, output_field: str | None =
     Raises:
         ValueError: if the dataset has such a field.
     """
-    name = output_field or f"{settings.gt_field}_accepted"
+    name = output_field or free_field(dataset, settings)
     if dataset.get_field(name) is not None:
         raise ValueError(f"field {name!r} exists: choose another output_field, or delete it first")
     checks.check_fields(views.images_of(dataset), settings.pred_field, settings.gt_field)
     return name
+
+
+def free_field(dataset: Any, settings: RunSettings) -> str:
+    """A name for the copy that no field has yet: ``ground_truth_accepted``, then ``ground_truth_accepted_2``."""
+    stem = f"{settings.gt_field}_accepted"
+    others = (f"{stem}_{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([stem], others) if dataset.get_field(name) is None)
 
 
 def check_confirmed(dataset: Any, settings: RunSettings) -> Any:

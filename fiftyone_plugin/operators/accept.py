@@ -69,22 +69,25 @@ class AcceptMissingLabels(foo.Operator):
 
 def _show(outputs: types.Object, done: Mapping[str, Any]) -> None:
     wrong = len(done["wrong_labels"])
-    called = "1 label was" if wrong == 1 else f"{wrong} labels were"
     forms.notes(
         outputs,
         [
-            f"{done['accepted']} labels in {done['samples']} samples were added to {done['output_field']!r}; each "
-            f"says in {proposals.SOURCE!r} which prediction it was",
-            *([f"{called} called wrong and left as before: mend by hand"] if wrong else []),
+            f"{_labels(done['accepted'])} added to {done['output_field']!r}, with the id of the prediction in "
+            f"{proposals.SOURCE!r}; to train on it, mine with this field as ground truth and export that run",
+            *([f"{_labels(wrong)} called wrong and left as before: mend by hand"] if wrong else []),
         ],
     )
+
+
+def _labels(count: int) -> str:
+    return "1 label was" if count == 1 else f"{count:,} labels were"
 
 
 def _ask(ctx: Any, inputs: types.Object) -> None:
     """Ask for the name of the copy, and whether to send it to be annotated."""
     settings = runs.settings_of(ctx.dataset, ctx.params.get("run_key") or runs.newest(ctx.dataset))
     what = "A copy of the ground truth, which itself stays as it is"
-    inputs.str("output_field", label="New field", default=f"{settings.gt_field}_accepted", description=what)
+    inputs.str("output_field", label="New field", default=proposals.free_field(ctx.dataset, settings), description=what)
     what = "Send it to an annotation tool under this name (FiftyOne's annotate, as configured for CVAT, Label Studio)"
     inputs.str("anno_key", label="Annotation key", required=False, description=what)
     if ctx.params.get("anno_key"):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import fiftyone.operators.types as types
 
 from hnm_core.report import percent
+from hnm_core.reviews import STATES
 from hnm_core.weights import effective_sample_size
 
 from .. import looking, reweigh, triage
@@ -17,6 +18,7 @@ from .layout import FACT, NOTES, QUIET, WIDE, WRAPPED
 QUESTION, CROP, TREND = "review_question", "crop", "review_trend"
 """Names of what is sent once and not with every event: the picture and the chart."""
 
+ACCEPT = "accept_missing_labels"
 LONGEST = 200
 """Looks that the chart goes back."""
 
@@ -208,6 +210,7 @@ def _show_next(dataset: Any, review: Review, state: dict[str, Any]) -> str | Non
             "drawn": max(state["drawn"], min(len(trend) + 1, LONGEST) + 1),
             "left": review.left(),
             "mined": int(review.asked_for.sum()),
+            "missing": int((review.state == STATES.index("missing_label")).sum()),
             "errors": _by_error(review),
         }
     )
@@ -246,6 +249,9 @@ def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: S
         bar.btn("skip", label="Skip", on_click=handler.skip)
     bar.btn("undo", label="Undo", on_click=handler.undo_review)
     what = "Until then the answers are kept, but weights, and what is exported, do not follow them"
+    if state["missing"]:
+        label = f"Accept {state['missing']:,} missing label{'' if state['missing'] == 1 else 's'} …"
+        bar.btn("accept", label=label, on_click=handler.prompt, params={"operator": ACCEPT}, variant="outlined")
     bar.btn("apply", label="Apply to weights", title=what, on_click=handler.apply_reviews, variant="contained")
 
 

@@ -18,6 +18,7 @@ from fiftyone_plugin import runs
 from fiftyone_plugin.ledger import Ledger
 from fiftyone_plugin.review import open_review
 from tests.browser.app import (
+    FORM,
     GRID,
     PATIENCE,
     PICTURES,
@@ -112,6 +113,24 @@ def test_crop_by_crop_numbers_move_and_weights_follow(
     shoot("review_applied")
     dataset.reload()
     assert dataset.values(f"{KEY}_weight") != weights
+
+
+def test_missing_labels_are_accepted_from_where_they_were_found(
+    page: Page, address: str, shoot: Shoot, digits: fo.Dataset
+) -> None:
+    app, dataset = page, mined(digits, "completed")
+    visit(app, f"{address}/{dataset.name}")
+    panel = open_panel(app)
+    panel.get_by_role("button", name="Review", exact=True).click()
+    panel.get_by_role("button", name="Label is missing", exact=True).click()
+    panel.get_by_role("button", name="Accept 1 missing label …", exact=True).click()
+    shoot("accept")
+    execute(app.locator(FORM)).click()
+    app.get_by_text("1 label was added to 'ground_truth_accepted'").wait_for()
+    shoot("accepted")
+    dataset.reload()
+    more = dataset.count("ground_truth_accepted.detections") - dataset.count("ground_truth.detections")
+    assert more == 1
 
 
 def test_nothing_left_to_review(page: Page, address: str, shoot: Shoot, digits: fo.Dataset) -> None:

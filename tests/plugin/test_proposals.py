@@ -50,6 +50,12 @@ def test_confirmed_labels_join_a_copy_of_the_truth(dataset: fo.Dataset) -> None:
     assert dataset.values("ground_truth.detections.id") == truth
 
 
+def test_accepting_again_makes_another_copy(dataset: fo.Dataset) -> None:
+    accept = foo.get_operator(ACCEPT)
+    names = [accept(dataset, run_key="run")["output_field"] for _ in range(3)]
+    assert names == ["ground_truth_accepted", "ground_truth_accepted_2", "ground_truth_accepted_3"]
+
+
 def test_the_copy_carries_nothing_of_the_runs(dataset: fo.Dataset) -> None:
     foo.get_operator(ACCEPT)(dataset, run_key="run", output_field="better")
     assert [path for path in dataset.get_field_schema(flat=True) if path.startswith("better.detections.run_")] == []
@@ -133,7 +139,7 @@ def test_the_form_says_why_not_and_the_result_what_was_done(dataset: fo.Dataset)
     done = operator.execute(asked)
     assert "reload_dataset" in {call.operator_uri for call in asked.executor._requests}
     said = str(operator.resolve_type(context(results=done), "outputs").to_json())
-    assert "3 labels in 2 samples were added to" in said
+    assert "3 labels were added to 'better', with the id of the prediction" in said
     assert "1 label was called wrong and left as before" in said
 
 
