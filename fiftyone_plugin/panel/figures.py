@@ -97,8 +97,11 @@ def curve(what: str, points: Sequence[Sequence[float]], stands_for: str) -> list
 
 
 def trend(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[Trace]]:
-    """Rates of the finished runs in time, oldest first; a point shows its run."""
-    shown = [each for each in reversed(rounds) if each["finished"] and each["rates"]]
+    """Rates of the finished runs in time, oldest first; a point shows its run.
+
+    Runs of other splits, truths or group slices stand apart, behind a gap: their rates say nothing of these.
+    """
+    shown = _apart([each for each in reversed(rounds) if each["finished"] and each["rates"]])
     looks = {
         "false_alarm_rate": ("background", "circle"),
         "miss_rate": ("missed", "square"),
@@ -110,9 +113,9 @@ def trend(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[Trace]]:
             "type": "scatter",
             "mode": "lines+markers",
             "name": RATES[rate],
-            "x": [each["key"] for each in shown],
-            "y": [each["rates"][rate] for each in shown],
-            "ids": [picks.of_run(each["key"]) for each in shown],
+            "x": [each["key"] if each else " " * place for place, each in enumerate(shown)],
+            "y": [each["rates"][rate] if each else None for each in shown],
+            "ids": [picks.of_run(each["key"]) if each else "" for each in shown],
             "line": {"color": charts.COLORS[color]},
             "cliponaxis": False,
             "marker": {"size": 9, "symbol": symbol, "color": charts.COLORS[color]},
@@ -121,6 +124,14 @@ def trend(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[Trace]]:
         for rate, (color, symbol) in looks.items()
     }
     return {"rates": [lines["false_alarm_rate"], lines["miss_rate"]], "fppi": [lines["fppi"]]}
+
+
+def _apart(shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
+    """Runs by what they can be compared with, None between one world and the next."""
+    found: list[Mapping[str, Any] | None] = []
+    for world in dict.fromkeys(each["world"] for each in shown):
+        found += [*([None] if found else []), *(each for each in shown if each["world"] == world)]
+    return found
 
 
 def _lying(side: str, names: Sequence[str], counts: Sequence[int], *, ids: Sequence[str], color: Any) -> Trace:

@@ -261,6 +261,19 @@ def test_the_newest_run_is_shown_and_the_others_can_be_chosen() -> None:
     assert clicked.state["head"]["run"] == "a_run"
 
 
+def test_rounds_that_can_not_be_compared_stand_apart() -> None:
+    made = mined("train_1")
+    half = len(made) // 2
+    made.limit(half).tag_samples("val")
+    made.skip(half).tag_samples("train")
+    mined("val_1", made, mine_split="val")
+    mined("train_2", made)
+    rates, _ = event(made, "on_load").data["trend"]["rates"]
+    assert rates["x"] == ["train_1", "train_2", "  ", "val_1"]
+    assert [value is None for value in rates["y"]] == [False, False, True, False]
+    assert "connectgaps" not in rates
+
+
 def test_the_headline_says_what_changed_since_the_round_before() -> None:
     made = mined("second", mined("first"), confidence_threshold=0.85)
     shown = event(made, "on_load")
