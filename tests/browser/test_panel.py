@@ -40,8 +40,12 @@ def mined(original: fo.Dataset, name: str, *keys: str) -> fo.Dataset:
 
 
 def color(element: Locator, name: str) -> str:
-    """A colour on the page, as ``#rrggbb``."""
-    shown = element.evaluate(f"element => getComputedStyle(element).{name}")
+    """A colour on the page, as ``#rrggbb``; what is being drawn anew has none for a moment."""
+    for _ in range(50):
+        shown = str(element.evaluate(f"element => getComputedStyle(element).{name}"))
+        if "(" in shown:
+            break
+        element.page.wait_for_timeout(100)
     return "#" + "".join(f"{int(float(part)):02x}" for part in shown[shown.index("(") + 1 : -1].split(",")[:3])
 
 
