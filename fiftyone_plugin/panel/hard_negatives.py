@@ -12,12 +12,11 @@ import fiftyone.operators.types as types
 from .. import background, checks, rounds, runs, views
 from ..settings import RunSettings
 from ..uris import uri
-from . import figures, layout, picks, steps
+from . import figures, layout, picks, standing, steps
 from .review import CROP, ReviewSection
-from .review import TREND as REVIEW_TREND
 from .sections import SECTIONS
 
-SENT_ONCE = (layout.CHARTS, layout.TREND, CROP, REVIEW_TREND)
+SENT_ONCE = (layout.CHARTS, layout.TREND, CROP, standing.TREND)
 """What is data and no state."""
 
 MOST_VIEWS = 5

@@ -159,6 +159,9 @@ def test_selected_patches_are_triaged_from_the_prompt(
     patches = foo.get_operator(VIEW)(dataset, run_key=KEY, patches=True, save_as="patches")
     visit(app, f"{address}/{dataset.name}?view=patches")
     app.locator('[data-cy="entry-counts"]').wait_for()
+    panel = open_panel(app)
+    panel.get_by_role("button", name="Review", exact=True).click()
+    expect(looks(panel)).to_have_text("0", timeout=PATIENCE)
     tiles = app.locator(GRID)
     for number in range(2):
         tiles.nth(number).click(position={"x": 12, "y": 12})  # its upper part selects
@@ -169,6 +172,8 @@ def test_selected_patches_are_triaged_from_the_prompt(
     shoot("triage")
     execute(form).click()
     app.get_by_text("Reviewed: missing label, 2 objects").wait_for()
+    expect(looks(panel)).to_have_text("2", timeout=PATIENCE)
+    shoot("triaged")
     said = Ledger(dataset).entries()
     assert [entry["state"] for entry in said] == ["missing_label"] * 2
     assert {entry["label_id"] for entry in said} <= set(patches.values("id"))

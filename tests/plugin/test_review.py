@@ -13,7 +13,7 @@ import fiftyone.operators as foo
 import pytest
 from PIL import Image
 
-from fiftyone_plugin import looking, runs
+from fiftyone_plugin import looking, runs, triage
 from fiftyone_plugin import review as reviewing
 from fiftyone_plugin.ledger import Ledger
 from fiftyone_plugin.review import open_review
@@ -115,6 +115,23 @@ def test_looks_narrow_the_interval(tmp_path: Path) -> None:
     assert f"{was:.0f} → {now:.0f}" in json.dumps(shown.output, ensure_ascii=False)
     trend = shown.data["review_trend"]
     assert trend[2]["x"] == [0, *range(7)]
+
+
+@pytest.mark.parametrize("select", ["on_change_selected", "on_change_selected_labels"])
+def test_what_is_said_in_the_grid_arrives_once_nothing_is_selected(tmp_path: Path, select: str) -> None:
+    dataset = mined(tmp_path)
+    first = opened(dataset)
+    review = open_review(dataset, first.state["head"]["run"])
+    key = first.state["review"]["key"]
+    other = next(review.keys[row] for row in review.asked_for.nonzero()[0] if review.keys[row] != key)
+    triage.triage(dataset, first.state["head"]["run"], "hard_negative", [other])
+    heard = event(dataset, select, first.state)
+    assert heard.state["review"]["now"][0] == 1
+    assert heard.state["review"]["key"] == key, "the crop in front of the person stays"
+    triage.triage(dataset, first.state["head"]["run"], "hard_negative", [key])
+    assert event(dataset, select, heard.state).state["review"]["key"] not in (None, key)
+    elsewhere = event(dataset, "show_section", heard.state, section="charts")
+    assert event(dataset, select, elsewhere.state).state["review"] == elsewhere.state["review"]
 
 
 def test_undo_shows_the_object_again(tmp_path: Path) -> None:
