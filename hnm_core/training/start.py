@@ -112,11 +112,12 @@ def train(
         if not resume or "nothing to resume" not in str(error):
             raise  # else it was killed in its last round, which is there now
     except RuntimeError as error:
-        if not str(error).startswith("Dataset "):
-            raise
-        advice = "; it takes a relative path: of data.yaml from where training is started: leave that line out"
         said = " ".join(str(error).split())
-        raise ValueError(f"Ultralytics: {said}{advice if 'not found' in said else ''}") from None
+        if not said.startswith(("Dataset ", "Optimizer ")):
+            raise
+        lost = said.startswith("Dataset ") and "not found" in said
+        advice = "; it takes a relative path: of data.yaml from where training is started: leave that line out"
+        raise ValueError(f"Ultralytics: {said}{advice if lost else ''}") from None
     folder = Path(yolo.trainer.save_dir)
     found = getattr(yolo.metrics, "results_dict", None) or {}
     return TrainingSummary(

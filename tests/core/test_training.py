@@ -249,6 +249,11 @@ def test_what_cannot_be_trained_is_refused_by_name(digits: Path, model: Any, opt
         train(digits, model, **options)
 
 
+def test_an_optimizer_that_there_is_not_is_said_in_a_sentence(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Ultralytics: Optimizer 'Adamn' not found .*ultralytics\.$"):
+        train(digits, WEIGHTS, project=str(tmp_path), optimizer="Adamn", imgsz=32, epochs=1, device="cpu", plots=False)
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
