@@ -91,8 +91,8 @@ def hardest(
         min_suspicion: only objects whose label is wrong with at least this probability.
         max_suspicion: only objects whose label is wrong with at most this probability.
         patches: one object a tile instead of whole images.
-        sort_by: ``difficulty``, ``suspicion`` or ``confidence``, largest first; whole images by the largest that they
-            show, or by their image score for ``difficulty``.
+        sort_by: ``difficulty``, ``suspicion`` or ``confidence``, largest first, and the hardest of those alike; whole
+            images by the largest that they show, or by their image score for ``difficulty``.
 
     Raises:
         ValueError: if a name is none of those above, or nothing has what is asked for.
@@ -127,10 +127,18 @@ def hardest(
     found = samples.filter_labels(field, wanted)
     attribute = sort_by if sort_by == "confidence" else f"{key}_{sort_by}"
     if patches:
-        return found.to_patches(field).sort_by(f"{field}.{attribute}", reverse=True)
+        tiles = found.to_patches(field)
+        if sort_by == "difficulty":
+            return tiles.sort_by(f"{field}.{attribute}", reverse=True)
+        return _largest_first(tiles, f"{field}.{attribute}", f"{field}.{key}_difficulty")
     if sort_by == "difficulty":
         return found.sort_by(f"{key}_score", reverse=True)
-    return found.sort_by(F(f"{field}.detections").map(F(attribute)).max(), reverse=True)
+    return _largest_first(found, F(f"{field}.detections").map(F(attribute)).max(), f"{key}_score")
+
+
+def _largest_first(samples: Any, *by: Any) -> Any:
+    """Sorted by the first, and where that is the same by the second: before any review many are suspected alike."""
+    return samples.sort_by([(each, -1) for each in by])
 
 
 def _mapped_to(label: str, settings: RunSettings, *, of_truth: bool) -> list[str]:

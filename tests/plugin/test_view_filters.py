@@ -75,6 +75,14 @@ def test_the_largest_comes_first(dataset: fo.Dataset, patches: bool) -> None:
     assert by_suspicion[-2:] == ["near", "s1"]
 
 
+@pytest.mark.parametrize("patches", [False, True])
+def test_of_those_suspected_alike_the_hardest_comes_first(patches: bool) -> None:
+    rows = [("a", "cat", 0.6, FAR), ("b", "cat", 0.9, FAR), ("c", "cat", 0.7, FAR)]
+    made = dataset_of(scene(rows, [("d", "cat", HERE)]))
+    foo.get_operator(MINE)(made, **FIELDS, run_key="run", hard_negative_ratio=1.0)
+    assert shown(made, sort_by="suspicion", patches=patches) == ["b", "c", "a"]
+
+
 def test_errors_that_are_new_or_persist() -> None:
     rows = [("a", "cat", 0.9, FAR), ("b", "cat", 0.9, FAR)]
     made = dataset_of(scene(rows, [("a", "cat", HERE)]))
