@@ -182,7 +182,7 @@ def average_precision(predictions: Detections, truth: Detections) -> dict[str, f
 
 
 def write_stored(places: Mapping[str, tuple[Path, Path]], names: Mapping[str, str]) -> None:
-    """Put the numbers of what is on disk where the table reads them.
+    """Put the numbers of what is on disk where the table reads them; those of data sets that are not stay.
 
     Args:
         places: per data set its folder of trainings and its ``data.yaml`` of test.
@@ -190,6 +190,8 @@ def write_stored(places: Mapping[str, tuple[Path, Path]], names: Mapping[str, st
     """
     read = {name: read_runs(*place) for name, place in places.items() if place[0].is_dir()}
     found = {name: summary(runs) for name, runs in read.items() if CONTROL in runs}
+    before = json.loads(STORED.read_text(encoding="utf-8"))["data"] if STORED.is_file() else {}
+    found = {name: found.get(name) or before[name] for name in places if name in found or name in before}
     STORED.write_text(json.dumps({"names": dict(names), "data": found}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -5,7 +5,6 @@ The truth itself is never touched: whoever trains on the copy can always go back
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import fiftyone as fo
@@ -77,9 +76,7 @@ def check_output(dataset: Any, settings: RunSettings, output_field: str | None =
 
 def free_field(dataset: Any, settings: RunSettings) -> str:
     """A name for the copy that no field has yet: ``ground_truth_accepted``, then ``ground_truth_accepted_2``."""
-    stem = f"{settings.gt_field}_accepted"
-    others = (f"{stem}_{number}" for number in itertools.count(2))
-    return next(name for name in itertools.chain([stem], others) if dataset.get_field(name) is None)
+    return runs.free_name(f"{settings.gt_field}_accepted", dataset.get_field_schema())
 
 
 def check_confirmed(dataset: Any, settings: RunSettings) -> Any:

@@ -72,12 +72,7 @@ def overview(dataset: Any, key: str | None) -> dict[str, Any]:
 
 
 def differences(dataset: Any, key: str, other: str) -> list[str]:
-    """In what two runs were asked differently, such as ``iou_threshold 0.5 → 0.6``; from ``other`` to ``key``.
-
-    The number of images is said too: who mined a selection, then all, compares what has little in common.
-    """
+    """In what two runs were asked differently, such as ``iou_threshold 0.5 → 0.6``; from ``other`` to ``key``."""
     now, then = (runs.settings_of(dataset, each).as_dict() for each in (key, other))
     names = [name for name in now if name not in NOT_ASKED and now[name] != then.get(name)]
-    asked = [f"{name} {then.get(name)} → {now[name]}" for name in names]
-    read, had = (overview(dataset, each)["report"]["mining"]["images"] for each in (key, other))
-    return [*asked, *([f"images {had:,} → {read:,}"] if read != had else [])]
+    return [f"{name} {then.get(name)} → {now[name]}" for name in names]

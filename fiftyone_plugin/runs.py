@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -150,7 +150,11 @@ def newest(dataset: Any) -> str | None:
 
 def free_key(dataset: Any, stem: str = "hard_negatives") -> str:
     """The first key of the stem, then with a number, that no run has."""
-    taken = set(dataset.list_runs())
+    return free_name(stem, set(dataset.list_runs()))
+
+
+def free_name(stem: str, taken: Collection[str]) -> str:
+    """The stem, then the stem with a number, as soon as it is not taken."""
     names = (stem if n == 1 else f"{stem}_{n}" for n in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)
 

@@ -136,9 +136,9 @@ def hardest(
     return _largest_first(found, F(f"{field}.detections").map(F(attribute)).max(), f"{key}_score")
 
 
-def _largest_first(samples: Any, *by: Any) -> Any:
+def _largest_first(samples: Any, first: Any, second: str) -> Any:
     """Sorted by the first, and where that is the same by the second: before any review many are suspected alike."""
-    return samples.sort_by([(each, -1) for each in by])
+    return samples.sort_by([(first, -1), (second, -1)])
 
 
 def _mapped_to(label: str, settings: RunSettings, *, of_truth: bool) -> list[str]:

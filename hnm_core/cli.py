@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``hnm`` with the given arguments (default: those of the process) and return its exit code."""
     args = build_parser().parse_args(_with_hyphens(sys.argv[1:] if argv is None else argv))
     command: Command = args.command
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for a strategy of your own: an installed program sees its own folder alone
+    if "" not in sys.path:
+        sys.path.append("")  # for a strategy of your own: an installed program sees its own folder alone
     try:
         code = command.run(args)
         sys.stdout.flush()

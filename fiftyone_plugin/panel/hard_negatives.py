@@ -239,7 +239,7 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             shown, before = rounds.overview(ctx.dataset, key), rounds.before(ctx.panel.state.runs, key)
             then = rounds.overview(ctx.dataset, before) if before else None
             facts, drawn = figures.facts(shown, then), figures.drawn(shown)
-            remarks = [*figures.remarks(shown), *layout.compared(ctx.dataset, key, before)]
+            remarks = [*figures.remarks(shown), *layout.compared(ctx.dataset, key, before, shown, then)]
         except ValueError as error:
             ctx.panel.state.set("trouble", str(error))
         except Exception as error:  # written by another version, or damaged: to be read where the user is looking

@@ -57,7 +57,7 @@ def page() -> types.View:
 
 def steps(panel: types.Object, handler: Any, enabled: Collection[str], following: str) -> None:
     """The steps of a round in their order, the next one highlighted; those that can't be taken yet are greyed out."""
-    row = panel.grid("steps", orientation="horizontal", componentsProps=_columns(96))
+    row = panel.grid("steps", orientation="horizontal", componentsProps=columns(96))
     for number, step in enumerate(STEPS, start=1):
         comes_next = step.name == following
         row.btn(
@@ -163,7 +163,7 @@ def problem(panel: types.Object, handler: Any, sentence: str) -> None:
 
 def numbers(panel: types.Object, facts: Sequence[Sequence[Any]], notes: Sequence[str]) -> None:
     """The headline; below, what should be known about it."""
-    grid = panel.grid("numbers", orientation="horizontal", gap=1, componentsProps=_columns(92))
+    grid = panel.grid("numbers", orientation="horizontal", gap=1, componentsProps=columns(92))
     for number, (name, value, remark, change, better) in enumerate(facts):
         lines = [name, f"**{value}**", *([f"***{change}***"] if change else []), *([f"*{remark}*"] if remark else [])]
         sx = FACT | {"& p em strong": FACT["& p em strong"] | {"color": CHANGE[better]}}
@@ -172,11 +172,16 @@ def numbers(panel: types.Object, facts: Sequence[Sequence[Any]], notes: Sequence
         panel.md("\n".join(f"* {note}" for note in notes), name="notes", componentsProps=NOTES)
 
 
-def compared(dataset: Any, key: str, before: str | None) -> list[str]:
-    """What the changes in the headline compare with."""
-    if before is None:
+def compared(
+    dataset: Any, key: str, before: str | None, shown: Mapping[str, Any], then: Mapping[str, Any] | None
+) -> list[str]:
+    """What the changes in the headline compare with: a round before, by its key and its overview."""
+    if before is None or then is None:
         return []
     otherwise = rounds.differences(dataset, key, before)
+    images, had = (each["report"]["mining"]["images"] for each in (shown, then))
+    if images != had:  # who mined a selection, then all, compares what has little in common
+        otherwise.append(f"images {had:,} → {images:,}")
     asked = f"; it was asked otherwise: {', '.join(otherwise)}" if otherwise else ""
     return [f"▲ and ▼ say what changed since **{before}**{asked}"]
 
@@ -184,7 +189,7 @@ def compared(dataset: Any, key: str, before: str | None) -> list[str]:
 def charts(panel: types.Object, handler: Any) -> None:
     """The charts of a run, as many beside each other as there is room for."""
     panel.md("Click a bar or a point to see in the grid what it stands for.", name="hint", componentsProps=NOTES)
-    grid = panel.grid(CHARTS, orientation="horizontal", gap=1, componentsProps=_columns(270))
+    grid = panel.grid(CHARTS, orientation="horizontal", gap=1, componentsProps=columns(270))
     for name, how in LAYOUTS.items():
         wide = {"item": {"sx": {"gridColumn": "1 / -1"}}} if name == "scatter" else {}
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px", componentsProps=wide)
@@ -192,7 +197,7 @@ def charts(panel: types.Object, handler: Any) -> None:
 
 def trend(panel: types.Object, handler: Any) -> None:
     """The rates of all runs."""
-    grid = panel.grid(TREND, orientation="horizontal", gap=1, componentsProps=_columns(270))
+    grid = panel.grid(TREND, orientation="horizontal", gap=1, componentsProps=columns(270))
     for name, how in TRENDS.items():
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px")
     panel.md("Click a point to see its run.", name="hint", componentsProps=NOTES)
@@ -213,7 +218,7 @@ def run_actions(panel: types.Object, handler: Any) -> None:
     panel.md(f"{background.how_to()}.", name="background", componentsProps=NOTES)
 
 
-def _columns(least: int) -> dict[str, Any]:
+def columns(least: int) -> dict[str, Any]:
     """Of a grid: as many columns as fit at this width in pixels, all of one width."""
     columns = f"repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
     return {"grid": {"sx": {"gridTemplateColumns": columns, "gridAutoFlow": "row"}}}

@@ -11,7 +11,7 @@ from hnm_core.reviews import STATES
 
 from .. import looking, reweigh, triage
 from ..review import Review, open_review
-from .layout import NOTES, WIDE, WRAPPED
+from .layout import NOTES, WIDE, WRAPPED, columns
 from .standing import TREND, Standing, chart, numbers
 
 QUESTION, CROP = "review_question", "crop"
@@ -27,8 +27,6 @@ MEANING = (
 )
 """Of the verdicts; not as tooltips, which would cover the next button."""
 
-ROWS = {"gridAutoFlow": "row", "gap": 1}
-COLUMNS = {"grid": {"sx": {"gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 240px), 1fr))", **ROWS}}}
 PICTURE = {"image": {"style": {"width": "100%", "maxHeight": 360, "objectFit": "contain"}}}
 WORDS = {"container": {"sx": {"& p": {"m": 0, "mb": 0.5, "fontSize": 13}, "& p strong": {"fontSize": 15}}}}
 
@@ -203,7 +201,7 @@ def _by_error(review: Review) -> list[list[Any]]:
 
 def _question(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
     """The crop, what it is, and the verdicts beside it."""
-    row = panel.grid(QUESTION, orientation="horizontal", componentsProps=COLUMNS)
+    row = panel.grid(QUESTION, orientation="horizontal", gap=1, componentsProps=columns(240))
     if state["pictured"]:
         row.str(CROP, view=types.ImageView(alt=state["title"], componentsProps=PICTURE))
     side = row.grid("review_side", orientation="vertical", gap=1, componentsProps=WIDE)

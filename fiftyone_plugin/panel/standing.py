@@ -10,22 +10,12 @@ import fiftyone.operators.types as types
 from hnm_core.report import percent
 from hnm_core.weights import effective_sample_size
 
-from .layout import FACT, NOTES, QUIET
+from .layout import FACT, NOTES, QUIET, columns
 
 TREND = "review_trend"
 """Name of the chart, which is sent once and not with every event."""
 
 LINE, BAND = "#D55E00", "rgba(213, 94, 0, 0.2)"
-FACTS = {
-    "grid": {
-        "sx": {
-            "gridTemplateColumns": "repeat(auto-fit, minmax(min(100%, 112px), 1fr))",
-            "gridAutoFlow": "row",
-            "gap": 1,
-        }
-    }
-}
-
 TREND_LAYOUT = {
     "title": {"text": "Expected label errors, with their 90 % interval", "font": {"size": 13}, "x": 0.02, "y": 0.97},
     "font": {"size": 11},
@@ -75,7 +65,7 @@ def numbers(panel: types.Object, before: Standing, now: Standing, state: Mapping
         ("Mean extra weight", f"{before.extra:.3f} → {now.extra:.3f}", "of an image, by its hard negatives"),
         ("Effective sample", f"{percent(before.effective, 1)} → {percent(now.effective, 1)}", "of the images"),
     )
-    grid = panel.grid("review_numbers", orientation="horizontal", componentsProps=FACTS)
+    grid = panel.grid("review_numbers", orientation="horizontal", gap=1, componentsProps=columns(112))
     for number, (name, value, remark) in enumerate(facts):
         grid.md(
             f"{name}\n\n**{value}**\n\n*{remark}*", name=f"moved_{number}", componentsProps={"container": {"sx": FACT}}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..io.data_yaml import FORMATS
 from ..io.names import told_apart
 from ..io.progress import Progress
-from ..verify.pixels import check_images, leaks, need_pillow
+from ..verify.pixels import check_images, leaks
 from ..verify.promises import COPY
 
 __all__ = ["SPLITS", "ExportImage", "Named", "check_entries", "name_images", "sound_images"]
@@ -38,6 +38,7 @@ class ExportImage:
         errors: how many of them by error type.
         hard: whether its mistakes raised its weight.
         window: the part that is exported, ``(x0, y0, x1, y1)`` in pixels; None for all of it.
+        labelled_size: width and height of the picture that was labelled, in pixels; None if that is not known.
     """
 
     filepath: str
@@ -50,6 +51,7 @@ class ExportImage:
     errors: Mapping[str, int] | None = None
     hard: bool = False
     window: Window | None = None
+    labelled_size: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def check_entries(images: Sequence[ExportImage], known: Iterable[str], layout: s
 
     Raises:
         FileNotFoundError: if an image is not there.
-        ValueError: if a split, a weight or a key is none.
+        ValueError: if a split, a weight or a key is none, or the layout's reader does not read a file's type.
     """
     unknown = [i.split for i in images if i.split not in SPLITS]
     if unknown:
@@ -105,17 +107,14 @@ def check_entries(images: Sequence[ExportImage], known: Iterable[str], layout: s
     missing = [i.filepath for i in images if not Path(i.filepath).is_file()]
     if missing:
         raise FileNotFoundError(f"{len(missing)} of {len(images)} images are not there, first {missing[0]}")
-    unread = [i.filepath for i in images if layout in FORMATS and not _has_suffix(i, FORMATS[layout])]
-    if unread:
+    formats = FORMATS.get(layout)
+    unread = [i.filepath for i in images if formats and Path(i.filepath).suffix[1:].lower() not in formats]
+    if formats and unread:
         reader = {"ultralytics": "Ultralytics", "yolov5": "YOLOv5"}[layout]
         raise ValueError(
             f"{len(unread)} of {len(images)} images are of a type that {reader} does not read, first {unread[0]}; it "
-            f"reads {', '.join(sorted(FORMATS[layout]))}"
+            f"reads {', '.join(sorted(formats))}"
         )
-
-
-def _has_suffix(image: ExportImage, names: Collection[str]) -> bool:
-    return Path(image.filepath).suffix[1:].lower() in names
 
 
 def sound_images(
@@ -128,14 +127,19 @@ def sound_images(
 
     Raises:
         ImportError: if Pillow is missing.
+        ValueError: if nothing is left to train on, or images were labelled as trainers do not see them.
     """
-    need_pillow()
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise ImportError("exporting needs Pillow, which tells the size of an image: pip install pillow") from None
     checked = check_images((Path(image.filepath) for image in images), progress, FORMATS.get(layout))
     warnings = []
     for what, count in Counter(checked.broken.values()).items():
         first = next(path for path, damage in checked.broken.items() if damage == what)
         warnings.append(f"{count} images are left out, for they are {what}: first {first}")
     sound = [image for image in images if Path(image.filepath) not in checked.broken]
+    _check_turned(sound, checked.sizes)
     pairs = leaks({s: [Path(i.filepath) for i in sound if i.split == s] for s in SPLITS})
     if pairs:
         leaked = {train for train, _ in pairs}
@@ -148,6 +152,20 @@ def sound_images(
     if not any(image.split == "train" for image in sound):
         raise ValueError(f"no train image is left to train on: {'; '.join(warnings)}")
     return sound, {str(path): size for path, size in checked.sizes.items()}, warnings
+
+
+def _check_turned(images: Sequence[ExportImage], sizes: Mapping[Path, tuple[int, int]]) -> None:
+    turned = [i.filepath for i in images if _is_turned(i.labelled_size, sizes[Path(i.filepath)])]
+    if turned:
+        raise ValueError(
+            f"{len(turned)} of {len(images)} images are labelled as they lie in the file, but trainers turn them as "
+            f"their EXIF orientation says, first {turned[0]}: the boxes would be elsewhere. Remove the orientation "
+            f"(exiftool -Orientation= FILE), or label what is seen"
+        )
+
+
+def _is_turned(labelled: tuple[float, float] | None, seen: tuple[int, int]) -> bool:
+    return labelled is not None and labelled != seen and labelled == seen[::-1]
 
 
 def name_images(

@@ -88,13 +88,15 @@ def export_run(
     entries = []
     for at, (name, split, file) in enumerate(zip(read.truth.images, read.split, read.files, strict=True)):
         mined = row.get(at)
+        size = None if read.sizes is None else read.sizes[at].tolist()
+        plain = ExportImage(str(file), name, split, labelled_size=None if size is None else (size[0], size[1]))
         if mined is None or split != "train":
-            entries.append(ExportImage(str(file), name, split))
+            entries.append(plain)
             continue
         facts = (result.weights, result.repeats, result.image_scores, result.hard_counts)
         weight, repeats, score, count = (column[mined].item() for column in facts)
-        was_hard = bool(result.hard_images[mined])
-        entries.append(ExportImage(str(file), name, split, weight, repeats, score, count, hard.get(mined), was_hard))
+        mistakes_of = {"hard_negatives": count, "errors": hard.get(mined), "hard": bool(result.hard_images[mined])}
+        entries.append(replace(plain, weight=weight, repeats=repeats, score=score, **mistakes_of))
     mistakes = None
     if settings.crops:
         mistakes, suspected = _mistakes(result, read, row)
@@ -144,34 +146,13 @@ def _read_coco(path: Path, images: str | Path | None, progress: Progress) -> _Da
             f"{len(gone)} of {len(files)} images are not there, first {gone[0]}; where do the file names start? "
             f"--images DIR"
         )
-    _fill_sizes(path, sizes, files, progress)
+    unsized = np.flatnonzero(np.isnan(sizes).any(axis=1)).tolist()
+    for at in progress(unsized, "reading sizes"):
+        sizes[at] = image_size(files[at])
     fractions = truth.xyxy / np.tile(sizes[truth.image], 2)
     again = len(files) - len(set(files))
     notes = [f"{again} entries of {path} are images that stand there before: each is exported"] if again else []
     return _Data(replace(truth, xyxy=fractions), ["train"] * len(files), files, notes, sizes)
-
-
-def _fill_sizes(path: Path, sizes: NDArray[np.float64], files: Sequence[Path], progress: Progress) -> None:
-    """Sizes that the json does not give; those that it gives must not be of images that EXIF turns on reading."""
-    turned = []
-    for at, file in enumerate(progress(files, "reading sizes")):
-        unknown = bool(np.isnan(sizes[at]).any())
-        try:
-            size = image_size(file)
-        except OSError:
-            if unknown:
-                raise
-            continue  # a damaged image is named later, with all others
-        if unknown:
-            sizes[at] = size
-        elif size[0] != size[1] and tuple(sizes[at]) == size[::-1]:
-            turned.append(file)
-    if turned:
-        raise ValueError(
-            f"{path}: {len(turned)} of {len(files)} images are labelled as they lie in the file, but trainers turn "
-            f"them as their EXIF orientation says, first {turned[0]}: the boxes would be elsewhere. Remove the "
-            f"orientation (exiftool -Orientation= FILE), or label what is seen"
-        )
 
 
 def _rows(result: MiningResult, data: _Data, path: Path) -> tuple[dict[int, int], list[str]]:

@@ -6,12 +6,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from ..io.progress import Progress
 
-__all__ = ["SMALLEST", "Checked", "check_images", "image_size", "leaks", "need_pillow"]
+__all__ = ["SMALLEST", "Checked", "check_images", "image_size", "leaks"]
 
 SMALLEST = 10
 """Pixels a side below which Ultralytics and YOLOv5 leave an image out."""
@@ -21,16 +20,6 @@ TURNED = {5, 6, 7, 8}
 ORIENTATION = 274
 
 
-def need_pillow() -> None:
-    """Say how to get Pillow where it is missing.
-
-    Raises:
-        ImportError: if it is.
-    """
-    if find_spec("PIL") is None:
-        raise ImportError("exporting needs Pillow, which tells the size of an image: pip install pillow")
-
-
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height as trainers see them: turned as EXIF says.
 
@@ -38,7 +27,6 @@ def image_size(path: Path) -> tuple[int, int]:
         ImportError: if Pillow is missing.
         OSError: if it is no image.
     """
-    need_pillow()
     from PIL import Image
 
     with Image.open(path) as image:
