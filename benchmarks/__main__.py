@@ -1,42 +1,99 @@
-"""``python -m benchmarks``: the tables that the README quotes."""
+"""``python -m benchmarks``: measure the tables that the documents include."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 from pathlib import Path
+from typing import Any
 
-TABLES = ("suspicion", "reliability", "retraining", "engine", "scaling", "realtime", "operator", "app")
+TABLES = (
+    "suspicion",
+    "evidence",
+    "reliability",
+    "review",
+    "retraining",
+    "shares",
+    "engine",
+    "scaling",
+    "cluster",
+    "realtime",
+    "operator",
+    "incremental",
+    "app",
+    "trust",
+    "trainers",
+    "verifier",
+    "before",
+)
 """Modules beside this one, each with a ``table() -> list[str]`` of Markdown lines."""
 
+ON_DEMAND = ("live",)
+"""Modules of the same kind whose table no page includes."""
 
-READMES = [Path(__file__).parents[1] / name for name in ("README.md", "README.zh.md")]
+FOLDER = Path(__file__).parents[1] / "docs" / "tables"
+"""One file per table. Pages of every language include it, so a number is written once."""
 
 
 def main() -> None:
-    """Print the tables asked for, and put them into the READMEs if that is asked for."""
+    """Print the tables asked for, and write them for the documents if that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--what", nargs="+", choices=TABLES, default=TABLES, help="which tables (default: all)")
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md and README.zh.md")
+    parser.add_argument(
+        "--what",
+        nargs="+",
+        choices=(*TABLES, *ON_DEMAND),
+        help="which tables (default: all that pages include; `before` with --before alone)",
+    )
+    parser.add_argument("--data", type=Path, help="folder of public sets, for shares, evidence and verifier")
+    parser.add_argument("--before", type=Path, metavar="TREE", help="for before: an older tree with its environment")
+    parser.add_argument("--kills", nargs="+", type=kills, help="for trust: SAMPLES=N, at most N kills of each operator")
+    parser.add_argument("--strikes", type=int, help="for trust: stops of each operator by each signal (default: 10)")
+    parser.add_argument("--before", type=Path, help="for scaling: checkout of an earlier commit with its own .venv")
+    parser.add_argument("--write", action="store_true", help="write them to docs/tables/, which the pages include")
     args = parser.parse_args()
-    for name in args.what:
-        lines = importlib.import_module(f"benchmarks.{name}").table()
+    for name in args.what or [name for name in TABLES if name != "before" or args.before]:
+        given: dict[str, Any] = {}
+        if name in ("shares", "evidence", "verifier") and args.data:
+            given["sets"] = args.data
+        if name == "before":
+            if args.before is None:
+                parser.error("before needs --before TREE, a tree of an older commit in which `make install` ran")
+            given["before"] = args.before
+        if name == "trust":
+            given |= {"sizes": dict(args.kills)} if args.kills else {}
+            given |= {"strikes": args.strikes} if args.strikes else {}
+        if name == "scaling" and args.before:
+            given["before"] = args.before
+        try:
+            lines = importlib.import_module(f"benchmarks.{name}").table(**given)
+        except FileNotFoundError as error:
+            parser.error(str(error))
         print("\n".join([f"### {name}", "", *lines]), end="\n\n", flush=True)
-        for readme in READMES if args.write else ():
-            readme.write_text(replaced(readme.read_text(encoding="utf-8"), name, lines), encoding="utf-8")
+        if args.write and name in TABLES:
+            write_table(FOLDER, name, lines)
 
 
-def replaced(text: str, name: str, lines: list[str]) -> str:
-    """The text with other lines between the comments that mark a table's place.
+def kills(text: str) -> tuple[int, int]:
+    """Return the number of samples, and the most kills of an operator with them, from a text such as ``120=6``.
 
     Raises:
-        ValueError: if the text has no such place.
+        ValueError: if it is another text; argparse says so.
     """
-    begin, end = f"<!-- benchmark: {name} -->\n", f"<!-- end: {name} -->"
-    if begin not in text or end not in text:
-        raise ValueError(f"no place for table {name!r}: expected {begin.strip()} and {end}")
-    before, _, rest = text.partition(begin)
-    return "".join([before, begin, "\n".join(lines), "\n", end, rest.partition(end)[2]])
+    samples, _, most = text.partition("=")
+    return int(samples), int(most)
+
+
+def write_table(folder: Path, name: str, lines: list[str]) -> Path:
+    """Write a table as ``NAME.md`` and return its path.
+
+    Raises:
+        ValueError: if there are no lines: an empty table would leave a hole in every page that includes it.
+    """
+    if not lines:
+        raise ValueError(f"table {name!r} has no lines; its benchmark measured nothing")
+    file = folder / f"{name}.md"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
 
 
 if __name__ == "__main__":

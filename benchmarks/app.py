@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -45,15 +46,16 @@ def table(images: int = IMAGES) -> list[str]:
 
 def measure(images: int) -> dict[str, Any]:
     """Rows of the table, and what they were measured on."""
-    from fiftyone_plugin import mining, runs
+    from fiftyone_plugin.actions import mine
     from fiftyone_plugin.panel import picks
+    from fiftyone_plugin.runs import records
 
     predictions, truth = coco_like(images)
     assert predictions.score is not None
     predictions = predictions.take(predictions.score >= LEAST_SCORE)
     dataset = make_dataset(predictions, truth)
     for key, threshold in (("first", 0.5), ("second", 0.6)):
-        mining.mine_samples(dataset, {**FIELDS, "run_key": key, "confidence_threshold": threshold})
+        mine.mine_samples(dataset, {**FIELDS, "run_key": key, "confidence_threshold": threshold})
     state = event(dataset, PANEL, "on_load")["state"]
     click = picks.of_error("false_positives", "background")
     form = {**FIELDS, "run_key": "third"}
@@ -61,16 +63,18 @@ def measure(images: int) -> dict[str, Any]:
         "the panel opens": lambda: event(dataset, PANEL, "on_load"),
         "another run is chosen": lambda: event(dataset, PANEL, "choose_run", state, value="first"),
         "a bar is clicked": lambda: event(dataset, PANEL, "pick", state, id=click),
-        "a crop is judged in the review": _reviewer(dataset, state),
+        "a crop is reviewed": _reviewer(dataset, state),
+        "a sheet of 24 crops is answered": (reader := _Reader(dataset, state)).answer,
+        "the grid lists a sheet": reader.listed,
         "the grid shows another view": lambda: event(dataset, PANEL, "on_change_view", state),
         "the mining form opens": lambda: form_of(dataset, {}),
         "a key is pressed in the mining form": lambda: form_of(dataset, form),
         "of each, FiftyOne's own share": lambda: fiftyones_share(dataset),
     }
     start = time.perf_counter()
-    results = runs.load(dataset, "first")[1]
+    results = records.load(dataset, "first")[1]
     whole = time.perf_counter() - start
-    view = picks.view_of(dataset, runs.settings_of(dataset, "first"), click)
+    view = picks.view_of(dataset, records.settings_of(dataset, "first"), click)
     start = time.perf_counter()
     view[:20].values("id")
     page = time.perf_counter() - start
@@ -84,11 +88,14 @@ def measure(images: int) -> dict[str, Any]:
 
 
 def event(dataset: Any, uri: str, method: str, state: Any = None, **params: Any) -> dict[str, Any]:
-    """Let the panel handle an event; its state and the size of its answer in bytes."""
+    """Let the panel handle an event in this state, as of a browser window of its own; state and size of its answer."""
     import fiftyone.operators as foo
     from fiftyone.operators.executor import ExecutionContext, Executor
 
-    sent = {"panel_id": "panel", "panel_state": json.loads(json.dumps(state or {})), "__method__": method, **params}
+    from fiftyone_plugin.panel.turns import WINDOW
+
+    known = {name: value for name, value in json.loads(json.dumps(state or {})).items() if name != WINDOW}
+    sent = {"panel_id": uuid.uuid4().hex, "panel_state": known, "__method__": method, **params}
     request = {"dataset_name": dataset.name, "view": [], "params": sent}
     context = ExecutionContext(request_params=request, executor=Executor(), operator_uri=uri)
     foo.get_operator(uri).execute(context)
@@ -96,21 +103,53 @@ def event(dataset: Any, uri: str, method: str, state: Any = None, **params: Any)
 
 
 def _reviewer(dataset: Any, state: Any) -> Callable[[], dict[str, Any]]:
-    """Somebody who says of every other crop that the label is missing; the run is read before."""
+    """Somebody who says of every other crop that the label is missing or wrong; the run is read before."""
     shown = [event(dataset, PANEL, "show_section", state, section="review")["state"]]
 
-    def judge() -> dict[str, Any]:
+    def review() -> dict[str, Any]:
         now = shown[-1]["review"]
-        verdict = ("missing_label", "hard_negative")[now["now"][0] % 2]
+        given = ("wrong_label" if now["of_truth"] else "missing_label", "hard_negative")[now["now"][0] % 2]
         start = time.perf_counter()
-        done = event(dataset, PANEL, "give_verdict", shown[-1], verdict=verdict)
+        done = event(dataset, PANEL, "give_review", shown[-1], review=given, key=now["key"])
         done["seconds"] = time.perf_counter() - start
         assert done["state"]["review"]["now"][0] == now["now"][0] + 1
         shown.append(done["state"])
         time.sleep(THOUGHT)
         return done
 
-    return judge
+    return review
+
+
+class _Reader:
+    """Somebody who answers sheet after sheet, with the answer that is expected."""
+
+    def __init__(self, dataset: Any, state: Any) -> None:
+        self.dataset = dataset
+        shown = event(dataset, PANEL, "show_section", state, section="review")["state"]
+        self.state = event(dataset, PANEL, "review_by", shown, mode="sheets")["state"]
+
+    def answer(self) -> dict[str, Any]:
+        """Answer the sheet that is shown; the event chooses the next one and sends its view."""
+        time.sleep(THOUGHT)
+        sheet, start = self.state["review"]["sheet"], time.perf_counter()
+        given = {"review": sheet["answer"], "first": sheet["keys"][0]}
+        done = event(self.dataset, PANEL, "answer_sheet", self.state, **given)
+        done["seconds"] = time.perf_counter() - start
+        self.state = done["state"]
+        assert self.state["review"]["sheet"]["keys"] != sheet["keys"]
+        return done
+
+    def listed(self) -> dict[str, Any]:
+        """Ask for the samples of the sheet as the grid does: as patches, with their boxes."""
+        from fiftyone_plugin.review import sheets
+        from fiftyone_plugin.review.session import open_review
+
+        sheet = sheets.HandedOut(**self.state["review"]["sheet"])
+        view = sheets.view_of(self.dataset, open_review(self.dataset, sheet.run_key), sheet)
+        start = time.perf_counter()
+        found = list(view._aggregate(attach_frames=False))
+        assert len(found) == len(sheet.keys)
+        return {"size": 0, "seconds": time.perf_counter() - start}
 
 
 def form_of(dataset: Any, params: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +164,7 @@ def form_of(dataset: Any, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def fiftyones_share(dataset: Any) -> dict[str, Any]:
-    """What FiftyOne does before every event: it looks for plugins and loads the dataset."""
+    """Do what FiftyOne does before every event: look for plugins and load the dataset."""
     import fiftyone.operators as foo
     from fiftyone.operators.executor import ExecutionContext, Executor
 

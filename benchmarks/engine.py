@@ -20,7 +20,7 @@ Work = Callable[[], Any]
 
 
 def table() -> list[str]:
-    """A Markdown table, a row per comparison; medians over rounds of which each times both sides."""
+    """Return a Markdown table, a row per comparison; medians over rounds, each of which times both sides."""
     lines = [f"{IMAGES:,} images shaped like COCO, medians of {ROUNDS} rounds", ""]
     lines += [
         "| work | against | ours, s | theirs, s | times faster | must | stretch |",

@@ -15,12 +15,12 @@ from benchmarks.out_of_fold import out_of_fold
 from benchmarks.retraining_sets import SHARED
 from fiftyone_plugin.demo.dataset import WEIGHTS, prepare_digits
 from hnm_core import Detections, MiningResult, mine
-from hnm_core.agreement import agreement_evidence
-from hnm_core.appearance import appearance_evidence
 from hnm_core.boxes import overlapping
-from hnm_core.calibration import at_rows
+from hnm_core.evidence.appearance import appearance_evidence
+from hnm_core.evidence.second_model import agreement_evidence
 from hnm_core.io import read_coco, read_yolo
-from hnm_core.mistakes import mistake_rows
+from hnm_core.labels.evidence_weights import at_rows
+from hnm_core.labels.mistakes import mistake_rows
 from hnm_core.taxonomy import DUPLICATE
 
 SIZE, OTHER_SIZE = 192, 256
@@ -47,14 +47,14 @@ class Case:
     unseen: bool
 
     def at_mistakes(self, evidence: np.ndarray) -> np.ndarray:
-        """A column of the predictions at the mistakes; NaN at the truths."""
+        """Return a column of the predictions at the mistakes; NaN at the truths."""
         rows = mistake_rows(self.result.errors, (self.result.prediction_hard, self.result.truth_hard))
         lengths = len(self.result.predictions), len(self.result.truth)
         return at_rows({"it": evidence}, lengths, rows)["it"]
 
 
 def digits(folder: Path, images: int, seed: int) -> Case:
-    """The demo's training split, a tenth of whose labels is withheld: a false positive on one of those is an error."""
+    """Return the demo's training split with a tenth of its labels withheld: a false positive there is a label error."""
     data = prepare_digits(folder, images, seed, say=lambda text: None)
     predictions, truth = read_yolo(data, "train", predictions=folder / "predictions" / "train" / "labels")
     result = mine(predictions, truth)
@@ -70,7 +70,7 @@ def digits(folder: Path, images: int, seed: int) -> Case:
 
 
 def photographs(name: str, label: str) -> Case:
-    """A public set's training split.
+    """Return a public set's training split.
 
     On ``bccd`` every false positive but a duplicate is taken for an unlabelled cell (checked by others: 94 % of those
     at .5 to .6, all from .7), on ``cards`` none for an unlabelled card (43 of 45 checked).
@@ -95,30 +95,30 @@ def _case(name: str, result: MiningResult, wrong: np.ndarray, locate: Any, weigh
     return case
 
 
-def by_looks(case: Case) -> np.ndarray:
-    """The engine's own: edges of the crop."""
+def by_appearance(case: Case) -> np.ndarray:
+    """Return the engine's own evidence, from edges of the crop."""
     return appearance_evidence(case.result, case.locate)
 
 
 def by_backbone(case: Case) -> np.ndarray:
-    """The same classifier on features of the detector's own backbone."""
+    """Return evidence of the same classifier on features of the detector's own backbone."""
     return appearance_evidence(case.result, case.locate, backbone_features(case.weights))
 
 
-def by_second_look(case: Case) -> np.ndarray:
-    """The same weights at another image size: what a second model would say, if it were as little of one."""
+def by_second_size(case: Case) -> np.ndarray:
+    """Return agreement with the same weights at another image size, the weakest kind of second model."""
     return agreement_evidence(case.result, _predicted(case))
 
 
 def by_out_of_fold(case: Case) -> np.ndarray | None:
-    """Two models, each trained further on one half of the images and asked of the other."""
+    """Return agreement with two models, each trained further on one half of the images and asked about the other."""
     if not case.unseen:  # a model that was trained on all labels forgets none of them in a few epochs
         return None
     return agreement_evidence(case.result, out_of_fold(case.result.truth, case.weights, SIZE))
 
 
 def by_score(case: Case) -> np.ndarray:
-    """The detector's own confidence."""
+    """Return the detector's own confidence."""
     return case.result.predictions.score  # type: ignore[return-value]
 
 

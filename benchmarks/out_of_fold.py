@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def out_of_fold(truth: Detections, weights: Path, size: int) -> Detections:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(FOLDS):
             held = np.flatnonzero(fold == number)
-            data = _data(Path(folder), truth, np.flatnonzero(fold != number), number)
+            data = data_yaml(Path(folder), truth, np.flatnonzero(fold != number), f"fold-{number}")
             model = YOLO(str(weights))
             run = {"project": folder, "name": f"fold-{number}", "epochs": EPOCHS, "imgsz": size, "seed": SEED}
             model.train(data=str(data), **run, **TRAINING)
@@ -42,15 +43,20 @@ def out_of_fold(truth: Detections, weights: Path, size: int) -> Detections:
             files = [truth.images[i] for i in held]
             for i, boxes in zip(held, detect(trained, files, conf=LEAST, imgsz=size, device="cpu"), strict=True):
                 rows[i] = boxes
+    return as_predictions(rows, truth)
+
+
+def as_predictions(rows: Sequence[Any], truth: Detections) -> Detections:
+    """Return the predictions of a model that :func:`hnm_core.training.detect` gave, an array per image of the truth."""
     found = np.concatenate(rows).astype(np.float64)
     image = np.repeat(np.arange(len(rows)), [len(boxes) for boxes in rows])
     return Detections(image, found[:, :4], found[:, 5].astype(np.int64), found[:, 4], truth.images, truth.classes)
 
 
-def _data(folder: Path, truth: Detections, images: Any, number: int) -> Path:
-    """``data.yaml`` of one fold's training."""
-    listed = folder / f"fold-{number}.txt"
+def data_yaml(folder: Path, truth: Detections, images: Iterable[int], name: str) -> Path:
+    """``data.yaml`` of a training on some of the images."""
+    listed = folder / f"{name}.txt"
     listed.write_text("".join(f"{truth.images[i]}\n" for i in images))
-    data = folder / f"fold-{number}.yaml"
+    data = folder / f"{name}.yaml"
     data.write_text(f"train: {listed}\nval: {listed}\nnames: {json.dumps(list(truth.classes))}\n")
     return data

@@ -17,7 +17,7 @@ ALL_DETECTIONS = 1_000_000
 
 
 def pycocotools(gt: Path, dt: Path) -> Callable[[], Any]:
-    """COCOeval.evaluate at one IoU threshold and one area range."""
+    """Return a call of COCOeval.evaluate at one IoU threshold and one area range."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -25,14 +25,14 @@ def pycocotools(gt: Path, dt: Path) -> Callable[[], Any]:
 
 
 def faster_coco_eval(gt: Path, dt: Path) -> Callable[[], Any]:
-    """The same in C++."""
+    """Return a call of the same in C++."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     return _coco_api(COCO, COCOeval_faster, gt, dt)
 
 
 def hotcoco(gt: Path, dt: Path, *, tide: bool = False) -> Callable[[], Any]:
-    """The same in Rust; with ``tide`` its error types after it."""
+    """Return a call of the same in Rust; with ``tide``, its error types after it."""
     from hotcoco import COCO, COCOeval
 
     run = _coco_api(COCO, COCOeval, gt, dt)
@@ -40,7 +40,7 @@ def hotcoco(gt: Path, dt: Path, *, tide: bool = False) -> Callable[[], Any]:
 
 
 def tidecv(predictions: Detections, truth: Detections) -> Callable[[], Any]:
-    """TIDE's own error types; filled by hand, since its COCO reader insists on masks."""
+    """Return a call of TIDE's own error types; filled by hand, since its COCO reader insists on masks."""
     from tidecv import TIDE, Data
 
     sides = []

@@ -24,7 +24,7 @@ CASES = (
 
 
 def table() -> list[str]:
-    """A Markdown table: milliseconds an image, and what mining adds to them; medians."""
+    """Return a Markdown table: milliseconds an image, and what mining adds to them; medians."""
     lines = [
         *(f"{IMAGES} images through `real_time_mining` with the demo's detector, 1.4 MB of weights, no GPU", ""),
         *("| predicting on | inference, ms | mining, ms | added, % | must |", "|---|---|---|---|---|"),

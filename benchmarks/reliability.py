@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from benchmarks import labels
 from benchmarks.labels import Case
-from benchmarks.suspicion import LOOKS, answered, judged_by
+from benchmarks.suspicion import REVIEWS, estimate_after, reviewed_states
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "reliability.png"
 BINS = 10
 STAGES = {
     "the prior alone": (False, 0, "#999999"),
     "with appearance": (True, 0, "#0072b2"),
-    f"with appearance, after {LOOKS} looks": (True, LOOKS, "#d55e00"),
+    f"with appearance, after {REVIEWS} reviews": (True, REVIEWS, "#d55e00"),
 }
-"""What is drawn: whether appearance speaks, after how many looks, in which colour."""
+"""What is drawn: whether appearance speaks, after how many reviews, in which colour."""
 
 Points = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]]
 
@@ -51,23 +51,25 @@ def binned(
     place = np.minimum((suspicion * BINS).astype(int), BINS - 1)
     count = np.bincount(place, minlength=BINS)
     some = count > 0
-    said, true = (np.bincount(place, values, minlength=BINS)[some] / count[some] for values in (suspicion, wrong))
-    return said, true, count[some]
+    estimated, true = (np.bincount(place, values, minlength=BINS)[some] / count[some] for values in (suspicion, wrong))
+    return estimated, true, count[some]
 
 
-def calibration_error(said: NDArray[np.float64], true: NDArray[np.float64], count: NDArray[np.int64]) -> float:
-    """Mean distance of what is said from what is true, each bin by its mistakes (Naeini et al., AAAI 2015)."""
-    return float(np.average(np.abs(said - true), weights=count))
+def calibration_error(estimated: NDArray[np.float64], true: NDArray[np.float64], count: NDArray[np.int64]) -> float:
+    """Mean distance of what is estimated from what is true, each bin by its mistakes (Naeini et al., AAAI 2015)."""
+    return float(np.average(np.abs(estimated - true), weights=count))
 
 
 def draw(drawn: Mapping[str, Points]) -> Figure:
-    """A diagram a set: on the diagonal, suspicion is the share of wrong labels; the area of a dot is its mistakes."""
+    """Draw a diagram a set: on the diagonal, suspicion is the share of wrong labels; dots grow with the mistakes."""
     figure = Figure(figsize=(3.6 * len(drawn), 4.2), layout="constrained")
     for axes, (name, points) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
-        for stage, (said, true, count) in points.items():
+        for stage, (estimated, true, count) in points.items():
             color = STAGES[stage][2]
-            axes.scatter(said, true, s=8 + 200 * count / count.sum(), color=color, alpha=0.8, label=stage, linewidth=0)
+            axes.scatter(
+                estimated, true, s=8 + 200 * count / count.sum(), color=color, alpha=0.8, label=stage, linewidth=0
+            )
         axes.set(title=name, xlabel="suspicion", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
         axes.title.set_fontsize("medium")
         axes.spines[["top", "right"]].set_visible(False)
@@ -78,12 +80,12 @@ def draw(drawn: Mapping[str, Points]) -> Figure:
 
 
 def _points(case: Case) -> Points:
-    """Every stage's bins, over the mined mistakes that nobody has looked at."""
-    seen = {"appearance": case.at_mistakes(labels.by_looks(case))}
+    """Return every stage's bins, over the mined mistakes that nobody has reviewed."""
+    seen = {"appearance": case.at_mistakes(labels.by_appearance(case))}
     found = {}
-    for stage, (appearance, looks, _) in STAGES.items():
+    for stage, (appearance, reviews, _) in STAGES.items():
         evidence = seen if appearance else {}
-        state = answered(case, looks, evidence)
+        state = reviewed_states(case, reviews, evidence)
         rows = case.result.mistakes.mined & (state == 0)
-        found[stage] = binned(np.asarray(judged_by(case, state, evidence).suspicion)[rows], case.wrong[rows])
+        found[stage] = binned(np.asarray(estimate_after(case, state, evidence).suspicion)[rows], case.wrong[rows])
     return found

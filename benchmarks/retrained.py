@@ -6,8 +6,9 @@ import contextlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import textwrap
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,67 +19,25 @@ from numpy.typing import NDArray
 from hnm_core import Detections, MiningSettings, match_detections
 from hnm_core.io import write_coco
 from hnm_core.io.data_yaml import class_names, label_file, read_data_yaml, split_images
+from hnm_core.rounds.at_recall import Outcome, resampled_images
 
 STORED = Path(__file__).with_name("retraining.json")
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "retraining.png"
-CONTROL, SURE, RESAMPLES = "random", 0.5, 500
+CONTROL, SURE = "random", 0.5
 POINTS = ("AP50", "AP")
 GOAL = -25.0
 """Change of false positives at equal recall that the project set out to reach, per cent."""
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What one training does on test: its predictions, the surest first.
-
-    Attributes:
-        score: ``(n,)`` confidence, descending.
-        right: ``(n,)`` bool, matched at IoU .5.
-        image: ``(n,)`` number of the image.
-        truths: ``(images,)`` number of truths.
-    """
-
-    score: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    image: NDArray[np.int64]
-    truths: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, predictions: Detections, truth: Detections) -> Outcome:
-        """From the tables."""
-        matches = match_detections(predictions, truth, MiningSettings())
-        assert predictions.score is not None
-        order = np.argsort(-predictions.score, kind="stable")
-        counts = np.bincount(truth.image, minlength=len(truth.images))
-        return cls(predictions.score[order], (matches.matched >= 0)[order], predictions.image[order], counts)
-
-    def fppi(self, recall: float, times: NDArray[np.int64] | None = None) -> float:
-        """False positives per image at the highest confidence that reaches a recall, each image as often as asked."""
-        times = np.ones(len(self.truths), dtype=np.int64) if times is None else times
-        weight = times[self.image]
-        found = np.cumsum(weight * self.right)
-        wrong = np.cumsum(weight * ~self.right)
-        at = int(np.searchsorted(found, recall * (times * self.truths).sum()))
-        return float(wrong[min(at, len(wrong) - 1)] / times.sum())
-
-    def recall(self, confidence: float) -> float:
-        """Share of the truths found from a confidence on."""
-        return float((self.right & (self.score >= confidence)).sum() / self.truths.sum())
-
-    def alarms(self, confidence: float) -> int:
-        """False positives from a confidence on."""
-        return int((~self.right & (self.score >= confidence)).sum())
-
-
 def summary(runs: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, Any]:
-    """The numbers of one data set.
+    """Return the numbers of one data set.
 
     Args:
         runs: arm → seed → ``outcome``, ``AP50``, ``AP`` and ``rounds``. Every arm is held against the control of the
             same seed; seeds without a control are left out.
     """
     control = runs[CONTROL]
-    resampled = list(_resamples(len(next(iter(control.values()))["outcome"].truths)))
+    resampled = list(resampled_images(len(next(iter(control.values()))["outcome"].truths)))
     target = {seed: run["outcome"].recall(SURE) for seed, run in control.items()}
     reference = {seed: [run["outcome"].fppi(target[seed], t) for t in resampled] for seed, run in control.items()}
     arms = {}
@@ -99,7 +58,7 @@ def summary(runs: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, An
             "change": float(_change(ours.sum(), theirs.sum())),
             "interval": np.quantile(change, (0.025, 0.975)).tolist(),
             "changes": _change(ours, theirs).tolist(),
-            "alarms": float(np.mean([by_seed[seed]["outcome"].alarms(SURE) for seed in seeds])),
+            "alarms": float(np.mean([by_seed[seed]["outcome"].confident_false_positives(SURE) for seed in seeds])),
             **{ap: 100 * float(np.mean([by_seed[seed][ap] for seed in seeds])) for ap in POINTS},
             "points": {
                 ap: 100 * float(np.mean([by_seed[seed][ap] - control[seed][ap] for seed in seeds])) for ap in POINTS
@@ -122,15 +81,8 @@ def _of_resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.take_along_axis(values, picked, axis=0).sum(axis=0))
 
 
-def _resamples(images: int) -> Iterator[NDArray[np.int64]]:
-    """How often each image comes in a bootstrap resample."""
-    rng = np.random.default_rng(0)
-    for _ in range(RESAMPLES):
-        yield rng.multinomial(images, np.full(images, 1 / images))
-
-
 def read_runs(place: Path, test: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """The trainings of one data set that are on disk, arm → seed → what :func:`summary` asks.
+    """Return the trainings of one data set that are on disk, arm → seed → what :func:`summary` needs.
 
     Args:
         place: folder of ``ARM-SEED/record.json`` and ``found.npz``.
@@ -147,12 +99,17 @@ def read_runs(place: Path, test: Path) -> dict[str, dict[int, dict[str, Any]]]:
             record |= average_precision(predictions, truth)
             file.write_text(json.dumps(record, indent=1) + "\n")
         kept = {name: record[name] for name in ("rounds", "AP50", "AP")}
-        runs.setdefault(record["arm"], {})[record["seed"]] = {**kept, "outcome": Outcome.of(predictions, truth)}
+        runs.setdefault(record["arm"], {})[record["seed"]] = {**kept, "outcome": outcome_of(predictions, truth)}
     return runs
 
 
+def outcome_of(predictions: Detections, truth: Detections) -> Outcome:
+    """Return which predictions are right at IoU .5."""
+    return Outcome.of(predictions, truth, match_detections(predictions, truth, MiningSettings()))
+
+
 def truth_of_test(data: Path) -> Detections:
-    """The labels of the test split, boxes as fractions."""
+    """Return the labels of the test split, boxes as fractions."""
     config = read_data_yaml(data)
     images = split_images(data, "test", config)
     lines = [np.array(label_file(image).read_text().split(), dtype=np.float64).reshape(-1, 5) for image in images]
@@ -182,7 +139,10 @@ def average_precision(predictions: Detections, truth: Detections) -> dict[str, f
 
 
 def write_stored(places: Mapping[str, tuple[Path, Path]], names: Mapping[str, str]) -> None:
-    """Put the numbers of what is on disk where the table reads them; those of data sets that are not stay.
+    """Put the numbers of what is on disk where the table reads them; those of other data sets and arms stay.
+
+    Of an arm that is stored already, the numbers of more seeds stay. Each keeps the change against the control that was
+    trained with it, although another control may be stored.
 
     Args:
         places: per data set its folder of trainings and its ``data.yaml`` of test.
@@ -191,6 +151,12 @@ def write_stored(places: Mapping[str, tuple[Path, Path]], names: Mapping[str, st
     read = {name: read_runs(*place) for name, place in places.items() if place[0].is_dir()}
     found = {name: summary(runs) for name, runs in read.items() if CONTROL in runs}
     before = json.loads(STORED.read_text(encoding="utf-8"))["data"] if STORED.is_file() else {}
+    for name in found.keys() & before.keys():
+        old, new = before[name]["arms"], found[name]["arms"]
+        more = {arm for arm in old.keys() & new.keys() if old[arm]["seeds"] > new[arm]["seeds"]}
+        found[name]["arms"] = old | new | {arm: old[arm] for arm in more}
+        if CONTROL in more:
+            found[name] |= {key: before[name][key] for key in ("recall", "images")}
     found = {name: found.get(name) or before[name] for name in places if name in found or name in before}
     STORED.write_text(json.dumps({"names": dict(names), "data": found}, indent=1) + "\n", encoding="utf-8")
 
@@ -203,7 +169,7 @@ def table() -> list[str]:
 
 
 def lines_of(stored: Mapping[str, Any]) -> list[str]:
-    """The tables of what is stored."""
+    """Return the tables of what is stored."""
     lines = []
     for name, found in stored["data"].items():
         lines += [
@@ -244,9 +210,9 @@ def draw(stored: Mapping[str, Any]) -> Figure:
             axes.plot(row["changes"], [place + 0.25] * len(row["changes"]), ".", color="#999999", markersize=5)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.axvline(GOAL, color="#d55e00", linewidth=1, linestyle=":")
-        axes.set_title(name.replace(", ", ",\n"), fontsize="medium")
+        axes.set_title(textwrap.fill(name, 18), fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_yticks(range(len(names)), list(names.values()))
+    panels[0].set_yticks(range(len(names)), [textwrap.fill(label, 60) for label in names.values()])
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     label = "false positives at equal recall, % against random duplicates; dots: seeds, dotted: the goal"
     figure.supxlabel(label, fontsize="medium")

@@ -3,51 +3,92 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.retraining_sets import Digits, TrainingSet
-from hnm_core import MiningSettings, mine
-from hnm_core.imageset import Images
+from hnm_core import MiningResult, MiningSettings, mine
 from hnm_core.io.data_yaml import class_names, read_data_yaml
 from hnm_core.io.yolo import label_file, read_yolo_truth
-from hnm_core.looks import next_looks
-from hnm_core.mistakes import mistake_rows
+from hnm_core.labels.estimate import estimate_suspicion
+from hnm_core.labels.mistakes import mistake_rows
+from hnm_core.labels.next_reviews import next_reviews
+from hnm_core.labels.reviews import STATES
+from hnm_core.labels.sheets import next_sheet
 from hnm_core.taxonomy import DUPLICATE
+from hnm_core.weighting.images import Images
 
-__all__ = ["LEAST", "judged", "with_accepted", "with_backgrounds"]
+__all__ = ["LEAST", "entries_by_truth", "reviews_by_sheets", "reviews_by_truth", "with_accepted", "with_backgrounds"]
 
 LEAST = 0.01
 """Lowest confidence of the predictions."""
 
 
-def judged(result: Any, place: Path, shape: TrainingSet, looks: int, seed: int) -> list[dict[str, Any]]:
-    """What somebody who knows the truth says of the mistakes that are shown first."""
-    of_side = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
-    sides = (("prediction", result.predictions), ("truth", result.truth))
-    rows = [(side, table, int(row)) for (side, table), some in zip(sides, of_side, strict=True) for row in some]
-    images = Images.of(result.truth)
-    state = np.full(len(rows), "unreviewed", dtype=object)
-    said: list[dict[str, Any]] = []
-    for look in range(looks):
-        shown = next_looks(result.mistakes, state, images, result.settings, seed=1000 * seed + look)
+def reviews_by_truth(
+    result: MiningResult, place: Path, shape: TrainingSet, review_count: int, seed: int
+) -> list[dict[str, Any]]:
+    """Review the mistakes that are shown first with the known truth; return the entries of the reviews."""
+    images, state = Images.of(result.truth), np.zeros(len(result.mistakes), dtype=np.int8)
+    entries: list[dict[str, Any]] = []
+    for number in range(review_count):
+        shown = next_reviews(result.mistakes, state, images, result.settings, seed=1000 * seed + number)
         if not len(shown):
             break
-        side, table, row = rows[int(shown[0])]
+        (entry,) = entries_by_truth(result, place, shape, shown[:1])
+        state[shown[0]] = STATES.index(entry["state"])
+        entries.append(entry)
+    return entries
+
+
+def reviews_by_sheets(result: MiningResult, place: Path, shape: TrainingSet, clicks: int) -> list[dict[str, Any]]:
+    """Answer sheets of false positives with the known truth, for so many clicks; return the entries of the reviews.
+
+    A sheet costs a click for the answer that fits most of it, and one for each exception, which stays open.
+    """
+    mistakes, state = result.mistakes, np.zeros(len(result.mistakes), dtype=np.int8)
+    seen, entries, spent = set(np.flatnonzero(mistakes.of_truth).tolist()), list[dict[str, Any]](), 0
+    while True:
+        suspicion = estimate_suspicion(mistakes, state).value
+        sheet = next_sheet(mistakes, state, suspicion, skip=seen)
+        if sheet is None:
+            return entries
+        answered = entries_by_truth(result, place, shape, sheet.rows)
+        given = np.array([STATES.index(entry["state"]) for entry in answered])
+        answer = np.bincount(given).argmax()
+        spent += 1 + int((given != answer).sum())
+        if spent > clicks:
+            return entries
+        state[sheet.rows[given == answer]] = answer
+        seen |= set(sheet.rows[given != answer].tolist())
+        entries += [entry for entry, code in zip(answered, given, strict=True) if code == answer]
+
+
+def entries_by_truth(
+    result: MiningResult, place: Path, shape: TrainingSet, mistakes: Iterable[int]
+) -> list[dict[str, Any]]:
+    """Return the entries of a ledger for some rows of the mistakes, answered with the known truth."""
+    of_side = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
+    entries: list[dict[str, Any]] = []
+    for number in map(int, mistakes):
+        of_truth = number >= len(of_side[0])
+        side, table = ("truth", result.truth) if of_truth else ("prediction", result.predictions)
+        row = int(of_side[of_truth][number - of_truth * len(of_side[0])])
         image, box = Path(table.images[table.image[row]]), table.xyxy[row]
-        alarm = side == "prediction" and result.errors.prediction[row] != DUPLICATE
-        missing = alarm and shape.unlabelled(place, image, box)
-        state[shown[0]] = "missing_label" if missing else "hard_negative"
-        entry = {"side": side, "class": table.classes[table.label[row]], "bbox": box.tolist()}
-        said.append({**entry, "image": str(image), "state": str(state[shown[0]])})
-    return said
+        false_positive = not of_truth and result.errors.prediction[row] != DUPLICATE
+        missing = false_positive and shape.unlabelled(place, image, box)
+        entry = {"side": side, "class": table.classes[table.label[row]], "bbox": box.tolist(), "image": str(image)}
+        entries.append({**entry, "state": "missing_label" if missing else "hard_negative"})
+    return entries
 
 
-def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, looks: int, confidence: float) -> Path:
+def with_accepted(
+    place: Path, data: Path, start: Path, shape: TrainingSet, review_count: int, confidence: float
+) -> Path:
     """``data.yaml`` of a copy in which those of the most suspected false positives that deserve a label have it.
 
     Args:
@@ -55,7 +96,7 @@ def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, look
         data: its ``data.yaml``.
         start: the model whose false positives are looked at.
         shape: the set.
-        looks: at so many.
+        review_count: number of false positives that are reviewed.
         confidence: from which on they count as false positives.
     """
     from ultralytics import YOLO
@@ -63,19 +104,19 @@ def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, look
     from hnm_core.training import detect
     from hnm_core.training.mining import with_predictions
 
-    aside = place / f"accepted-{looks}"
+    aside = place / f"accepted-{review_count}"
     if aside.is_dir():
         return aside / "data.yaml"
-    made = aside.with_name(f".{aside.name}")
+    made = aside.with_name(f".{aside.name}-{os.getpid()}")  # arms may train side by side
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(data.parent, made)
     images = sorted((data.parent / "images" / "train").iterdir())
     truth = read_yolo_truth(images, class_names(data, read_data_yaml(data)))
     found = detect(YOLO(str(start)), images, batch=32, conf=LEAST, imgsz=shape.size, device="cpu")
     result = mine(with_predictions(found, truth)[0], truth, MiningSettings(confidence_threshold=confidence))
-    alarms, p = np.flatnonzero(result.errors.false_positive), result.predictions
+    wrong, p = np.flatnonzero(result.errors.false_positive), result.predictions
     assert p.score is not None
-    for row in alarms[np.lexsort([-p.score[alarms], -result.prediction_suspicion[alarms]])][:looks]:
+    for row in wrong[np.lexsort([-p.score[wrong], -result.prediction_suspicion[wrong]])][:review_count]:
         image, (x0, y0, x1, y1) = images[p.image[row]], p.xyxy[row]
         if shape.unlabelled(place, image, p.xyxy[row]):
             with label_file(made / image.relative_to(data.parent)).open("a") as file:
@@ -84,7 +125,12 @@ def with_accepted(place: Path, data: Path, start: Path, shape: TrainingSet, look
         cache.unlink()
     text = (made / "data.yaml").read_text()
     (made / "data.yaml").write_text(text.replace(json.dumps(str(data.parent)), json.dumps(str(aside))))
-    made.rename(aside)
+    try:
+        made.rename(aside)
+    except OSError:
+        if not aside.is_dir():
+            raise
+        shutil.rmtree(made)  # another process was first
     return aside / "data.yaml"
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_plugin.demo.dataset import WEIGHTS
-from fiftyone_plugin.demo.digits import make_digits
+from benchmarks.label_noise import Noise, add_label_noise, read_noisy
+from fiftyone_plugin.demo.digits import WEIGHTS, make_digits
 from hnm_core.boxes import overlapping
 from hnm_core.io.data_yaml import class_names, label_file, read_data_yaml
 
-__all__ = ["SETS", "SHARED", "TRAINING", "Digits", "Photographs", "TrainingSet"]
+__all__ = ["SETS", "SHARED", "TRAINING", "Digits", "Photographs", "Relabelled", "TrainingSet", "half_width"]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Where sets of photographs lie; what needs them is left out where they are not."""
@@ -39,6 +40,7 @@ TRAINING: dict[str, Any] = {
     "plots": False,
     "verbose": False,
     "device": "cpu",
+    "workers": 0,
     "exist_ok": True,
 }
 """How all are trained."""
@@ -49,7 +51,7 @@ class TrainingSet(Protocol):
 
     Attributes:
         size: side of the images that the model sees, in pixels.
-        start_epochs: how long :attr:`weights` train on these images before the arms part.
+        start_epochs: how long :meth:`model` trains on these images before the arms part.
         epochs: how long every arm trains.
         mine_every: epochs from one mining to the next; the first is before training.
     """
@@ -60,8 +62,11 @@ class TrainingSet(Protocol):
     mine_every: int
 
     @property
-    def weights(self) -> Path:
-        """The model that is there at first."""
+    def there(self) -> bool:
+        """Return whether the set can be made: its photographs are there, if it has any."""
+
+    def model(self, place: Path) -> Path:
+        """Return the model that is there at first, trained or not."""
 
     def make(self, place: Path) -> None:
         """Make the images, and the labels."""
@@ -73,7 +78,7 @@ class TrainingSet(Protocol):
         """``data.yaml`` to test on: its split ``test``."""
 
     def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
-        """Whether a false positive shows an object that nobody labelled; corners as fractions of the image."""
+        """Return whether a false positive shows an object that nobody labelled; corners as fractions of the image."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,15 @@ class Digits:
     epochs: int = 24
     mine_every: int = 6
     unlabelled_images: int = 0
-    weights: Path = WEIGHTS
+
+    @property
+    def there(self) -> bool:
+        """Return True: digits are drawn here."""
+        return True
+
+    def model(self, place: Path) -> Path:
+        """Return the demo's detector."""
+        return WEIGHTS
 
     def make(self, place: Path) -> None:
         """Make the images, and the labels."""
@@ -112,7 +125,7 @@ class Digits:
         make_digits(place / "test", count, seed=22, withheld=0, splits=_splits(**counts), size=self.size)
 
     def backgrounds(self, place: Path) -> list[Path]:
-        """The images of the pool in which there is nothing to find: a quarter of it."""
+        """Return the images of the pool without objects: a quarter of it."""
         files = sorted(place.glob("test/images/pool/*"))
         return [file for file in files if not label_file(file).read_text()]
 
@@ -125,7 +138,7 @@ class Digits:
         return place / "test" / "data.yaml"
 
     def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
-        """Whether a label was withheld there."""
+        """Return whether a label was withheld there."""
         answers = json.loads((place / "train" / "answers.json").read_text())["images"]
         digits = answers[f"images/{image.parent.name}/{image.name}"]["digits"]
         boxes = [digit["xyxy"] for digit in digits if digit["withheld"]]
@@ -154,19 +167,17 @@ class Photographs:
     mine_every: int = 4
 
     @property
-    def weights(self) -> Path:
-        """The detector that was trained on it."""
+    def there(self) -> bool:
+        """Return whether its detector is there."""
+        return self.model(SHARED).is_file()
+
+    def model(self, place: Path) -> Path:
+        """Return the detector that was trained on it."""
         return SHARED / self.name / "preds" / f"yolo11n_{self.name}.pt"
 
     def make(self, place: Path) -> None:
         """Copy it: Ultralytics writes beside the labels."""
-        source, root = SHARED / self.name, place / "train"
-        for kind in ("images", "labels"):
-            for split, name in (("train", "train"), ("val", "test"), ("test", "test")):
-                shutil.copytree(source / kind / split, root / kind / name, dirs_exist_ok=True)
-        names = class_names(source / "data.yaml", read_data_yaml(source / "data.yaml"))
-        lines = [f"path: {json.dumps(str(root))}", "train: images/train", "val: images/test", "test: images/test"]
-        (root / "data.yaml").write_text("\n".join([*lines, f"names: {json.dumps(list(names))}", ""]))
+        _copy(SHARED / self.name, place / "train", {"train": "train", "val": "test", "test": "test"})
 
     def data(self, place: Path) -> Path:
         """``data.yaml`` to train on."""
@@ -177,8 +188,98 @@ class Photographs:
         return self.data(place)
 
     def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
-        """The same of all that are looked at: what is known of the set as a whole."""
+        """Return the same answer for every box: what is known of the set as a whole."""
         return self.mislabelled
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """Photographs with whole labels, and errors drawn into the labels to train on; tested on val and test as they are.
+
+    Their detector is a half-width yolo11n, trained on the labels with errors from nothing.
+
+    Attributes:
+        name: of its folder among the public sets.
+        noise: the errors that are drawn; None leaves all labels right.
+        size: side of the images that the model sees, in pixels.
+        start_epochs: how long the detector trains before the arms part.
+        epochs: how long every arm trains.
+        mine_every: epochs from one mining to the next; the first is before training.
+        root: folder of the public sets.
+    """
+
+    name: str
+    noise: Noise | None
+    size: int = 256
+    start_epochs: int = 30
+    epochs: int = 12
+    mine_every: int = 4
+    root: Path = SHARED
+
+    @property
+    def there(self) -> bool:
+        """Return whether the photographs are there."""
+        return (self.root / self.name / "data.yaml").is_file()
+
+    def model(self, place: Path) -> Path:
+        """Return the architecture."""
+        return half_width(place)
+
+    def make(self, place: Path) -> None:
+        """Copy the photographs, and draw the errors."""
+        whole = place / "whole"
+        _copy(self.root / self.name, whole, {"train": "train", "val": "test", "test": "test"})
+        if self.noise is not None:
+            add_label_noise(whole / "data.yaml", place / "train", self.noise, seed=1)
+
+    def data(self, place: Path) -> Path:
+        """``data.yaml`` to train on."""
+        return place / ("whole" if self.noise is None else "train") / "data.yaml"
+
+    def test_data(self, place: Path) -> Path:
+        """``data.yaml`` to test on."""
+        return place / "whole" / "data.yaml"
+
+    def unlabelled(self, place: Path, image: Path, box: NDArray[np.float64]) -> bool:
+        """Return whether a label was lost there: a true box that no label was made from."""
+        if self.noise is None:
+            return False
+        boxes = _lost(place / "train").get(image.name, np.zeros((0, 4)))
+        pairs = np.zeros(len(boxes), dtype=np.int64), np.arange(len(boxes))
+        return bool((overlapping(box[None], boxes, *pairs)[2] >= 0.5).any())
+
+
+@lru_cache(maxsize=4)
+def _lost(folder: Path) -> dict[str, NDArray[np.float64]]:
+    """Return the true boxes that no label was made from, by name of the image."""
+    noisy = read_noisy(folder)
+    lost = noisy.truth.take(np.setdiff1d(np.arange(len(noisy.truth)), noisy.of))
+    images = np.unique(lost.image)
+    return {Path(lost.images[image]).name: lost.xyxy[lost.image == image] for image in images.tolist()}
+
+
+def _copy(source: Path, root: Path, splits: dict[str, str]) -> None:
+    """Copy splits of a YOLO set under new names."""
+    for kind in ("images", "labels"):
+        for split, name in splits.items():
+            shutil.copytree(source / kind / split, root / kind / name, dirs_exist_ok=True)
+    names = class_names(source / "data.yaml", read_data_yaml(source / "data.yaml"))
+    lines = [f"path: {json.dumps(str(root))}", "train: images/train", "val: images/test", "test: images/test"]
+    (root / "data.yaml").write_text("\n".join([*lines, f"names: {json.dumps(list(names))}", ""]))
+
+
+def half_width(folder: Path) -> Path:
+    """Write a file of yolo11n with half of its channels, and return its path."""
+    import ultralytics
+    import yaml
+
+    file = Path(ultralytics.__file__).parent / "cfg" / "models" / "11" / "yolo11.yaml"
+    architecture = yaml.safe_load(file.read_text(encoding="utf-8"))
+    depth, width, most = architecture["scales"]["n"]
+    architecture["scales"] = {"n": [depth, width / 2, most]}
+    written = folder / "yolo11n-half.yaml"
+    written.write_text(yaml.safe_dump(architecture), encoding="utf-8")
+    return written
 
 
 def _splits(**counts: int) -> tuple[tuple[str, float], ...]:
@@ -188,7 +289,10 @@ def _splits(**counts: int) -> tuple[tuple[str, float], ...]:
 SETS: dict[str, TrainingSet] = {
     "digits": Digits(withheld=0.0),
     "digits, 20 % of the labels withheld": Digits(withheld=0.2),
+    "digits, 20 % of the labels withheld, short": Digits(withheld=0.2, start_epochs=6, epochs=12),
     "digits, with a pool": Digits(withheld=0.0, test=3000, unlabelled_images=3000),
     "cards": Photographs("cards", mislabelled=False),
     "bccd": Photographs("bccd", mislabelled=True),
+    "txl": Relabelled("txl", noise=None),
+    "txl, label errors drawn in": Relabelled("txl", noise=Noise()),
 }

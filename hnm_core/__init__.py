@@ -2,14 +2,16 @@
 
 Start with :func:`mine` on tables of all images, or with :class:`HardNegativeMiner` on dicts, image by image.
 
-All names are loaded when they are first asked for, so that importing this takes no longer than importing numpy.
+Names are imported on first use, so importing this package takes no longer than importing numpy.
 """
 
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as _numpy  # noqa: F401 - nothing here runs without it: who lacks it shall hear of it now
+import numpy as _numpy  # noqa: F401 - nothing here works without numpy: fail on import, not later
 
 if TYPE_CHECKING:
     from . import io
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from .matching import match_detections
     from .miner import HardNegativeMiner, calculate_sample_weights
     from .pipeline import mine
-    from .pooling import pool_images
     from .report import MiningReport
     from .result import MiningResult
     from .settings import MiningSettings
     from .strategies import register_strategy, score_difficulty
     from .taxonomy import classify_errors
+    from .weighting.pooling import pool_images
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Detections",
@@ -42,30 +44,45 @@ __all__ = [
     "score_difficulty",
 ]
 
-_HOMES = {
-    "columns": ("Detections",),
-    "matching": ("match_detections",),
-    "miner": ("HardNegativeMiner", "calculate_sample_weights"),
-    "pipeline": ("mine",),
-    "pooling": ("pool_images",),
-    "report": ("MiningReport",),
-    "result": ("MiningResult",),
-    "settings": ("MiningSettings",),
-    "strategies": ("register_strategy", "score_difficulty"),
-    "taxonomy": ("classify_errors",),
-}
+
+Loader = tuple[Callable[[str], Any], Callable[[], list[str]]]
 
 
-def __getattr__(name: str) -> Any:
-    """What is asked for by name, or one of the modules, loaded now."""
-    home = next((module for module, names in _HOMES.items() if name in names), None)
-    if home is not None:
-        globals()[name] = value = getattr(import_module(f".{home}", __name__), name)
-        return value
-    if name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f".{name}", __name__)
+def lazy_names(package: str, modules: Mapping[str, tuple[str, ...]]) -> Loader:
+    """Return ``__getattr__`` and ``__dir__`` of a package that imports its names on first use.
+
+    Args:
+        package: name of the package, its ``__name__``.
+        modules: the public names by the module below the package that defines them. All modules directly below the
+            package can be asked for by name, too.
+    """
+
+    def get(name: str) -> Any:
+        module = next((module for module, names in modules.items() if name in names), None)
+        if module is not None:
+            value = getattr(import_module(f".{module}", package), name)
+            setattr(sys.modules[package], name, value)  # so that the next use does not come here
+            return value
+        if name.startswith("_") or find_spec(f"{package}.{name}") is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return import_module(f".{name}", package)
+
+    names = {*modules, *(name for names in modules.values() for name in names)}
+    return get, lambda: sorted({*names, *vars(sys.modules[package])})
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_HOMES})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "columns": ("Detections",),
+        "matching": ("match_detections",),
+        "miner": ("HardNegativeMiner", "calculate_sample_weights"),
+        "pipeline": ("mine",),
+        "weighting.pooling": ("pool_images",),
+        "report": ("MiningReport",),
+        "result": ("MiningResult",),
+        "settings": ("MiningSettings",),
+        "strategies": ("register_strategy", "score_difficulty"),
+        "taxonomy": ("classify_errors",),
+    },
+)

@@ -1,26 +1,40 @@
-"""The table of boxes everything here is computed on: columns with manners."""
+"""The table of boxes on which everything is computed: checked, parallel columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Detections", "check_same_world"]
+__all__ = ["KINDS", "Detections", "RowMasks", "check_same_world"]
 
-COLUMNS = ("image", "xyxy", "label", "score", "ids", "crowd")
-"""What has one entry per box; ``images`` and ``classes`` are names, shared by all."""
+FARTHEST = 1e100
+"""Largest coordinate (chosen): areas and their sums stay finite, so that every IoU is a number."""
+
+FEW_ROWS, ROWS_AT_ONCE = 50, 100_000
+"""Rows up to which plain Python finds repeated ones faster than numpy; rows per block, so that copies stay small."""
+
+RowMasks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+"""Masks over the rows of the predictions, ``(n,)`` bool, and of the truths, ``(m,)`` bool."""
+
+COLUMNS = ("image", "xyxy", "label", "score", "ids", "crowd", "kind")
+"""The columns with one entry per box. ``images`` and ``classes`` are lists of names."""
+
+KINDS = ("object", "crowd", "group_of", "difficult", "region", "region_before")
+"""What a truth is; the column ``kind`` holds the index in this tuple."""
+
+OBJECT, CROWD, GROUP_OF, DIFFICULT, REGION, REGION_BEFORE = range(6)
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
     """Boxes of many images as parallel columns: row ``i`` is one box.
 
-    Predictions and ground truth share this type; ground truth has no ``score``. Rows may stand in any order. Empty
-    is an ordinary value: ``n = 0`` is fine, and a table never forgets an image without boxes.
+    Predictions and ground truth share this type; ground truth has no ``score``. Rows may be in any order. A table
+    may be empty, and it lists all images, also those without boxes.
 
     Attributes:
         image: ``(n,)`` int64, row number in ``images``.
@@ -30,11 +44,18 @@ class Detections:
         score: ``(n,)`` float64 in ``[0, 1]``, the detector's confidence; None for ground truth.
         images: the caller's key per image, *including images without boxes*.
         classes: class name per label.
-        ids: ``(n,)`` the caller's own id of each box; carried, never read. Optional.
-        crowd: ``(n,)`` bool, regions whose detections are ignored (COCO ``iscrowd``). Optional.
+        ids: ``(n,)`` the caller's own id of each box; passed through unchanged. Optional.
+        crowd: ``(n,)`` bool, regions whose detections are ignored (COCO ``iscrowd``): the same as ``kind`` crowd.
+            Optional.
+        kind: ``(n,)`` uint8, index in :data:`KINDS`: what does not count as an object, see
+            :mod:`hnm_core.matching.ignored`. Optional.
+        verified: ``(k, 2)`` int64, pairs of image and label: classes that somebody checked in that image, present or
+            not. None: every class is checked everywhere.
+        not_exhaustive: ``(k, 2)`` int64, pairs of image and label: classes of which not every object is labelled in
+            that image. Optional.
 
     Raises:
-        ValueError: if columns do not fit each other, or hold values that no box can have.
+        ValueError: if columns differ in length, or hold values that are not valid for a box.
 
     Example:
         >>> table = Detections([0], [[10, 10, 30, 30]], [0], [0.9], images=["a.jpg", "b.jpg"], classes=["cat"])
@@ -50,9 +71,12 @@ class Detections:
     classes: tuple[str, ...]
     ids: NDArray[Any] | None = None
     crowd: NDArray[np.bool_] | None = None
+    kind: NDArray[np.uint8] | None = field(default=None, kw_only=True)
+    verified: NDArray[np.int64] | None = field(default=None, kw_only=True)
+    not_exhaustive: NDArray[np.int64] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Bring every column to its type and refuse what cannot be a table of boxes."""
+        """Convert every column to its type and check shapes, names, boxes and scores."""
         self._set("images", tuple(map(str, self.images)))
         self._set("classes", tuple(map(str, self.classes)))
         self._set("image", _whole_numbers("image", self.image))
@@ -64,42 +88,101 @@ class Detections:
             self._set("ids", np.asarray(self.ids))
         if self.crowd is not None:
             self._set("crowd", np.asarray(self.crowd, dtype=bool))
+        if self.kind is not None:
+            self._set("kind", _whole_numbers("kind", self.kind).astype(np.uint8))
+        for name in ("verified", "not_exhaustive"):
+            if getattr(self, name) is not None:
+                self._set(name, np.asarray(getattr(self, name), dtype=np.int64).reshape(-1, 2))
         self._check_shapes()
         self._check_names()
         self._check_boxes()
         self._check_scores()
 
     def __len__(self) -> int:
-        """The number of boxes."""
+        """Return the number of boxes."""
         return len(self.image)
 
     @classmethod
     def empty(cls, images: Sequence[str], classes: Sequence[str], *, scored: bool = False) -> Detections:
-        """A table of the given images without any box; ``scored`` makes it one of predictions."""
+        """Return a table of the given images without boxes; with ``scored`` a table of predictions."""
         score = np.zeros(0) if scored else None
         return cls(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, int), score, tuple(images), tuple(classes))
 
     def take(self, rows: NDArray[Any]) -> Detections:
-        """The table of the given rows (mask or indices); all images are kept."""
+        """Return a table of the given rows (mask or indices); all images are kept."""
         kept: dict[str, Any] = {}
         for name in COLUMNS:
             column = getattr(self, name)
             kept[name] = None if column is None else column[rows]
         return replace(self, **kept)
 
+    def kinds(self) -> NDArray[np.uint8]:
+        """Return ``kind``, ``(n,)`` uint8, with ``crowd`` in it; all 0, objects, if the table has neither column."""
+        kind = np.zeros(len(self), dtype=np.uint8) if self.kind is None else self.kind
+        return kind if self.crowd is None else np.where(self.crowd & (kind == OBJECT), np.uint8(CROWD), kind)
+
     def is_crowd(self) -> NDArray[np.bool_]:
-        """``(n,)`` bool: ``crowd``, or all False where the table has none."""
-        return np.zeros(len(self), dtype=bool) if self.crowd is None else self.crowd
+        """Return ``(n,)`` bool, crowds and groups; all False if the table has no such column."""
+        kind = self.kinds()
+        crowds: NDArray[np.bool_] = (kind == CROWD) | (kind == GROUP_OF)
+        return crowds
+
+    def repeated(self) -> NDArray[np.bool_]:
+        """Return ``(n,)`` bool, rows that equal an earlier row in image, class, box, score and kind."""
+        if len(self) <= FEW_ROWS:
+            texts = list(zip(*(column.tolist() for column in self._compared(slice(None))), strict=True))
+            return np.array([text in texts[:row] for row, text in enumerate(texts)], dtype=bool)
+        key = np.zeros(len(self), dtype=np.uint32)
+        blocks = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(self), ROWS_AT_ONCE)]
+        for rows in blocks:
+            mixed = np.zeros(len(key[rows]), dtype=np.uint64)
+            for column in self._compared(rows):
+                mixed = (mixed ^ np.ascontiguousarray(column).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+                mixed ^= mixed >> np.uint64(29)
+            key[rows] = mixed >> np.uint64(32)
+        again = np.zeros(len(self), dtype=bool)
+        ordered = np.sort(key)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if not len(twice):
+            return again  # the usual case: sorting the keys alone is fast
+        found = (twice[np.searchsorted(twice[:-1], key[rows])] == key[rows] for rows in blocks)
+        same = np.flatnonzero(np.concatenate(list(found)))
+        columns = self._compared(same)
+        order = np.lexsort(columns)  # stable: the earliest row comes first
+        equal = np.all([column[order[1:]] == column[order[:-1]] for column in columns], axis=0)
+        again[same[order[1:][equal]]] = True
+        return again
+
+    def _compared(self, rows: slice | NDArray[np.int64]) -> list[NDArray[Any]]:
+        """Return the columns that equal rows share, each of eight bytes; + 0.0 so that -0.0 is 0.0."""
+        kind = np.zeros(len(self.image[rows]), dtype=np.int64)
+        if self.kind is not None:
+            kind += self.kind[rows]
+        if self.crowd is not None:
+            kind[self.crowd[rows] & (kind == OBJECT)] = CROWD
+        score = [] if self.score is None else [self.score[rows] + 0.0]
+        return [self.image[rows], self.label[rows], kind, *(self.xyxy[rows].T + 0.0), *score]
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
     def _check_shapes(self) -> None:
         n = len(self.image)
-        for name, shape in {"xyxy": (n, 4), "label": (n,), "score": (n,), "ids": (n,), "crowd": (n,)}.items():
-            column = getattr(self, name)
+        for name in COLUMNS[1:]:
+            column, shape = getattr(self, name), (n, 4) if name == "xyxy" else (n,)
             if column is not None and column.shape != shape:
                 raise ValueError(f"{name} has shape {column.shape}, expected {shape}: one entry per row of image")
+        if self.kind is not None and self.kind.max(initial=0) >= len(KINDS):
+            raise ValueError(f"kind holds {self.kind.max()}, expected an index in {', '.join(KINDS)}")
+        for name in ("verified", "not_exhaustive"):
+            pairs = getattr(self, name)
+            if pairs is not None and len(pairs) and not (pairs.min() >= 0 and (pairs < self._world).all()):
+                images, classes = self._world
+                raise ValueError(f"{name} holds (image, class) pairs outside {images} images and {classes} classes")
+
+    @property
+    def _world(self) -> tuple[int, int]:
+        return len(self.images), len(self.classes)
 
     def _check_names(self) -> None:
         for column, names in (("image", self.images), ("label", self.classes)):
@@ -118,13 +201,14 @@ class Detections:
             )
 
     def _check_boxes(self) -> None:
-        ordered, finite = self.xyxy[:, 2:] >= self.xyxy[:, :2], np.isfinite(self.xyxy)  # NaN is not ordered either
+        ordered = self.xyxy[:, 2:] >= self.xyxy[:, :2]
+        finite = (self.xyxy <= FARTHEST) & (self.xyxy >= -FARTHEST)  # NaN is neither
         if ordered.all() and finite.all():
             return
         bad = np.flatnonzero(~(ordered.all(axis=1) & finite.all(axis=1)))
         raise ValueError(
-            f"{bad.size} of {len(self)} boxes have x1 < x0, y1 < y0, NaN or infinity, first at row {bad[0]} "
-            f"(image {self.images[self.image[bad[0]]]!r}): {self.xyxy[bad[0]].tolist()}. Are they xywh? Then "
+            f"{bad.size} of {len(self)} boxes have x1 < x0, y1 < y0, NaN, infinity or beyond 1e100, first at row "
+            f"{bad[0]} (image {self.images[self.image[bad[0]]]!r}): {self.xyxy[bad[0]].tolist()}. Are they xywh? Then "
             f"convert them with hnm_core.boxes.xywh_to_xyxy"
         )
 
@@ -142,12 +226,12 @@ class Detections:
 
 
 def check_same_world(predictions: Detections, truth: Detections) -> None:
-    """Refuse two tables that do not speak of the same images and classes.
+    """Check that two tables have the same images and classes, in the same order.
 
-    Label 3 must never mean *cat* on one side and *dog* on the other.
+    Otherwise label 3 could mean *cat* in one table and *dog* in the other.
 
     Raises:
-        ValueError: naming the first difference; or if predictions lack scores, or truth has them.
+        ValueError: if they differ, with the first difference; or if predictions have no scores, or truth has scores.
     """
     if predictions.score is None:
         raise ValueError("the predictions have no score column; are predictions and ground truth swapped?")

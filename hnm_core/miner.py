@@ -1,49 +1,49 @@
-"""The guide's face over the engine: dicts in, dicts out, image by image, with a running account."""
+"""Mine image by image: dicts in, dicts out, with a report over all calls."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .accounting import report_of
 from .columns import Detections
-from .findings import Finding
-from .io.found import Found, Rows, found_dicts, rows_by_image
-from .io.records import Record, read_records
-from .pipeline import find, mine
-from .pooling import pool_images
+from .counting import report_of
+from .io.hard_negatives import HardNegative, hard_negative_dicts
+from .io.records import Record, RecordView, read_records, rows_by_image
+from .pipeline import find_mistakes, mine
 from .report import MiningReport
 from .result import MiningResult
-from .settings import MiningSettings
-from .strategies import Difficulty, Evidence
-from .weights import weigh_images
+from .selection.mined import MinedTables
+from .settings import MiningSettings, check_switch
+from .strategies import Difficulty, StrategyInput
+from .weighting.images import Images
+from .weighting.pooling import PooledScores
 
 if TYPE_CHECKING:
-    from .io.samples import SampleFolder
+    from .samples.folder import SampleFolder
 
-__all__ = ["Found", "HardNegativeMiner", "calculate_sample_weights"]
+__all__ = ["HardNegative", "HardNegativeMiner", "calculate_sample_weights"]
 
 COUNTED_AT_ONCE, FEW_BOXES = 256, 1_000
-"""Images mined one by one that are counted together, much quicker than each alone; those of more boxes never wait."""
+"""Images that are counted together, which is faster than each alone; images with more boxes are counted at once."""
 
 
 class HardNegativeMiner:
-    """Finds hard negatives image by image, and keeps count.
+    """Find hard negatives image by image, and count them.
 
     Args:
         confidence_threshold: predictions at or above it count as confident, in ``[0, 1]``.
         iou_threshold: overlap at which a prediction matches a truth, in ``(0, 1]``.
-        hard_negative_ratio: at most this share of (confident predictions + misses) is mined, per call.
-        save_samples: keep every image with hard negatives in ``output_dir``: a copy, a json and a picture of what is
-            wrong, and a page that shows all, hardest first; an image that comes without an ``image_path`` is not
-            kept. See :class:`~hnm_core.io.samples.SampleFolder`.
-        output_dir: where they are kept; saving goes on where an earlier run of the same mining stopped.
-        strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or one of your own.
+        hard_negative_ratio: at most this share of (confident predictions + missed truths) is mined, per call.
+        save_samples: save every image with hard negatives in ``output_dir``: a copy, a JSON file, a picture with the
+            mistakes drawn in, and a page that shows all, hardest first. Images without ``image_path`` are not saved.
+            See :class:`~hnm_core.samples.folder.SampleFolder`.
+        output_dir: folder of the samples; an interrupted run of the same mining is continued.
+        strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or your own.
         **settings: any other field of :class:`MiningSettings`.
 
     Example:
@@ -78,15 +78,15 @@ class HardNegativeMiner:
                 **settings,
             }
         )
-        self.save_samples = save_samples
-        self.output_dir = output_dir
+        self.save_samples = check_switch("save_samples", save_samples)
+        self.output_dir = _folder_name(output_dir)
         self._folder: SampleFolder | None = None
         self._report = MiningReport()
-        self._uncounted: list[Finding] = []
+        self._uncounted: list[MinedTables] = []
 
     @property
     def report(self) -> MiningReport:
-        """The account of all calls so far; it may be set, to begin anew."""
+        """Return the report over all calls so far; assign ``MiningReport()`` to start again."""
         self._count()
         return self._report
 
@@ -99,26 +99,26 @@ class HardNegativeMiner:
         predictions: Sequence[Record] | Detections,
         ground_truth: Sequence[Record] | Detections,
         image_path: str | None = None,
-    ) -> list[Found]:
-        """The hard negatives of one image (dicts), or of many (two tables), hardest first.
+    ) -> list[HardNegative]:
+        """Return the hard negatives of one image (dicts), or of many images (two tables), hardest first.
 
         Args:
             predictions: the image's dicts, ``{"bbox": [x1, y1, x2, y2], "confidence": float, "class": str | int}``,
                 or a table.
             ground_truth: its dicts, without ``confidence``, or a table.
-            image_path: carried into the dicts found; tables carry their own keys.
+            image_path: copied into the returned dicts; for tables the image keys are used.
 
         Returns:
-            A dict per hard negative, see :data:`Found`; the cap holds per call.
+            A dict per hard negative, see :data:`HardNegative`; the cap holds per call.
 
         Raises:
-            ValueError: if a dict lacks a key, or holds what no box can be.
+            ValueError: if a dict lacks a key, or holds an invalid value.
         """
         if isinstance(predictions, Detections) and isinstance(ground_truth, Detections):
             result = mine(predictions, ground_truth, self.settings)
-            found = found_dicts(result, Rows(predictions), Rows(ground_truth), result.truth.images)
+            found = hard_negative_dicts(result, RecordView(predictions), RecordView(ground_truth), result.truth.images)
             if self.save_samples:
-                from .io.samples import save_samples  # only who saves waits for it
+                from .samples.folder import save_samples  # imported only if samples are saved
 
                 save_samples(result, self._samples())
             self.report = self.report + result.report
@@ -126,73 +126,111 @@ class HardNegativeMiner:
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
         else:
             image = "image" if image_path is None else str(image_path)
-            classes = (*self.settings.class_confidence, *self.settings.class_iou)
-            finding = find(*read_records(predictions, ground_truth, image, classes), self.settings)
-            found = found_dicts(finding, predictions, ground_truth, [image_path])
+            of_class = self.settings.neutral
+            near = (name for of, names in of_class.items() for name in (of, *names))
+            classes = (*self.settings.class_confidence, *self.settings.class_iou, *near)
+            found_tables = find_mistakes(*read_records(predictions, ground_truth, image, classes), self.settings)
+            found = hard_negative_dicts(found_tables, predictions, ground_truth, [image_path])
             if self.save_samples and found and image_path is not None:
                 self._samples().save(str(image_path), found, predictions, ground_truth)
             elif self.save_samples and found:
                 warnings.warn(
-                    "a hard sample is not saved: which image is it? Give find_hard_negatives(..., image_path=...)",
+                    "a hard sample is not saved: its image is not known; give find_hard_negatives(..., image_path=...)",
                     stacklevel=2,
                 )
-            self._uncounted.append(finding)
-            if len(self._uncounted) >= COUNTED_AT_ONCE or len(finding.predictions) + len(finding.truth) > FEW_BOXES:
+            self._uncounted.append(found_tables)
+            if (
+                len(self._uncounted) >= COUNTED_AT_ONCE
+                or len(found_tables.predictions) + len(found_tables.truth) > FEW_BOXES
+            ):
                 self._count()
         return found
 
     def _count(self) -> None:
-        """Bring the report up to date."""
+        """Add the images that are not counted yet to the report."""
         if self._uncounted:
             self._report, self._uncounted = report_of(self._uncounted, self._report), []
 
     @classmethod
-    def as_strategy(cls) -> Callable[[Evidence], Difficulty]:
-        """This class as a strategy for :func:`~hnm_core.pipeline.mine`: a miner of your own, everywhere.
+    def as_strategy(cls) -> Callable[[StrategyInput], Difficulty]:
+        """Return a strategy for :func:`~hnm_core.pipeline.mine` that runs this class on every image.
 
-        Image by image ``find_hard_negatives`` is asked, without cap; the ``difficulty`` of a dict it returns (or else
-        its ``confidence``) becomes that of the row its ``prediction`` was made of, or for a ``false_negative`` its
-        ``ground_truth``. In settings and forms the strategy is called ``module:Class``.
+        ``find_hard_negatives`` is called image by image, without cap. The ``difficulty`` of a returned dict (or its
+        ``confidence``) becomes the difficulty of the row of its ``prediction``, or for a ``false_negative`` of its
+        ``ground_truth``. In settings and forms write the strategy as ``module:Class``.
         """
 
-        def strategy(evidence: Evidence) -> Difficulty:
-            settings = {**evidence.settings.as_dict(), "strategy": "confidence_based", "hard_negative_ratio": 1.0}
-            miner = cls(**{**settings, "max_per_group": 0})  # one image has no groups
-            return _ask_miner(miner, evidence.predictions, evidence.truth)
+        def strategy(inputs: StrategyInput) -> Difficulty:
+            settings = {**inputs.settings.as_dict(), "strategy": "confidence_based", "hard_negative_ratio": 1.0}
+            return _difficulty_from_miner(cls(**settings), inputs.predictions, inputs.truth)
 
         return strategy
 
     def _samples(self) -> SampleFolder:
-        from .io.samples import SampleFolder
+        from .samples.folder import SampleFolder
 
         if self._folder is None or self._folder.path != Path(self.output_dir):
             self._folder = SampleFolder(self.output_dir)
         return self._folder
 
     def generate_report(self) -> dict[str, Any]:
-        """The account of all calls so far: the guide's ``statistics`` and ``metrics``, and more beside them.
+        """Return the report over all calls so far as a dict: ``statistics``, ``metrics`` and more.
 
-        Where samples are saved, the page that shows them is brought up to date.
+        If samples are saved, the page that shows them is updated.
         """
         if self._folder is not None:
             self._folder.write_index()
         return self.report.as_dict()
 
 
-def _ask_miner(miner: HardNegativeMiner, predictions: Detections, truth: Detections) -> Difficulty:
-    """What a miner finds in every image, as a difficulty per row; 0 for what it does not name."""
+def _folder_name(output_dir: Any) -> str:
+    if not isinstance(output_dir, (str, Path)) or not str(output_dir):
+        raise ValueError(f"output_dir must be the path of a folder, got {output_dir!r}")
+    return str(output_dir)
+
+
+def _check_weighable(found: Any, images: Any) -> None:
+    """Refuse what no weights can be computed from, in one sentence."""
+    for what, given in (("hard negatives", found), ("images", images)):
+        if isinstance(given, (str, bytes, Mapping, set, frozenset)) or not hasattr(given, "__len__"):
+            raise ValueError(f"{what} are a {type(given).__name__}, expected a list")
+    odd = [i for i, name in enumerate(images) if not isinstance(name, Hashable)]
+    if odd:
+        raise ValueError(f"{len(odd)} of {len(images)} images are no names, first number {odd[0]}: {images[odd[0]]!r}")
+    for i, each in enumerate(found):
+        if not isinstance(each, Mapping) or not isinstance(each.get("image_path"), Hashable):
+            raise ValueError(f"hard negative {i} is {each!r}, expected a dict with 'image_path' and 'difficulty'")
+    for key, default in (("difficulty", None), ("suspicion", 0.0)):
+        values = [each.get(key, default) for each in found]
+        without = [i for i, value in enumerate(values) if not _is_share(value)]
+        if without:
+            raise ValueError(
+                f"{len(without)} of {len(found)} hard negatives have no {key!r} in [0, 1], first number {without[0]}; "
+                f"your own find_hard_negatives must return it"
+            )
+
+
+def _is_share(value: Any) -> bool:
+    try:
+        return not isinstance(value, (bool, str, bytes)) and 0.0 <= float(value) <= 1.0
+    except (TypeError, ValueError):
+        return False
+
+
+def _difficulty_from_miner(miner: HardNegativeMiner, predictions: Detections, truth: Detections) -> Difficulty:
+    """Return the difficulty that a miner gives to every row, image by image; 0 for rows that it does not return."""
     difficulty = Difficulty(np.zeros(len(predictions)), np.zeros(len(truth)))
     for name, p_rows, t_rows in zip(truth.images, rows_by_image(predictions), rows_by_image(truth), strict=True):
-        predicted = [Rows(predictions)[row] for row in p_rows]
-        true = [Rows(truth)[row] for row in t_rows]
+        predicted = [RecordView(predictions)[row] for row in p_rows]
+        true = [RecordView(truth)[row] for row in t_rows]
         place = dict(zip(map(id, (*predicted, *true)), (*p_rows, *t_rows), strict=True))
         for found in miner.find_hard_negatives(predicted, true, image_path=name):
             missed = found["type"] == "false_negative"
             row = place.get(id(found["ground_truth" if missed else "prediction"]))
             if row is None:
                 raise ValueError(
-                    f"{type(miner).__name__} found a {found['type']} in {name!r} whose "
-                    f"{'ground_truth' if missed else 'prediction'} is none of the dicts it was given"
+                    f"{type(miner).__name__} returned a {found['type']} in {name!r} whose "
+                    f"{'ground_truth' if missed else 'prediction'} is not one of the dicts it was given"
                 )
             column = difficulty.truth if missed else difficulty.prediction
             column[row] = found.get("difficulty", found.get("confidence", 1.0))
@@ -204,20 +242,21 @@ def calculate_sample_weights(
     images: Sequence[str] | None = None,
     settings: MiningSettings | None = None,
 ) -> NDArray[np.float64]:
-    """A weight per image, in dataset order, ready for a weighted sampler.
+    """Return a weight per image, in the order of the dataset, for a weighted sampler.
 
     Args:
-        found: a result of :func:`mine`; or all dicts that a miner found, over the images of a data set.
-        images: with dicts: *every* image of the data set, in its order, those without mistakes included; the dicts'
-            ``image_path`` are among them.
-        settings: with dicts: the knobs of the weights; None for the defaults.
+        found: a result of :func:`mine`, or all dicts that a miner returned over the images of a dataset.
+        images: for dicts: *all* images of the dataset in its order, also those without mistakes; every
+            ``image_path`` must be among them.
+        settings: for dicts: the settings of the weights; None for the defaults.
 
     Returns:
-        ``(images,)`` float64, each ≥ 1. From dicts the share of images without truth cannot be capped, since dicts
-        do not tell which these are.
+        ``(images,)`` float64, each ≥ 1. With dicts the weight of background images is not limited, because dicts do
+        not tell which images have no truth.
 
     Raises:
-        ValueError: if dicts come without ``images``, name an image that is not among them, or lack ``difficulty``.
+        ValueError: if dicts come without ``images``, name an image that is not among them, or lack ``difficulty``; if
+            what is given is no list, or an item not what it should be.
 
     Example:
         >>> found = [{"image_path": "b.jpg", "difficulty": 0.9, "suspicion": 0.2}]
@@ -229,30 +268,24 @@ def calculate_sample_weights(
         return found.weights
     if images is None:
         raise ValueError(
-            "a bare list of hard negatives does not know the images without errors; give all images of the data set, "
-            "in its order: calculate_sample_weights(found, images=[...])"
+            "a list of hard negatives does not contain the images without errors; give all images of the dataset in "
+            "its order: calculate_sample_weights(found, images=[...])"
         )
     settings = settings or MiningSettings()
+    _check_weighable(found, images)
     number = {name: i for i, name in enumerate(images)}
     if len(number) < len(images):
         raise ValueError(f"{len(images) - len(number)} of the {len(images)} images are named more than once")
-    bare = [i for i, f in enumerate(found) if "difficulty" not in f]
-    if bare:
-        raise ValueError(
-            f"{len(bare)} of {len(found)} hard negatives have no 'difficulty' in [0, 1], first number {bare[0]}; a "
-            f"find_hard_negatives of your own must give one"
-        )
-    lost = [f["image_path"] for f in found if f["image_path"] not in number]
+    lost = [f.get("image_path") for f in found if f.get("image_path") not in number]
     if lost:
         raise ValueError(
-            f"{len(lost)} of {len(found)} hard negatives lie in images that are not among the {len(images)} given, "
+            f"{len(lost)} of {len(found)} hard negatives are in images that are not among the {len(images)} given, "
             f"first {lost[0]!r}; were they found with image_path=?"
         )
     image = np.array([number[f["image_path"]] for f in found], dtype=np.int64)
     difficulty = np.array([f["difficulty"] for f in found], dtype=np.float64)
     if settings.use_suspicion:
         difficulty = difficulty * (1.0 - np.array([f.get("suspicion", 0.0) for f in found], dtype=np.float64))
-    by_key = np.argsort(np.array(images, dtype=str), kind="stable")
-    weights = np.empty(len(images))
-    weights[by_key] = weigh_images(pool_images(image, difficulty, len(images))[by_key], settings).weights
-    return weights
+    kind = np.array([f.get("type", "false_positive") for f in found], dtype=str)
+    pooled = PooledScores.of(image, difficulty, kind == "false_positive", kind == "false_negative", len(images))
+    return Images(images, np.zeros(len(images), dtype=bool)).weigh(pooled, settings).weights

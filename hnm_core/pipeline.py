@@ -1,30 +1,31 @@
-"""The one staircase: tables in, everything that mining knows about them out."""
+"""Mine two tables: match, classify errors, score difficulty, select, estimate label errors, weigh images."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .accounting import report_of
-from .calibration import at_rows
+from .boxes import SIZES, are_fractions, check_units, sizes_of
 from .columns import Detections
-from .findings import Finding, MinedRows
-from .imageset import Images
-from .judging import after_looks, judge
-from .matching import match_detections
-from .mistakes import Mistakes, mistake_rows
+from .counting import report_of
+from .labels.mistakes import mistake_rows
+from .labels.reviews import IGNORE, Reviews, inherit_reviews
+from .matching.class_roles import class_roles, named_labels
+from .matching.greedy import match_detections
+from .matching.matches import Matches
 from .result import MiningResult
-from .reviews import IGNORE, Reviews, inherit_reviews
-from .selection import Candidates, cap_of, number_groups, select_hardest
-from .settings import MiningSettings
-from .strategies import Difficulty, Evidence, find_strategy, score_difficulty
-from .taxonomy import classify_errors
+from .selection.hardest import Candidates, cap_of, number_groups, select_hardest
+from .selection.mined import MinedTables
+from .settings import MAX_PER_GROUP, MiningSettings
+from .strategies import Difficulty, StrategyInput, find_strategy, score_difficulty
+from .taxonomy import Errors, classify_errors
+from .weighting.images import Images
 
-__all__ = ["find", "mine"]
+__all__ = ["Examined", "World", "examine", "find_mistakes", "mine"]
 
 
 def mine(
@@ -33,28 +34,35 @@ def mine(
     settings: MiningSettings | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
+    max_per_group: int = 0,
     reviews: Reviews | None = None,
     evidence: Mapping[str, Any] | None = None,
+    twins: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    matches: Matches | None = None,
 ) -> MiningResult:
-    """Find where a detector is confidently wrong, and weigh the images by it.
+    """Find the confident mistakes of a detector and compute sample weights from them.
 
-    Match, name every row, score its difficulty, take the hardest within the cap, pool them to image scores, weigh
-    the images. The result does not depend on the order of images, nor (scores being distinct) of rows.
+    The steps: match, classify errors, score difficulty, select the hardest within the cap, pool them to image scores,
+    compute weights. The result does not depend on the order of images nor, if all scores differ, of rows.
 
     Args:
         predictions: scored boxes, kept down to a low confidence if the detector allows (.01 is good).
         truth: ground truth over the same images and classes.
-        settings: every knob; None for the defaults.
-        groups: a key per image, such as its scene or video, for ``max_per_group``.
-        reviews: what people said of mistakes, of this run or of earlier ones. It takes the place of suspicion there
-            and moves that of their like. What they said to ``ignore`` is no candidate; as a false positive or a miss
-            it counts all the same.
-        evidence: per kind what narrows suspicion: ``(n,)`` log-likelihood ratios of the predictions, or a pair of
-            ``(n,)`` and ``(m,)`` with the truths'; NaN says nothing. See :mod:`hnm_core.calibration`, and
-            :func:`hnm_core.appearance.appearance_evidence` for one that looks at the images.
+        settings: None for the defaults.
+        groups: a key per image, such as its scene or video.
+        max_per_group: mine at most this many objects of a group, the hardest; 0 is no limit.
+        reviews: reviews of mistakes, of this run or of earlier ones. Reviewed boxes use the person's answer; similar
+            boxes are re-estimated. Boxes reviewed as ``ignore`` are not mined, but still count as errors.
+        evidence: per kind ``(n,)`` log-likelihood ratios of the predictions, or a pair of ``(n,)`` and ``(m,)`` with
+            those of the truths; NaN is no evidence. See :mod:`hnm_core.labels.evidence_weights`, and
+            :func:`hnm_core.evidence.appearance.appearance_evidence` for one that reads the images.
+        twins: ``(n,)`` and ``(m,)`` numbers: rows of a table with the same one show the same object in several images,
+            and their reviews count as one. See :func:`hnm_core.evidence.near_crops.twins_of`.
+        matches: the match table of these tables with these settings, if it is known; see
+            :func:`hnm_core.matching.again.match_again`.
 
     Raises:
-        ValueError: if the tables do not fit each other or the settings.
+        ValueError: if the tables differ in images or classes, or do not fit the settings.
 
     Example:
         >>> world = dict(images=["street", "field"], classes=["car"])
@@ -64,83 +72,154 @@ def mine(
         >>> result.prediction_error.tolist(), result.prediction_difficulty.tolist()
         (['true_positive', 'background'], [nan, 0.9])
     """
-    found = find(predictions, truth, settings, groups=groups, reviews=reviews)
-    hard = found.prediction_hard, found.truth_hard
-    difficulty = Difficulty(found.prediction_difficulty, found.truth_difficulty)
-    mistakes = Mistakes.of(predictions, truth, found.errors, difficulty, hard)
-    said = None
-    rows = mistake_rows(found.errors, hard)
+    of_images: dict[str, Any] = {"groups": groups, "max_per_group": max_per_group}
+    found = find_mistakes(predictions, truth, settings, **of_images, reviews=reviews, matches=matches)
+    states = None
     if found.states is not None:
-        said = np.concatenate([state[at] for state, at in zip(found.states, rows, strict=True)])
-    of_mistakes = at_rows(evidence or {}, (len(predictions), len(truth)), rows)
-    judged = judge(mistakes, said, found.images, found.settings, evidence=of_mistakes)
-    report = report_of([found])
-    return MiningResult(
-        **{f.name: getattr(found, f.name) for f in fields(MinedRows)},
-        image_scores=judged.image_scores,
-        weights=judged.weights,
-        repeats=judged.repeats,
-        hard_images=judged.hard_images,
-        judgement=judged,
-        reviews=reviews,
-        evidence=dict(evidence or {}),
-        report=replace(
-            report if said is None and not evidence else after_looks(report, judged),
-            weighting=judged.weighting,
-            notes=report.notes + judged.notes,
-        ),
-    )
+        rows = mistake_rows(found.errors, (found.prediction_hard, found.truth_hard))
+        states = np.concatenate([state[at] for state, at in zip(found.states, rows, strict=True)])
+    return MiningResult.of(found, states, found.images, report_of([found]), reviews, evidence or {}, twins)
 
 
-def find(
+def find_mistakes(
     predictions: Detections,
     truth: Detections,
     settings: MiningSettings | None = None,
     *,
     groups: Sequence[Hashable] | None = None,
+    max_per_group: int = 0,
     reviews: Reviews | None = None,
-) -> Finding:
-    """The first half of :func:`mine`, with its arguments: the rows and which are mined, nothing counted or weighed.
+    matches: Matches | None = None,
+) -> MinedTables:
+    """Do the first half of :func:`mine`: find the mined rows, without report, estimate and weights.
 
-    For images that come one by one: a weight says how an image stands among the others, and counting many at once,
-    with :func:`~hnm_core.accounting.report_of`, is quicker.
+    For images that come one by one: weights compare images, and :func:`~hnm_core.counting.report_of` counts many
+    images together faster than each alone.
     """
     settings = settings or MiningSettings()
-    find_strategy(settings.strategy)  # before the work, not after it
-    matches = match_detections(predictions, truth, settings)
-    errors = classify_errors(predictions, truth, matches, settings)
-    difficulty = score_difficulty(Evidence(predictions, truth, matches, errors, settings))
-
-    states = None if reviews is None else inherit_reviews(reviews, predictions, truth)
-    if states is not None:
-        difficulty = _without_ignored(difficulty, states)
+    found = examine(predictions, truth, settings, reviews, matches=matches)
+    if not found.overlap:
+        check_units(predictions.xyxy, truth.xyxy)
     images = Images.of(truth)
-    candidates = Candidates.of(predictions, truth, errors, difficulty)
-    cap = cap_of(errors, settings.hard_negative_ratio)
+    candidates = Candidates.of(predictions, truth, found.errors, found.difficulty)
+    cap = cap_of(int(found.errors.counted.sum()), int(found.errors.false_negative.sum()), settings)
+    max_per_group = MAX_PER_GROUP.check(max_per_group)
     group = None if groups is None else number_groups(groups, len(truth.images))
-    mined, notes = select_hardest(candidates, cap, settings, images.place, group)
+    mined, notes = select_hardest(candidates, cap, settings, images.place, group, max_per_group)
     hard = mined.masks(len(predictions), len(truth))
-    return Finding(
+    return MinedTables(
         predictions=predictions,
         truth=truth,
         settings=settings,
-        matches=matches,
-        errors=errors,
-        prediction_difficulty=difficulty.prediction,
-        truth_difficulty=difficulty.truth,
+        matches=found.matches,
+        errors=found.errors,
+        prediction_difficulty=found.difficulty.prediction,
+        truth_difficulty=found.difficulty.truth,
         prediction_hard=hard[0],
         truth_hard=hard[1],
+        groups=group,
+        max_per_group=max_per_group,
         mined=mined,
         candidates=len(candidates),
         cap=cap,
         images=images,
-        states=states,
+        states=found.states,
         notes=notes,
     )
 
 
+@dataclass(frozen=True)
+class World:
+    """What a part of the data must know of the whole.
+
+    Attributes:
+        fractions: whether all boxes are fractions of their image, not pixels.
+        named: the neutral classes that any prediction names, as labels.
+    """
+
+    fractions: bool
+    named: frozenset[int]
+
+    @classmethod
+    def of(cls, predictions: Detections, truth: Detections, settings: MiningSettings) -> World:
+        """Return what two tables say of themselves."""
+        named = named_labels(predictions, class_roles(truth.classes, settings.neutral))
+        return cls(are_fractions(predictions.xyxy, truth.xyxy), frozenset(named))
+
+    def plus(self, other: World) -> World:
+        """Return what these and further tables say together."""
+        return World(self.fractions and other.fractions, self.named | other.named)
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """Matches, errors and difficulty of the rows of some whole images: all that needs no other image.
+
+    Attributes:
+        matches: the match table.
+        errors: the name of every row.
+        difficulty: of every row, NaN for rows that are no candidates.
+        states: ``(n,)`` and ``(m,)`` int8, review states of the rows; None if no reviews were given.
+    """
+
+    matches: Matches
+    errors: Errors
+    difficulty: Difficulty
+    states: tuple[NDArray[np.int8], NDArray[np.int8]] | None
+
+    @property
+    def overlap(self) -> bool:
+        """Return whether any prediction overlaps a truth."""
+        return bool(self.matches.best_iou.any() or self.matches.same_iou.any())
+
+
+def examine(
+    predictions: Detections,
+    truth: Detections,
+    settings: MiningSettings,
+    reviews: Reviews | None = None,
+    *,
+    matches: Matches | None = None,
+    world: World | None = None,
+) -> Examined:
+    """Match, classify errors and score difficulty of some whole images: the part of mining that is done per shard.
+
+    Args:
+        predictions: scored boxes.
+        truth: ground truth over the same images and classes.
+        settings: see :func:`mine`.
+        reviews: see :func:`mine`.
+        matches: the match table, if it is known.
+        world: what the whole data say, if the tables are a part of them; None: what these tables say.
+    """
+    find_strategy(settings.strategy)  # fail early
+    named = None if world is None else world.named
+    matches = matches or match_detections(predictions, truth, settings, named=named)
+    errors = classify_errors(predictions, truth, matches, settings)
+    difficulty = score_difficulty(StrategyInput(predictions, truth, matches, errors, settings))
+    states = None if reviews is None else inherit_reviews(reviews, predictions, truth)
+    if states is not None:
+        difficulty = _without_ignored(difficulty, states)
+    if settings.sizes:
+        fractions = are_fractions(predictions.xyxy, truth.xyxy) if world is None else world.fractions
+        difficulty = _of_sizes(difficulty, predictions, truth, settings.sizes, fractions)
+    return Examined(matches, errors, difficulty, states)
+
+
+def _of_sizes(
+    difficulty: Difficulty, predictions: Detections, truth: Detections, sizes: Sequence[str], fractions: bool
+) -> Difficulty:
+    """Set the difficulty of boxes of other sizes to NaN, so that they are no candidates; they still count as errors."""
+    wanted = [SIZES.index(size) for size in sizes]
+
+    def kept(values: NDArray[np.float64], table: Detections) -> NDArray[np.float64]:
+        return np.where(np.isin(sizes_of(table.xyxy, fractions=fractions), wanted), values, np.nan)
+
+    return Difficulty(kept(difficulty.prediction, predictions), kept(difficulty.truth, truth))
+
+
 def _without_ignored(difficulty: Difficulty, states: tuple[NDArray[np.int8], NDArray[np.int8]]) -> Difficulty:
-    """The same without the rows that a person took out: no candidate has no difficulty."""
+    """Set the difficulty of rows reviewed as ``ignore`` to NaN, so that they are no candidates."""
     return Difficulty(
         np.where(states[0] == IGNORE, np.nan, difficulty.prediction),
         np.where(states[1] == IGNORE, np.nan, difficulty.truth),

@@ -1,4 +1,4 @@
-"""What kind of mistake a row is, in the words and the order of TIDE (Bolya et al., ECCV 2020, arXiv:2008.08115)."""
+"""Classify errors as TIDE does (Bolya et al., ECCV 2020, arXiv:2008.08115): its names, its order of tests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Detections
-from .matching import NONE, Matches, per_class
+from .matching.greedy import NONE, per_class
+from .matching.matches import Matches
 from .settings import MiningSettings
 
-__all__ = ["ERROR_TYPES", "ROW_NAMES", "Errors", "classify_errors"]
+__all__ = ["ERROR_TYPES", "PROPOSALS", "ROW_NAMES", "Errors", "classify_errors"]
+
+PROPOSALS = ("confident", "uncertain", "gap")
+"""What may be wrong where there is no ground truth: detections from the confidence threshold, those below it, and
+objects that a model lost for a few frames of a video."""
 
 ROW_NAMES = (
     "true_positive",
@@ -23,21 +28,23 @@ ROW_NAMES = (
     "background",
     "both",
     "missed",
+    *PROPOSALS,
 )
-"""Every name a row can have; a row's code is its place in this tuple."""
+"""All names that a row can have; the code of a row is the index in this tuple."""
 
-ERROR_TYPES = ROW_NAMES[3:]
-"""The names that are mistakes: those of a false positive, and ``missed``."""
+ERROR_TYPES = ROW_NAMES[3 : -len(PROPOSALS)]
+"""The names of mistakes: those of false positives, and ``missed``."""
 
 TRUE_POSITIVE, BELOW_THRESHOLD, IGNORED, LOCALIZATION, CLASSIFICATION, DUPLICATE, BACKGROUND, BOTH, MISSED = range(9)
+CONFIDENT, UNCERTAIN, GAP = range(9, 12)
 
 BACKGROUND_IOU = 0.1
-"""TIDE's background threshold: below it a prediction touches nothing."""
+"""TIDE's background threshold: up to this IoU a prediction touches no object."""
 
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """One code per row; the names are :data:`ROW_NAMES`.
+    """The error type of every row as a code, an index in :data:`ROW_NAMES`.
 
     Attributes:
         prediction: ``(n,)`` int8.
@@ -50,20 +57,26 @@ class Errors:
     confident: NDArray[np.bool_]
 
     @property
+    def counted(self) -> NDArray[np.bool_]:
+        """``(n,)`` bool, confident predictions that are not ignored: those in all rates and in the cap."""
+        counted: NDArray[np.bool_] = self.confident & (self.prediction != IGNORED)
+        return counted
+
+    @property
     def false_positive(self) -> NDArray[np.bool_]:
-        """``(n,)`` bool: confident, and matched with nothing."""
+        """``(n,)`` bool, confident predictions without a match."""
         return self.prediction >= LOCALIZATION
 
     @property
     def false_negative(self) -> NDArray[np.bool_]:
-        """``(m,)`` bool: truths that no confident prediction found."""
+        """``(m,)`` bool, truths that no confident prediction matches."""
         return self.truth >= LOCALIZATION
 
 
 def classify_errors(
     predictions: Detections, truth: Detections, matches: Matches, settings: MiningSettings | None = None
 ) -> Errors:
-    """Name every row.
+    """Give every row of both tables its name: an error type, or what it is instead.
 
     With *u* the best IoU with a truth of the prediction's class, *v* with one of another class, *a* = max(u, v) and
     τ the IoU threshold, a confident prediction that matched nothing is the first that holds:
@@ -74,14 +87,14 @@ def classify_errors(
     Args:
         predictions: scored boxes.
         truth: the ground truth they were matched with.
-        matches: what :func:`~hnm_core.matching.match_detections` found.
+        matches: what :func:`~hnm_core.matching.greedy.match_detections` found.
         settings: the confidence and IoU thresholds, also per class.
 
     Returns:
         A code per row of both tables.
 
     Example:
-        >>> from hnm_core.matching import match_detections
+        >>> from hnm_core.matching.greedy import match_detections
         >>> world = dict(images=["a"], classes=["cat"])
         >>> truth = Detections([0], [[0, 0, 10, 10]], [0], None, **world)
         >>> predictions = Detections([0], [[0, 0, 10, 4]], [0], [0.9], **world)
@@ -103,13 +116,15 @@ def _prediction_codes(
 ) -> NDArray[np.int8]:
     code = np.full(len(predictions), BELOW_THRESHOLD, dtype=np.int8)
     code[confident & (matches.matched != NONE)] = TRUE_POSITIVE
-    code[confident & matches.on_crowd] = IGNORED
-    wrong = np.flatnonzero(confident & (matches.matched == NONE) & ~matches.on_crowd)
+    code[confident & matches.ignored] = IGNORED
+    wrong = np.flatnonzero(confident & (matches.matched == NONE) & ~matches.ignored)
     threshold = per_class(settings.iou_threshold, settings.class_iou, predictions.classes)
     tau = threshold[predictions.label[wrong]]
     same, other = matches.same_iou[wrong], matches.other_iou[wrong]
-    # Unmatched although u > τ: whatever it overlaps so well was taken before it came.
-    named = np.full(len(wrong), BOTH, dtype=np.int8)  # from the last that may hold to the first
+    # Unmatched although u > τ: the truth was taken by a prediction of higher score.
+    named = np.full(
+        len(wrong), BOTH, dtype=np.int8
+    )  # from the last test to the first, so that the first one that holds wins
     named[np.maximum(same, other) <= BACKGROUND_IOU] = BACKGROUND
     named[same >= tau] = DUPLICATE
     named[other >= tau] = CLASSIFICATION
@@ -123,9 +138,9 @@ def _truth_codes(
 ) -> NDArray[np.int8]:
     code = np.full(len(truth), MISSED, dtype=np.int8)
     for error, pointed_at in ((CLASSIFICATION, matches.other_row), (LOCALIZATION, matches.same_row)):
-        code[pointed_at[prediction_code == error]] = error  # localization last: TIDE asks for it first
+        code[pointed_at[prediction_code == error]] = error  # localization last, because TIDE tests it first
     finder = matches.found_by
     if len(confident):
         code[(finder != NONE) & confident[finder]] = TRUE_POSITIVE
-    code[truth.is_crowd()] = IGNORED
+    code[matches.truth_ignored] = IGNORED
     return code

@@ -1,4 +1,4 @@
-"""Confidence thresholds chosen from data: one per class, where the detector is at its best or precise enough."""
+"""Choose a confidence threshold per class from data: at the highest F1, or at a wanted precision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Detections
-from .matching import NONE, match_detections
+from .matching.greedy import NONE, match_detections
 from .settings import MiningSettings
 
 __all__ = ["choose_confidence"]
@@ -19,23 +19,23 @@ def choose_confidence(
     *,
     target_precision: float | None = None,
 ) -> dict[str, float]:
-    """The confidence threshold of every class, for ``MiningSettings(class_confidence=...)``.
+    """Return a confidence threshold per class, for ``MiningSettings(class_confidence=...)``.
 
     Choose on a validation split, mine on the train split. Greedy matching does not depend on the threshold, so each
     class's precision and recall at every score follow from one matching.
 
     Args:
-        predictions: scored boxes of a validation split, kept down to a low confidence.
+        predictions: scored boxes of a validation split, down to a low confidence.
         truth: its ground truth.
         settings: ``iou_threshold``, ``class_iou`` and ``class_agnostic`` are read.
-        target_precision: in (0, 1]; None asks for the highest F1.
+        target_precision: in (0, 1]; None chooses the highest F1.
 
     Returns:
-        Threshold per class: the score of highest F1, of equals the highest; or the lowest score from which on precision
-        is at least ``target_precision``. Classes for which there is none are left out, so that the default holds.
+        Threshold per class: the score of the highest F1 (ties: the highest score), or the lowest score at which
+        precision is at least ``target_precision``. Classes without such a score are left out and keep the default.
 
     Raises:
-        ValueError: if ``target_precision`` lies outside (0, 1], or the tables do not fit each other.
+        ValueError: if ``target_precision`` is outside (0, 1], or the tables differ in images or classes.
 
     Example:
         >>> world = dict(images=["a"], classes=["cat"])
@@ -45,12 +45,12 @@ def choose_confidence(
         {'cat': 0.8}
     """
     if target_precision is not None and not 0 < target_precision <= 1:
-        raise ValueError(f"target_precision must lie in (0, 1], got {target_precision:g}")
+        raise ValueError(f"target_precision must be in (0, 1], got {target_precision:g}")
     matches = match_detections(predictions, truth, settings)
-    assert predictions.score is not None  # matching saw to it
-    counted = np.flatnonzero(~matches.on_crowd)
+    assert predictions.score is not None  # checked by matching
+    counted = np.flatnonzero(~matches.ignored)
     counted = counted[np.argsort(-predictions.score[counted], kind="stable")]
-    truths = np.bincount(truth.label[~truth.is_crowd()], minlength=len(truth.classes)).tolist()
+    truths = np.bincount(truth.label[~matches.truth_ignored], minlength=len(truth.classes)).tolist()
     chosen = {}
     for label, name in enumerate(truth.classes):
         rows = counted[predictions.label[counted] == label]
@@ -64,7 +64,7 @@ def choose_confidence(
 def _best_row(
     score: NDArray[np.float64], right: NDArray[np.bool_], truths: int, target_precision: float | None
 ) -> int | None:
-    """Of predictions by falling score the last to count as confident; None if no threshold is good."""
+    """Return the row of the last confident prediction, of rows by falling score; None if no threshold fits."""
     edges = np.flatnonzero(np.diff(score, append=-1.0))  # a threshold takes all predictions of equal score
     found = np.cumsum(right)[edges]
     if not found.size or not found[-1]:

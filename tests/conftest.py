@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fiftyone_plugin.database import database_uri, drop_database, find_mongod, private_mongod, uri_of
+from fiftyone_plugin.setup.database import database_uri, drop_database, find_mongod, private_mongod, uri_of
 
 ROOT = Path(__file__).parents[1]
 DATABASE = f"hnm_test_{os.getpid()}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import fiftyone as fo
 from PIL import Image
 
+from fiftyone_plugin.store import model_record
+from fiftyone_plugin.store.lock import lease
 from hnm_core import Detections
 
 from .scenes import Tables, everything_at_once
@@ -17,17 +20,20 @@ from .scenes import Tables, everything_at_once
 SIDE = 1024
 """What a scene's unit is divided by: a power of two, so that every IoU stays exactly what it was."""
 
-MINE, VIEW, TRIAGE, APPLY, ACCEPT, EXPORT, DELETE, RENAME = (
+MINE, VIEW, TRIAGE, SHEET, APPLY, ACCEPT, MEND, EXPORT, DELETE, RENAME, PROPOSE = (
     f"@hnm/hard-negative-mining/{name}"
     for name in (
         "mine_hard_negatives",
         "view_hard_negatives",
         "triage_hard_negatives",
+        "review_sheet",
         "apply_reviews",
         "accept_missing_labels",
+        "mend_labels",
         "export_weighted_subset",
         "delete_mining_run",
         "rename_mining_run",
+        "mine_without_truth",
     )
 )
 FIELDS = {"pred_field": "predictions", "gt_field": "ground_truth"}
@@ -70,6 +76,21 @@ def stored(dataset: fo.Dataset) -> dict[str, Any]:
     documents = list(dataset._sample_collection.find({}, {"last_modified_at": 0}))
     schema = {path: type(field) for path, field in dataset.get_field_schema(flat=True).items()}
     return {"documents": documents, "schema": schema, "indexes": dataset.list_indexes(), "runs": dataset.list_runs()}
+
+
+@contextmanager
+def being(dataset: fo.Dataset, key: str, state: str = "writing") -> Iterator[None]:
+    """Make a run look as while an operator is writing it, and afterwards as one that died left it."""
+    with lease(dataset, f"run:{key}", operator="mine_hard_negatives") as held:
+        held.begin(f"run:{key}", state, {})
+        yield
+
+
+def note_models(dataset: fo.Dataset, field: str, known: list[dict[str, Any]]) -> None:
+    """Record which models predicted into a field."""
+    with lease(dataset, f"field:{field}", operator="predict_with_yolo") as held:
+        model_record.declare(held, dataset, field, known)
+    dataset.reload()
 
 
 def _detections(table: Detections, image: int) -> fo.Detections:

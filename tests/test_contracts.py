@@ -14,7 +14,7 @@ import pytest
 import hnm_core
 from benchmarks.scenes import coco_like
 from hnm_core import HardNegativeMiner, MiningResult, MiningSettings, calculate_sample_weights, mine, register_strategy
-from hnm_core.strategies import Difficulty, Evidence, forget_strategy, strategy_names
+from hnm_core.strategies import Difficulty, StrategyInput, forget_strategy, strategy_names
 from tests.scenes import CROWD, FAR, HERE, Tables, apart, everything_at_once, high, random_scene, scene
 
 TEN = [f"{i}.jpg" for i in range(10)]
@@ -55,7 +55,7 @@ def strategy(request: pytest.FixtureRequest) -> Iterator[str]:
         forget_strategy(request.param)
 
 
-def at_random(evidence: Evidence) -> Difficulty:
+def at_random(evidence: StrategyInput) -> Difficulty:
     rng = np.random.default_rng(0)
     return Difficulty(rng.uniform(-1, 2, len(evidence.predictions)), rng.uniform(-1, 2, len(evidence.truth)))
 
@@ -130,7 +130,7 @@ def test_the_miner_takes_every_scene(tables: Tables, strategy: str) -> None:
 
 @pytest.mark.parametrize(
     "sleeping",
-    ["yaml", "torch", "fiftyone", "fiftyone_plugin", "matplotlib", "scipy", "pandas", "PIL", "pyarrow", "ultralytics"],
+    "yaml torch fiftyone fiftyone_plugin matplotlib scipy pandas PIL pyarrow ray ultralytics".split(),
 )
 def test_importing_the_engine_wakes_numpy_only(sleeping: str, awake: set[str]) -> None:
     assert sleeping not in awake
@@ -147,7 +147,7 @@ def loaded_by(script: str) -> set[str]:
 def awake() -> set[str]:
     """What is loaded after the engine was imported and used."""
     use = "hnm_core.HardNegativeMiner().find_hard_negatives([{'bbox': [0, 0, 1, 1], 'confidence': 1, 'class': 1}], [])"
-    return loaded_by(f"import hnm_core\nfrom hnm_core.io import *\n{use}")
+    return loaded_by(f"import hnm_core\nfrom hnm_core.io import *\nfrom hnm_core.engines import *\n{use}")
 
 
 def test_names_of_the_engine_are_loaded_when_they_are_asked_for() -> None:

@@ -1,1 +1,1 @@
-"""The bundled demo: a digit-spotting set made on the spot, and a small real detector caught out on it."""
+"""The bundled demo: images of digits, made on the spot, and the mistakes of a small real detector on them."""

@@ -1,4 +1,4 @@
-"""The demo's data, from nothing to a FiftyOne dataset: images made, a detector's predictions, both read in."""
+"""Make the demo's data: images, a detector's predictions, and a FiftyOne dataset of both."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from fiftyone_plugin.checkpoints import load
+from fiftyone_plugin.actions.checkpoints import load
+from fiftyone_plugin.actions.predict import DEFAULTS
+from fiftyone_plugin.demo.digits import ARCHITECTURE as ARCHITECTURE
+from fiftyone_plugin.demo.digits import WEIGHTS as WEIGHTS
 from fiftyone_plugin.demo.digits import make_digits
-from fiftyone_plugin.predicting import LEAST_CONFIDENCE, declare, record_of
+from fiftyone_plugin.store import access
+from fiftyone_plugin.store.lock import lease
+from fiftyone_plugin.store.model_record import declare, record_of
 from hnm_core import Detections
 from hnm_core.boxes import xyxy_to_xywh
 from hnm_core.io import read_yolo, write_yolo
-from hnm_core.io.data_yaml import split_images
+from hnm_core.io.data_yaml import SPLITS, split_images
 from hnm_core.training.detecting import detect
 
-WEIGHTS = Path(__file__).with_name("digits.pt")
-SPLITS = ("train", "val", "test")
 SIZE = 192
 STAMP = "made.json"
 
@@ -31,14 +34,14 @@ Say = Callable[[str], None]
 
 
 def prepare_digits(folder: Path, images: int, seed: int, say: Say = print) -> Path:
-    """Images, labels and the bundled detector's predictions, made anew only where something changed.
+    """Make images, labels and the bundled detector's predictions; what exists already is not made again.
 
     Args:
-        folder: gets ``digits/`` (a YOLO data set), ``predictions/SPLIT/labels/`` and ``made.json``, which says of what
-            they were made.
-        images: how many in all splits.
-        seed: another seed, another set.
-        say: told what is going on.
+        folder: gets ``digits/`` (a YOLO data set), ``predictions/SPLIT/labels/`` and ``made.json`` with the arguments
+            that they were made with.
+        images: number of images in all splits.
+        seed: seed of the set.
+        say: called with a text about each step.
 
     Returns:
         The path of ``data.yaml``.
@@ -47,24 +50,24 @@ def prepare_digits(folder: Path, images: int, seed: int, say: Say = print) -> Pa
     asked = {"images": images, "seed": seed, "weights": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()}
     data, stamp = folder / "digits" / "data.yaml", folder / STAMP
     if stamp.exists() and data.exists() and json.loads(stamp.read_text()) == asked:
-        say(f"Digits on photographs: {images} images in {data.parent}, as made before")
+        say(f"Digits on photographs: {images} images in {data.parent} (made before)")
         return data
     stamp.unlink(missing_ok=True)
-    say(f"Making {images} images: handwritten digits on photographs, of which 3 and 7 are to be found …")
+    say(f"Making {images} images of handwritten digits on photographs; the detector looks for 3 and 7 …")
     data = make_digits(data.parent, images, seed=seed, size=SIZE)
-    say(f"Predicting with the bundled detector, down to confidence {LEAST_CONFIDENCE} …")
+    say(f"Predicting with the bundled detector, down to confidence {DEFAULTS.confidence} …")
     predict(data, folder / "predictions")
     stamp.write_text(json.dumps(asked) + "\n")
     return data
 
 
 def predict(data: Path, into: Path) -> None:
-    """Run the bundled detector over all splits and keep what it says as YOLO text files."""
+    """Run the bundled detector on all splits and write its predictions as YOLO text files."""
     logging.getLogger("ultralytics").setLevel(logging.WARNING)
     shutil.rmtree(into, ignore_errors=True)
     for split in SPLITS:
         model, images = load(WEIGHTS), split_images(data, split)
-        found = [*detect(model, images, batch=32, conf=LEAST_CONFIDENCE, imgsz=SIZE, device="cpu")]
+        found = [*detect(model, images, batch=32, conf=DEFAULTS.confidence, imgsz=SIZE, device="cpu")]
         seen = [np.zeros((0, 6)) if boxes is None else boxes.astype(np.float64) for boxes in found]
         rows = np.concatenate([np.zeros((0, 6)), *seen])
         image = np.repeat(np.arange(len(images)), list(map(len, seen)))
@@ -74,7 +77,7 @@ def predict(data: Path, into: Path) -> None:
 
 
 def load_digits(data: Path, predictions: Path, name: str) -> Any:
-    """The data set with its predictions as a FiftyOne dataset, splits as tags."""
+    """Load the data set with its predictions as a FiftyOne dataset, splits as tags."""
     import fiftyone as fo
 
     dataset = fo.Dataset(name, overwrite=True)
@@ -88,16 +91,18 @@ def load_digits(data: Path, predictions: Path, name: str) -> Any:
         ]
     dataset.default_classes = list(truth.classes)
     dataset.add_samples(samples, progress=False)
-    known = record_of(load(WEIGHTS), WEIGHTS, LEAST_CONFIDENCE, SIZE)
-    declare(dataset, "predictions", [{**known, "samples": len(samples)}])
+    known = record_of(load(WEIGHTS), WEIGHTS, DEFAULTS.confidence, SIZE)
+    with lease(dataset, "field:predictions", operator="hnm demo") as held:
+        declare(held, dataset, "predictions", [{**known, "samples": len(samples)}])
+    access.refresh(dataset)
     return dataset
 
 
 def load_quickstart(name: str) -> Any:
-    """FiftyOne's own quickstart, from its zoo; the first time it is downloaded.
+    """Load FiftyOne's quickstart dataset from its zoo, which downloads it the first time.
 
-    Its samples are all tagged ``validation``, and a held-out split is never weighted; in this demo they stand for the
-    images one trains on, so the tag is taken off.
+    All its samples are tagged ``validation``, and a held-out split is never weighted; in this demo they are used as
+    training images, so the tag is removed.
     """
     import fiftyone.zoo as foz
 
@@ -107,7 +112,7 @@ def load_quickstart(name: str) -> Any:
 
 
 def _labels_by_image(table: Detections) -> list[Any]:
-    """A ``fo.Detections`` per image of the table."""
+    """Return one ``fo.Detections`` per image of the table."""
     import fiftyone as fo
 
     boxes = xyxy_to_xywh(table.xyxy).tolist()

@@ -1,8 +1,8 @@
-"""A digit-spotting set made on the spot: handwritten digits on photographs, the truth about each one known.
+"""Make a data set of handwritten digits on photographs, with the truth about each digit known.
 
-Only 3 and 7 are labelled. Every other digit lies about as a look-alike, so an 8 taken for a 3 is a *genuine*
-hard negative; a known share of the training labels is withheld, so a 3 that nobody labelled is there too.
-``answers.json`` tells which is which: what a miner claims about the set can be checked.
+Only 3 and 7 are labelled. All other digits are look-alikes, so an 8 that is detected as a 3 is a *genuine* hard
+negative. A known share of the training labels is withheld, so there are also 3s without a label. ``answers.json``
+records which is which, so that the claims of a miner about the set can be checked.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ import numpy as np
 from fiftyone_plugin.demo import photographs
 from fiftyone_plugin.demo.scenes import CLASSES, PlacedDigit, Pool, Scans, compose, deal_scans
 
+WEIGHTS = Path(__file__).with_name("digits.pt")
+ARCHITECTURE = Path(__file__).with_name("digits.yaml")
+"""The demo's detector, and the same untrained; ``tools/train_demo_detector.py`` made the weights."""
+
 SPLITS = (("train", 0.7), ("val", 0.15), ("test", 0.15))
 ANSWERS = "answers.json"
 MADE_BY = "fiftyone_plugin.demo.digits"  # in answers.json: a folder that says so may be made anew
@@ -27,7 +31,7 @@ MADE_BY = "fiftyone_plugin.demo.digits"  # in answers.json: a folder that says s
 
 @dataclass
 class Scene:
-    """One image of the set: where it lies, its background and its digits."""
+    """One image of the set: its file, its background and its digits."""
 
     split: str
     name: str
@@ -113,7 +117,7 @@ def _withhold(digits: list[PlacedDigit], share: float, rng: np.random.Generator)
 
 
 def _write_labels(root: Path, scenes: list[Scene], size: int) -> None:
-    """One label file per image, empty where nothing is labelled: class x y w h, relative to the image."""
+    """Write one label file per image, empty if nothing is labelled: class x y w h, relative to the image."""
     index_of = {digit: index for index, digit in enumerate(CLASSES)}
     for scene in scenes:
         lines = []
@@ -128,7 +132,7 @@ def _write_labels(root: Path, scenes: list[Scene], size: int) -> None:
 
 
 def _write_answers(root: Path, made: dict[str, Any], scenes: list[Scene]) -> None:
-    """``answers.json``: how the set was made and, by the image's path in it, all that is placed there."""
+    """Write ``answers.json``: how the set was made and, by the image's path in it, all digits in each image."""
     images = {
         f"images/{scene.split}/{scene.name}.jpg": {
             "photograph": scene.photograph,
@@ -140,7 +144,7 @@ def _write_answers(root: Path, made: dict[str, Any], scenes: list[Scene]) -> Non
 
 
 def _write_yaml(root: Path, final: Path, counts: dict[str, int]) -> None:
-    """``data.yaml`` as Ultralytics insists on it: path absolute, train and val there, if need be empty."""
+    """Write ``data.yaml`` as Ultralytics needs it: an absolute path, and train and val entries, even if empty."""
     folders = {"train": "", "val": "", **{split: f"images/{split}" for split in counts}}
     lines = [f"path: {json.dumps(str(final))}"]
     lines += [f"{split}: {folder}".rstrip() for split, folder in folders.items()]
@@ -149,7 +153,7 @@ def _write_yaml(root: Path, final: Path, counts: dict[str, int]) -> None:
 
 
 def _put_in_place(aside: Path, directory: Path) -> None:
-    """Rename the finished set to its place; a set that was there goes only then."""
+    """Rename the finished set to its place; an existing set is removed only then."""
     old = aside.with_name(aside.name + ".old")
     if directory.exists():
         directory.rename(old)
@@ -158,7 +162,7 @@ def _put_in_place(aside: Path, directory: Path) -> None:
 
 
 def _check_free(directory: Path) -> None:
-    """Refuse a place that holds what was not made here."""
+    """Refuse a folder with files that were not made here."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     try:
@@ -173,7 +177,7 @@ def _check_free(directory: Path) -> None:
 
 
 def _check(seed: int, withheld: float, scans: str, size: int) -> None:
-    """Refuse what is out of range, in one sentence."""
+    """Refuse values out of range, in one sentence."""
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}.")
     if not 0 <= withheld <= 1:
@@ -185,7 +189,7 @@ def _check(seed: int, withheld: float, scans: str, size: int) -> None:
 
 
 def _counts(images: int, splits: Sequence[tuple[str, float]]) -> dict[str, int]:
-    """Images per split: shares rounded so that the counts sum to ``images``."""
+    """Return the number of images per split, rounded so that they sum to ``images``."""
     names, shares = [name for name, _ in splits], [share for _, share in splits]
     if len(set(names)) < len(names) or not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"splits must have different names and positive shares that sum to 1, got {list(splits)}.")

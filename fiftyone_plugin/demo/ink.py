@@ -1,4 +1,4 @@
-"""A handwritten 8 × 8 scan as a stroke of paint on a picture."""
+"""Draw a handwritten 8 × 8 scan as a stroke of paint on a picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RIM = 0.45  # how dark or bright the thin rim around a stroke is
 
 
 def stroke(scan: npt.NDArray[np.float64], height: float, degrees: float, slant: float) -> Alpha:
-    """How much ink lies on each pixel: an enlarged, slanted, rotated scan, cut to its ink.
+    """Return how much ink lies on each pixel: an enlarged, slanted, rotated scan, cut to its ink.
 
     Args:
         scan: (8, 8) ink in [0, 16], as in scikit-learn's digits.

@@ -39,7 +39,7 @@ class Photograph:
 
     @property
     def name(self) -> str:
-        """The file's name without folder and ending."""
+        """Return the file's name without folder and ending."""
         return Path(self.path).stem
 
 
@@ -89,7 +89,7 @@ def load(photograph: Photograph) -> Image:
 
 
 def crop(pixels: Image, size: int, rng: np.random.Generator) -> Image:
-    """A random square of a photograph as (size, size, 3), mirrored or not, a little brighter or darker."""
+    """Return a random square of a photograph as (size, size, 3), possibly mirrored, a little brighter or darker."""
     height, width = pixels.shape[:2]
     side = round(min(height, width) * rng.uniform(0.4, 1.0))
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)

@@ -85,7 +85,7 @@ def deal_scans(scans: Scans, splits: Sequence[tuple[str, float]]) -> dict[str, P
 
 @cache
 def handwriting() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Scikit-learn's digits: (1797, 8, 8) ink in [0, 16] and (1797,) what each shows."""
+    """Return scikit-learn's digits: (1797, 8, 8) ink in [0, 16] and (1797,) what each shows."""
     from sklearn.datasets import load_digits  # takes a second: only when a set is made
 
     bunch = load_digits()
@@ -118,7 +118,7 @@ def compose(pool: Pool, rank: float, size: int, rng: np.random.Generator) -> tup
 
 
 def _choose(rank: float, rng: np.random.Generator) -> list[int]:
-    """The digits of a scene, in the order in which they are painted."""
+    """Return the digits of a scene, in the order in which they are painted."""
     others = [digit for digit in range(10) if digit not in CLASSES]
     chosen: list[int] = []
     if rank >= BARE:
@@ -129,14 +129,14 @@ def _choose(rank: float, rng: np.random.Generator) -> list[int]:
 
 
 def _write(scan: int, size: int, rng: np.random.Generator) -> ink.Alpha:
-    """A scan as a stroke of random height (log-uniform), rotation and slant."""
+    """Return a scan as a stroke of random height (log-uniform), rotation and slant."""
     height = size * float(np.exp(rng.uniform(*np.log(HEIGHTS))))
     degrees, slant = rng.uniform(-DEGREES, DEGREES), rng.uniform(-SLANT, SLANT)
     return ink.stroke(handwriting()[0][scan], height, degrees, slant)
 
 
 def _find_place(shape: tuple[int, ...], size: int, before: list[Box], rng: np.random.Generator) -> Box | None:
-    """A box of that (rows, columns) that covers little of those before it; None where none was found."""
+    """Return a box of that (rows, columns) that covers little of those before it, or None if none was found."""
     covered = CARELESS if rng.random() < CARELESSNESS else APART
     rows, columns = shape
     for _ in range(TRIES):
@@ -148,7 +148,7 @@ def _find_place(shape: tuple[int, ...], size: int, before: list[Box], rng: np.ra
 
 
 def _cover(a: Box, b: Box) -> float:
-    """Shared area of two boxes as a share of the smaller one."""
+    """Return the shared area of two boxes as a share of the smaller one."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
     return max(width, 0) * max(height, 0) / smaller

@@ -1,77 +1,96 @@
-"""Predict with YOLO: a checkpoint over the target view, low confidences kept."""
+"""Predict with YOLO: run a checkpoint on the target view and keep low confidences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from hnm_core.training.detecting import BATCH
+from hnm_core.io.progress import Progress
+from hnm_core.settings import options
 
-from .. import checkpoints, checks, forms, predicting
-from ..icons import icons
-from .long import LongOperator, Say
+from ..actions import checkpoints, predict
+from ..app.icons import icons
+from ..forms import parts, results, rows
+from ..settings import switch_of
+from ..store import checks
+from .long import LongOperator
 
-OPTIONS = ("confidence", "imgsz", "batch", "device", "overwrite", "download")
+if TYPE_CHECKING:
+    from fiftyone.core.collections import SampleCollection
+    from fiftyone.operators import ExecutionContext
+
+OPTIONS = [each.name for each in options(predict.PredictSettings)]
 
 FIRST = 200
-"""Samples that the form looks at; all are looked at before predicting."""
+"""Samples that the form checks; all are checked before predicting."""
 
 
 class PredictWithYolo(LongOperator):
-    """Put what an Ultralytics checkpoint sees into a field that can be mined."""
+    """Write the predictions of an Ultralytics checkpoint into a field that can be mined."""
+
+    takes = (predict.predict,)
+    """What describes the options that are not named in the signature."""
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists this operator."""
+        """Return how FiftyOne lists this operator."""
         return foo.OperatorConfig(
             name="predict_with_yolo",
             label="Predict with YOLO",
-            description="Run an Ultralytics checkpoint over the images, and keep its boxes for mining",
+            description="Run an Ultralytics checkpoint on the images, and keep its boxes for mining",
             **icons("predict"),
+            risk_level="dangerous",
             dynamic=True,
             execute_as_generator=True,
             allow_delegated_execution=True,
         )
 
-    def __call__(self, samples: Any, model: str, pred_field: str, **options: Any) -> dict[str, Any]:
-        """Predict from Python; ``confidence, imgsz, batch, device, overwrite, download`` may be named."""
-        return predicting.predict(samples, model, pred_field, **options)
+    def __call__(self, samples: SampleCollection, model: str, pred_field: str, **options: Any) -> dict[str, Any]:
+        """Predict from Python, and return how many boxes were found.
 
-    def resolve_input(self, ctx: Any) -> types.Property:
-        """The form."""
+        Args:
+            samples: a dataset or a view of it.
+            model: an Ultralytics checkpoint (``.pt``); loading it runs the code that it holds.
+            pred_field: a new field, or one of predictions.
+            **options: how to predict.
+        """
+        return predict.predict(samples, model, pred_field, **options)
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """Return the form."""
         inputs = types.Object()
-        forms.target(ctx, inputs, "Predict on")
+        parts.target(ctx, inputs, "Predict on")
         _ask(ctx, inputs)
         return types.Property(inputs, view=types.View(label="Predict with YOLO"))
 
-    def work(self, ctx: Any, progress: Say) -> dict[str, Any]:
+    def work(self, ctx: ExecutionContext, progress: Progress) -> dict[str, Any]:
         """Predict."""
-        given = {name: ctx.params[name] for name in OPTIONS if ctx.params.get(name) not in (None, "", 0)}
-        samples = ctx.target_view(require_flat=True)
-        model, field = (forms.needed(ctx, name) for name in ("model", "pred_field"))
-        return predicting.predict(samples, model, field, **given, progress=progress)
+        given = {name: ctx.params[name] for name in OPTIONS if ctx.params.get(name) not in (None, "")}
+        samples = parts.target_samples(ctx)
+        model, field = (parts.needed(ctx, name) for name in ("model", "pred_field"))
+        return predict.predict(samples, model, field, **given, progress=progress)
 
-    def show(self, ctx: Any, outcome: dict[str, Any]) -> Iterator[Any]:
-        """The new boxes."""
+    def show(self, ctx: ExecutionContext, outcome: dict[str, Any]) -> Iterator[Any]:
+        """Show the new boxes."""
         yield ctx.ops.reload_dataset()
 
-    def resolve_output(self, ctx: Any) -> types.Property | None:
-        """How much was found, and what should be known about it."""
-        return forms.finished(ctx, "Prediction finished", _show)
+    def resolve_output(self, ctx: ExecutionContext) -> types.Property | None:
+        """Return the number of boxes and the warnings."""
+        return results.finished(ctx, "Prediction finished", _show)
 
 
 def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
-    forms.notes(outputs, outcome["warnings"])
+    results.notes(outputs, outcome["warnings"])
     images, boxes = outcome["images_read"], outcome["detections"]
     outputs.md(f"{boxes:,} boxes in {images:,} images, in field `{outcome['field']}`.", name="shown")
 
 
-def _ask(ctx: Any, inputs: types.Object) -> None:
-    """Ask for a checkpoint and where its boxes go; say what loading it means before anything is loaded."""
+def _ask(ctx: ExecutionContext, inputs: types.Object) -> None:
+    """Ask for a checkpoint and a field; tell what loading a checkpoint means before one is loaded."""
     inputs.view("trust", types.Notice(label=checkpoints.TRUST))
     model, field = ctx.params.get("model"), ctx.params.get("pred_field", "predictions")
     what = (
@@ -79,28 +98,16 @@ def _ask(ctx: Any, inputs: types.Object) -> None:
     )
     inputs.str("model", label="Checkpoint", required=True, description=what)
     if model and checkpoints.is_hub_name(model) and not Path(model).is_file():
-        what = "There is no such file: fetch the checkpoint of this name from Ultralytics' releases on github.com"
-        inputs.bool("download", label="Download it", default=False, description=what)
-    what = "A new field for the boxes, or one that holds predictions"
+        rows.add_rows(inputs, predict.PredictSettings, only=["download"])
+    what = "A new field for the boxes, or an existing field of predictions"
     inputs.str("pred_field", label="Predictions", default="predictions", required=False, description=what)
     try:
-        if model and not (ctx.params.get("download") and checkpoints.is_hub_name(model)):
+        if model and not (switch_of(ctx.params, "download") and checkpoints.is_hub_name(model)):
             checkpoints.find_model(model)
-        predicting.check_field(
-            ctx.target_view(require_flat=True), field, overwrite=bool(ctx.params.get("overwrite")), among=FIRST
-        )
+        overwrite = switch_of(ctx.params, "overwrite")
+        predict.check_field(parts.target_samples(ctx), field, overwrite=overwrite, among=FIRST)
     except (ValueError, FileNotFoundError) as error:
-        forms.refuse(inputs, str(error))
+        parts.refuse(inputs, str(error))
     if field in checks.detection_fields(ctx.dataset):
-        inputs.bool("overwrite", label="Replace the boxes that are there", default=False)
-    what = "Boxes below it are dropped; low ones tell a miss from a right box with a low score"
-    lowest = predicting.LEAST_CONFIDENCE
-    inputs.float(
-        "confidence", label="Lowest confidence", default=lowest, min=0, max=1, required=False, description=what
-    )
-    what = "Longer side in pixels that images are scaled to; 0 takes what the checkpoint was trained with"
-    inputs.int("imgsz", label="Image size", default=0, min=0, max=10_000, required=False, description=what)
-    what = "Images predicted at once"
-    inputs.int("batch", label="Batch", default=BATCH, min=1, max=1024, required=False, description=what)
-    what = "cpu, or the number of a GPU; empty takes a GPU if there is one"
-    inputs.str("device", label="Device", required=False, description=what)
+        rows.add_rows(inputs, predict.PredictSettings, only=["overwrite"])
+    rows.add_rows(inputs, predict.PredictSettings, main=True)

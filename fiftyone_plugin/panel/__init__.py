@@ -1,4 +1,4 @@
-"""The panels that FiftyOne gets to know."""
+"""The panel that the plugin registers."""
 
 from .hard_negatives import HardNegativesPanel
 

@@ -1,4 +1,4 @@
-"""A run's overview → what plotly draws. The engine counts; here things get names, colours and hover texts."""
+"""Turn a run's overview into plotly traces. The engine counts; names, colours and hover texts are added here."""
 
 from __future__ import annotations
 
@@ -6,71 +6,91 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hnm_core import charts
-from hnm_core.taxonomy import ERROR_TYPES
+from hnm_core.live.tracks import LISTS
+from hnm_core.reporting import chart_data
+from hnm_core.reporting.headline import Fact, headline
+from hnm_core.taxonomy import ERROR_TYPES, PROPOSALS
 
 from . import picks
 
-WORDS = {name: name.replace("_", " ") for name in charts.COLORS}
-SIDE_COLORS = {"false_positives": charts.COLORS["background"], "false_negatives": charts.COLORS["missed"]}
+LABELS = {name: name.replace("_", " ") for name in chart_data.COLORS}
+SIDE_COLORS = {"false_positives": chart_data.COLORS["background"], "false_negatives": chart_data.COLORS["missed"]}
 RATES = {"false_alarm_rate": "false-alarm rate", "miss_rate": "miss rate", "fppi": "false positives per image"}
 LINE = "#888888"
-"""A grey that can be seen on both themes."""
+"""A grey that is visible on both themes."""
 
 Trace = dict[str, Any]
 
 
 def facts(overview: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[list[Any]]:
-    """The headline's numbers: name, value, remark, change since the round before, whether that is better."""
-    return [list(fact) for fact in charts.headline(overview["report"], before["report"] if before else None)]
+    """Return the headline numbers: name, value, remark, change since the previous round, and whether that is better."""
+    if overview.get("ranked_by"):
+        return _proposed(overview)
+    return [list(fact) for fact in headline(overview["report"], before["report"] if before else None)]
+
+
+def _proposed(overview: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the headline numbers of a run without ground truth: how many proposals each list has, and their order."""
+    report, by = overview["report"], overview["ranked_by"]
+    remarks = {"confident": "from the threshold", "uncertain": "from .25 to there", "missed": "short gaps of a track"}
+    lists = [
+        Fact(of.capitalize(), f"{report['errors'][e]['hard_negatives']:,}", remarks[of]) for of, e in LISTS.items()
+    ]
+    found = report["statistics"]["total_predictions"]
+    numbers = [Fact("Images", f"{report['mining']['images']:,}"), Fact("Detections", f"{found:,}")]
+    return [list(fact) for fact in (*lists, *numbers, Fact("Ranked by", by, "likeliest errors first"))]
 
 
 def remarks(overview: Mapping[str, Any]) -> list[str]:
-    """What should be known about the data and the weights, in sentences."""
+    """Return remarks on the data and the weights, as sentences."""
     return [*overview["warnings"], *overview["report"]["notes"]]
 
 
 def drawn(overview: Mapping[str, Any]) -> dict[str, list[Trace]]:
-    """Traces of every chart of a run, by its name."""
+    """Return the traces of every chart of a run, by the chart's name."""
     return {
         "scatter": scatter(overview["grid"], overview["cells"]),
         "errors": errors(overview["report"]),
         "confidence": histogram("confidence", overview["histograms"]["confidence"]),
         "iou": histogram("iou", overview["histograms"]["iou"]),
         "classes": classes(overview["classes"], overview["other_classes"]),
+        "confusions": confusions(overview.get("confusions", ())),
         "difficulty": curve("difficulty", overview["difficulty"], "{} mined objects at least this hard"),
-        "weights": curve("weight", overview["weights"], "{} images weighted at least so much"),
+        "weights": curve("weight", overview["weights"], "{} images with at least this weight"),
     }
 
 
 def scatter(bins: int, cells: Mapping[str, Sequence[Sequence[float]]]) -> list[Trace]:
-    """Confidence × IoU, a trace per row name; what is drawn last, the mistakes, lies on top."""
+    """Return confidence × IoU, one trace per row name, mistakes last and so on top."""
     return [_marks(bins, name, marks) for name, marks in reversed(list(cells.items()))]
 
 
 def histogram(attribute: str, counts: Mapping[str, Sequence[int]]) -> list[Trace]:
-    """Bars over ``confidence`` or ``iou``, stacked by row name; bars without height are left out."""
+    """Return bars over ``confidence`` or ``iou``, stacked by row name; empty bars are left out."""
     return [_bars(attribute, name, of_name) for name, of_name in counts.items()]
 
 
 def errors(report: Mapping[str, Any]) -> list[Trace]:
-    """False positives and, hatched, false negatives by error type."""
+    """Return bars of false positives and, hatched, false negatives by error type; of proposals, by list."""
+    counts = report["errors"]
+    names = PROPOSALS if PROPOSALS[0] in counts else ERROR_TYPES
     return [
-        _lying(
-            *(side, [WORDS[name] for name in ERROR_TYPES], [report["errors"][name][side] for name in ERROR_TYPES]),
-            ids=[picks.of_error(side, name) for name in ERROR_TYPES],
-            color=[charts.COLORS[name] for name in ERROR_TYPES],
+        _horizontal_bars(
+            *(side, [LABELS[name] for name in names], [counts[name][side] for name in names]),
+            ids=[picks.of_error(side, name) for name in names],
+            color=[chart_data.COLORS[name] for name in names],
+            words="" if names is ERROR_TYPES else "proposals",
         )
         for side in picks.SIDES
     ]
 
 
 def classes(worst: Sequence[Sequence[Any]], others: Sequence[int]) -> list[Trace]:
-    """False positives and, hatched, false negatives of the worst classes, and of all others in one bar."""
+    """Return bars of false positives and, hatched, false negatives of the worst classes, and one bar of all others."""
     names = [str(name) for name, *_ in worst]
     folded = [f"{others[0]} more"] if others[0] else []
     return [
-        _lying(
+        _horizontal_bars(
             *(side, [*names, *folded], [*(row[number] for row in worst), *others[number : number + len(folded)]]),
             ids=[*(picks.of_class(side, name) for name in names), *(picks.of_other_classes(side) for _ in folded)],
             color=SIDE_COLORS[side],
@@ -79,8 +99,19 @@ def classes(worst: Sequence[Sequence[Any]], others: Sequence[int]) -> list[Trace
     ]
 
 
+def confusions(pairs: Sequence[Sequence[Any]]) -> list[Trace]:
+    """Return a bar per pair of confused classes."""
+    return [
+        _horizontal_bars(
+            *(picks.SIDES[0], [f"{true} → {name}" for true, name, _ in pairs], [count for *_, count in pairs]),
+            ids=[picks.of_confusion(true, name) for true, name, _ in pairs],
+            color=chart_data.COLORS["classification"],
+        )
+    ]
+
+
 def curve(what: str, points: Sequence[Sequence[float]], stands_for: str) -> list[Trace]:
-    """A falling curve; each of its points is a way to what lies at or above it."""
+    """Return a falling curve; a click on a point shows what lies at or above its value."""
     return [
         {
             "type": "scatter",
@@ -90,24 +121,24 @@ def curve(what: str, points: Sequence[Sequence[float]], stands_for: str) -> list
             "y": [value for _, value in points],
             "ids": [picks.of_curve(what, value) for _, value in points],
             "line": {"color": LINE, "width": 1.5},
-            "marker": {"color": charts.COLORS["background"], "size": 5},
+            "marker": {"color": chart_data.COLORS["background"], "size": 5},
             "hovertemplate": f"{what} %{{y:.3f}}<br>{stands_for.format('%{x:,}')}<extra></extra>",
         }
     ]
 
 
 def trend(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[Trace]]:
-    """Rates of the finished runs in time, oldest first; a point shows its run.
+    """Return the rates of the finished runs over time, oldest first; a click on a point shows its run.
 
-    Runs of other splits, truths or group slices stand apart, behind a gap: their rates say nothing of these.
+    Runs of another split, truth field or group slice follow after a gap: their rates cannot be compared.
     """
-    shown = _apart([each for each in reversed(rounds) if each["finished"] and each["rates"]])
-    looks = {
+    shown = _with_gaps([each for each in reversed(rounds) if each["finished"] and each["rates"]])
+    styles = {
         "false_alarm_rate": ("background", "circle"),
         "miss_rate": ("missed", "square"),
         "fppi": ("both", "diamond"),
     }
-    formats = {rate: ".2f" if rate == "fppi" else ".1%" for rate in looks}
+    formats = {rate: ".2f" if rate == "fppi" else ".1%" for rate in styles}
     lines = {
         rate: {
             "type": "scatter",
@@ -116,27 +147,29 @@ def trend(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[Trace]]:
             "x": [each["key"] if each else " " * place for place, each in enumerate(shown)],
             "y": [each["rates"][rate] if each else None for each in shown],
             "ids": [picks.of_run(each["key"]) if each else "" for each in shown],
-            "line": {"color": charts.COLORS[color]},
+            "line": {"color": chart_data.COLORS[color]},
             "cliponaxis": False,
-            "marker": {"size": 9, "symbol": symbol, "color": charts.COLORS[color]},
+            "marker": {"size": 9, "symbol": symbol, "color": chart_data.COLORS[color]},
             "hovertemplate": f"<b>%{{x}}</b><br>{RATES[rate]} %{{y:{formats[rate]}}}<extra></extra>",
         }
-        for rate, (color, symbol) in looks.items()
+        for rate, (color, symbol) in styles.items()
     }
     return {"rates": [lines["false_alarm_rate"], lines["miss_rate"]], "fppi": [lines["fppi"]]}
 
 
-def _apart(shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
-    """Runs by what they can be compared with, None between one world and the next."""
+def _with_gaps(shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
+    """Return the runs series by series, with None between two series."""
     found: list[Mapping[str, Any] | None] = []
-    for world in dict.fromkeys(each["world"] for each in shown):
-        found += [*([None] if found else []), *(each for each in shown if each["world"] == world)]
+    for series in dict.fromkeys(each["series"] for each in shown):
+        found += [*([None] if found else []), *(each for each in shown if each["series"] == series)]
     return found
 
 
-def _lying(side: str, names: Sequence[str], counts: Sequence[int], *, ids: Sequence[str], color: Any) -> Trace:
-    """Lying bars of one side; false negatives are hatched."""
-    words = side.replace("_", " ")
+def _horizontal_bars(
+    side: str, names: Sequence[str], counts: Sequence[int], *, ids: Sequence[str], color: Any, words: str = ""
+) -> Trace:
+    """Return the horizontal bars of one side, and what they count; false negatives are hatched."""
+    words = words or side.replace("_", " ")
     return {
         "type": "bar",
         "orientation": "h",
@@ -154,40 +187,40 @@ def _lying(side: str, names: Sequence[str], counts: Sequence[int], *, ids: Seque
 
 
 def _marks(bins: int, name: str, marks: Sequence[Sequence[float]]) -> Trace:
-    """The cells of one name: the more points one stands for, the larger its mark."""
+    """Return the cells of one row name; the more points a cell has, the larger its mark."""
     counts = [int(mark[2]) for mark in marks]
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": WORDS[name],
+        "name": LABELS[name],
         "x": [mark[3] for mark in marks],
         "y": [mark[4] for mark in marks],
         "customdata": counts,
         "ids": [picks.of_cell(bins, int(mark[0]), int(mark[1]), name) for mark in marks],
         "marker": {
-            "color": charts.COLORS[name],
+            "color": chart_data.COLORS[name],
             "size": [round(min(14.0, 6 + 3 * math.log10(count)), 1) for count in counts],
             "opacity": 0.75,
             "line": {"width": 0},
         },
-        "hovertemplate": f"<b>{WORDS[name]}</b>, predictions here: %{{customdata:,}}<br>"
+        "hovertemplate": f"<b>{LABELS[name]}</b>, predictions here: %{{customdata:,}}<br>"
         "confidence %{x:.2f}, IoU %{y:.2f}<extra></extra>",
     }
 
 
 def _bars(attribute: str, name: str, counts: Sequence[int]) -> Trace:
     shown = [index for index, count in enumerate(counts) if count]
-    ranges = [charts.bin_range(index) for index in shown]
+    ranges = [chart_data.bin_range(index) for index in shown]
     axis = "IoU" if attribute == "iou" else attribute
     return {
         "type": "bar",
-        "name": WORDS[name],
+        "name": LABELS[name],
         "x": [(low + high) / 2 for low, high in ranges],
         "width": [0.92 * (high - low) for low, high in ranges],
         "y": [counts[index] for index in shown],
         "text": [f"{low:.2f} to {high:.2f}" for low, high in ranges],
         "textposition": "none",
         "ids": [picks.of_bin(attribute, index, name) for index in shown],
-        "marker": {"color": charts.COLORS[name], "line": {"width": 0}},
-        "hovertemplate": f"{WORDS[name]}: %{{y:,}}<br>{axis} %{{text}}<extra></extra>",
+        "marker": {"color": chart_data.COLORS[name], "line": {"width": 0}},
+        "hovertemplate": f"{LABELS[name]}: %{{y:,}}<br>{axis} %{{text}}<extra></extra>",
     }

@@ -1,164 +1,197 @@
-"""The panel beside the grid: the steps of a round, a run's numbers and charts, and a click on them filters the grid."""
+"""The panel beside the grid: the steps of a round, a run's numbers and charts. A click on them filters the grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fiftyone as fo
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
-from .. import background, checks, rounds, runs, views
+from ..app import background, colors
+from ..app.uris import uri
+from ..runs import history, records
 from ..settings import RunSettings
-from ..uris import uri
-from . import figures, layout, picks, standing, steps
-from .review import CROP, ReviewSection
+from ..store import access, checks, views
+from . import figures, layout, picks, review_numbers, steps
+from .review import ReviewSection
 from .sections import SECTIONS
+from .sheets import NO_SHEET
+from .single import CROP
+from .suspects import SuspectsSection
+from .threshold import ThresholdSection
+from .turns import turns
+from .unlabelled import UnlabelledSection
 
-SENT_ONCE = (layout.CHARTS, layout.TREND, CROP, standing.TREND)
-"""What is data and no state."""
+if TYPE_CHECKING:
+    from fiftyone.operators import ExecutionContext
+
+SENT_ONCE = (layout.CHARTS, layout.TREND, CROP, review_numbers.TREND)
+"""Names that belong to the data, not to the state."""
 
 MOST_VIEWS = 5
-"""How many views *Back* goes back."""
+"""Number of views that *Back* can go back."""
 
 
-class HardNegativesPanel(ReviewSection, foo.Panel):
-    """Shows what a run stored, never what the grid happens to show.
+class HardNegativesPanel(ReviewSection, ThresholdSection, UnlabelledSection, SuspectsSection, foo.Panel):
+    """Show what a run has stored, whatever the grid shows.
 
-    State goes to and fro with every event, so it holds little: ``head.run`` the chosen run, ``runs`` those there are,
-    ``section`` what is open below, ``next`` the step to take, ``asked`` the one whose prompt was opened, ``facts``
-    and ``remarks`` to read, ``trouble`` why the run can't be shown, ``jobs`` what works in the background, ``past``
-    the views to go back to. Charts are data, which is sent once.
+    The state is sent with every event, so it is small: ``head.run`` the chosen run, ``runs`` all runs, ``section`` the
+    open tab, ``without_truth`` whether it lists proposals, ``next`` the next step, ``asked`` the step whose form was
+    opened, ``facts`` and ``remarks`` to read, ``confused`` whether classes are, ``suspects`` the labels that the model
+    contradicts, ``counts`` at other thresholds, ``pick`` the mark that was clicked last, ``trouble`` why the run cannot
+    be shown, ``jobs`` the background work, ``past`` the views to go back to. Charts are data, which is sent once.
     """
 
     @property
     def config(self) -> foo.PanelConfig:
-        """How FiftyOne lists this panel."""
+        """Return how FiftyOne lists this panel."""
         return foo.PanelConfig(
             name="hard_negatives_panel",
             label="Hard negatives",
             icon="query_stats",
             surfaces="grid",
-            help_markdown="What a mining run found, and the steps of a round: mine, look, review, export, retrain. "
-            "Click a bar or a point, and the grid shows what it stands for.",
+            help_markdown="The result of a mining run, and the steps of a round: mine, look, review, export, retrain. "
+            "Click a bar or a point to show its objects in the grid.",
         )
 
-    def on_load(self, ctx: Any) -> None:
-        """Show a run: after a reload of the page the state is still there, the charts are not."""
-        ctx.panel.state.set("runs", [])
+    def execute(self, ctx: ExecutionContext) -> Any:
+        """Handle an event, after all events that the same browser window sent before."""
+        with turns.turn(ctx, SENT_ONCE):
+            return super().execute(ctx)
+
+    def on_load(self, ctx: ExecutionContext) -> None:
+        """Show a run. After a reload of the page the state is still there, but the charts are not.
+
+        The App gives a second browser the state of the first: it reads sheets of its own.
+        """
+        review = ctx.panel.state.review
+        ctx.panel.state.set({"runs": [], "review": review and {**review, **NO_SHEET}})
         self.refresh(ctx)
 
-    def on_change_dataset(self, ctx: Any) -> None:
-        """Another dataset has other runs, and no view of this one can be gone back to."""
+    def on_change_dataset(self, ctx: ExecutionContext) -> None:
+        """Show the other dataset's runs, and forget the views to go back to."""
         ctx.panel.state.set("past", [])
         self.refresh(ctx)
 
-    def on_change_view(self, ctx: Any) -> None:
-        """Mining ends with a new view, deleting with a new schema: the runs may be others."""
+    def on_change_view(self, ctx: ExecutionContext) -> None:
+        """Look for new runs: mining ends with a new view, deleting with a new schema."""
         self.refresh(ctx)
 
-    def refresh(self, ctx: Any) -> None:
-        """Look for new runs, for those that are gone, and at what works in the background."""
-        self._look_for_work(ctx)
-        self._look_for_runs(ctx)
+    def refresh(self, ctx: ExecutionContext) -> None:
+        """Update the list of runs and the background work."""
+        self._refresh_jobs(ctx)
+        self._refresh_runs(ctx)
 
-    def choose_run(self, ctx: Any) -> None:
+    def choose_run(self, ctx: ExecutionContext) -> None:
         """Show the run chosen in the list."""
         self._show(ctx, ctx.params["value"])
 
-    def take_step(self, ctx: Any) -> None:
-        """Open what does a step of the round, for the run that is shown."""
+    def take_step(self, ctx: ExecutionContext) -> None:
+        """Open the form or the tab of a step of the round, for the run that is shown."""
         step = next(step for step in steps.STEPS if step.name == ctx.params["step"])
         run = self._run(ctx)
         if step.name in SECTIONS and run:
-            self._open(ctx, step.name)  # where the step is taken once something was done there
+            self._open(ctx, step.name)  # the step counts as taken only after something was done there
         else:
             ctx.panel.state.set("asked", step.name)
             self._keep_view(ctx)
             params = {"run_key": run["key"]} if run and step.name != "mine" else {}
-            ctx.prompt(uri(step.operator), params=params, on_success=self.answered)
+            ctx.prompt(uri(step.operator), params=params, on_success=self.form_done)
 
-    def prompt(self, ctx: Any) -> None:
-        """Open an operator's form for the run that is shown, if there is any."""
+    def prompt(self, ctx: ExecutionContext) -> None:
+        """Open an operator's form for the run that is shown, if there is one."""
         ctx.panel.state.set("asked", "")
         key = ctx.panel.get_state("head.run")
-        params = {"run_key": key} if key else {}
-        ctx.prompt(uri(ctx.params["operator"]), params=params, on_success=self.answered)
+        params = {ctx.params.get("parameter", "run_key"): key} if key else {}
+        ctx.prompt(uri(ctx.params["operator"]), params=params, on_success=self.form_done)
 
-    def answered(self, ctx: Any) -> None:
-        """A form that the panel opened was sent, and it worked: note the step, and see what changed."""
-        result = ctx.params.get("result")  # of what failed or was scheduled there is none
+    def form_done(self, ctx: ExecutionContext) -> None:
+        """Note the step and refresh, after a form that the panel opened was executed."""
+        result = ctx.params.get("result")  # there is none after a failure or when scheduled
         if result and not background.is_scheduled(result):
-            self._note(ctx, ctx.panel.state.asked or "")
+            self._note_step(ctx, ctx.panel.state.asked or "")
         self.refresh(ctx)
 
-    def show_section(self, ctx: Any) -> None:
+    def show_section(self, ctx: ExecutionContext) -> None:
         """Open the section chosen in the tabs."""
         self._open(ctx, ctx.params["section"])
 
-    def pick(self, ctx: Any) -> None:
-        """Show in the grid what was clicked; a round's point shows its run here."""
+    def pick(self, ctx: ExecutionContext) -> None:
+        """Show in the grid what was clicked; a point of the trend shows its run in the panel."""
         if key := picks.run_of(ctx.params["id"]):
             self._show(ctx, key)
             return
 
-        def picked(settings: RunSettings) -> Any:
-            others = ctx.params["id"].startswith("others:")
-            classes = rounds.overview(ctx.dataset, settings.run_key)["classes"] if others else ()
-            patches = bool(ctx.panel.get_state("head.patches"))
-            return picks.view_of(
-                ctx.dataset, settings, ctx.params["id"], classes=[str(name) for name, *_ in classes], patches=patches
-            )
+        self._show_pick(ctx, ctx.params["id"])
 
-        self._set_view(ctx, picked)
-
-    def show_hardest(self, ctx: Any) -> None:
+    def show_hardest(self, ctx: ExecutionContext) -> None:
         """Show the mined false positives in the grid, as after mining."""
-        patches = bool(ctx.panel.get_state("head.patches"))
+        self._show_pick(ctx, "")
+
+    def _show_pick(self, ctx: ExecutionContext, pick: str) -> None:
+        """Show in the grid what a mark stands for; without one, the mined false positives."""
+        patches = bool(ctx.panel.state.patches)
+
+        def picked(settings: RunSettings) -> Any:
+            others = pick.startswith("others:")
+            classes = history.overview(ctx.dataset, settings.run_key)["classes"] if others else ()
+            named = [str(name) for name, *_ in classes]
+            return picks.view_of(ctx.dataset, settings, pick, classes=named, patches=patches)
 
         def hardest(settings: RunSettings) -> Any:
             view = views.hardest(ctx.dataset, settings, patches=patches)
             if not checks.any_sample(view):
-                raise ValueError(f"run {settings.run_key!r} mined no false positives: click a bar to see its misses")
+                raise ValueError(
+                    f"run {settings.run_key!r} mined no false positives: click a bar to see its false negatives"
+                )
             return view
 
-        self._set_view(ctx, hardest)
+        ctx.panel.state.set("pick", pick)
+        self._set_view(ctx, picked if pick else hardest)
 
-    def show_all(self, ctx: Any) -> None:
-        """Show the whole dataset in the grid."""
+    def show_all(self, ctx: ExecutionContext) -> None:
+        """Show the whole dataset in the grid, in the colours that it had."""
         self._keep_view(ctx)
         ctx.ops.clear_view()
+        colors.reset_colors(ctx)
 
-    def back(self, ctx: Any) -> None:
-        """Show in the grid what it showed before the last click here."""
+    def back(self, ctx: ExecutionContext) -> None:
+        """Show in the grid what it showed before the last click in the panel."""
         *past, last = ctx.panel.state.past or [[]]
         ctx.panel.state.set("past", past)
         if last:
-            ctx.ops.set_view(view=fo.DatasetView._build(ctx.dataset, last))
+            ctx.ops.set_view(view=access.view_of(ctx.dataset, last))
         else:
             ctx.ops.clear_view()
+            colors.reset_colors(ctx)
 
-    def change_tiles(self, ctx: Any) -> None:
-        """One object or one sample a tile, from the next click on."""
-        ctx.panel.state.set("head.patches", bool(ctx.params["value"]))
+    def change_tiles(self, ctx: ExecutionContext) -> None:
+        """Switch between one object and one sample per tile, and show what was shown last so at once.
 
-    def dismiss(self, ctx: Any) -> None:
-        """Put a failed operation away."""
+        The App also calls this when it draws the switch for the first time: the user's view must stay then.
+        """
+        patches = bool(ctx.params["value"])
+        changed = patches != bool(ctx.panel.state.patches)
+        ctx.panel.state.set("patches", patches)
+        if changed and self._run(ctx):
+            self._show_pick(ctx, ctx.panel.state.pick or "")
+
+    def dismiss(self, ctx: ExecutionContext) -> None:
+        """Archive a failed operation."""
         background.dismiss(ctx.params["id"])
-        self._look_for_work(ctx)
+        self._refresh_jobs(ctx)
 
-    def render(self, ctx: Any) -> types.Property:
-        """Lay out what the state holds."""
-        self._forget_data(ctx)
+    def render(self, ctx: ExecutionContext) -> types.Property:
+        """Lay out the state."""
         state, panel = ctx.panel.state, types.Object()
-        waiting = self._waiting(ctx)
+        waiting = self._run_being_written(ctx)
         ready = bool(state.runs) and not waiting and not state.trouble
         offered = [step.name for step in steps.available(SECTIONS)] if ready else ["mine"]
         layout.steps(panel, self, offered, state.next if ready else "mine")
         layout.work(panel, self, state.jobs or [])
         if not state.runs:
-            layout.invitation(panel, self, minable=len(checks.detection_fields(ctx.dataset)) >= 2)
+            layout.empty_state(panel, self, ctx.dataset)
         else:
             layout.head(panel, self, [run["key"] for run in state.runs], ready=ready, can_go_back=bool(state.past))
             if waiting:
@@ -173,58 +206,48 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             layout.clock(panel, self)
         return types.Property(panel, view=layout.page())
 
-    def _forget_data(self, ctx: Any) -> None:
-        """Take out of the state what belongs to the data.
-
-        After a click on a list or switch the App sends both as state, and from then on lays new data over old ones,
-        element by element: a chart would keep the bars that it has no longer, and every event would carry them.
-        """
-        for name in SENT_ONCE:
-            if ctx.panel.get_state(name) is not None:
-                ctx.panel.state.set(name, None)
-
-    def _run(self, ctx: Any) -> dict[str, Any] | None:
-        """The run that is shown: its key and when it was made."""
+    def _run(self, ctx: ExecutionContext) -> dict[str, Any] | None:
+        """Return the run that is shown: its key and its time."""
         key = ctx.panel.get_state("head.run")
         return next((run for run in ctx.panel.state.runs or [] if run["key"] == key), None)
 
-    def _open(self, ctx: Any, section: str) -> None:
-        """Show a tab; the review shows what it last knew, which others may have changed."""
+    def _open(self, ctx: ExecutionContext, section: str) -> None:
+        """Show a tab; the review is read again, since others may have changed it."""
         ctx.panel.state.set("section", section)
         if section == "review":
             self.start_review(ctx)
 
-    def _waiting(self, ctx: Any) -> str | None:
-        """The key of the run that is shown, if it is still being written."""
+    def _run_being_written(self, ctx: ExecutionContext) -> str | None:
+        """Return the key of the run that is shown, if it is still being written."""
         run = self._run(ctx)
-        return run["key"] if run and rounds.is_being_written(run, ctx.panel.state.jobs or []) else None
+        return run["key"] if run and history.is_being_written(run, ctx.panel.state.jobs or []) else None
 
-    def _note(self, ctx: Any, step: str) -> None:
-        """Remember a step taken with the run that is shown, and what comes next."""
+    def _note_step(self, ctx: ExecutionContext, step: str) -> None:
+        """Remember a step taken with the run that is shown, and find the next one."""
         run = self._run(ctx)
         if run and step:
             steps.note(ctx, run, step)
-            self._look_ahead(ctx)
+            self._find_next_step(ctx)
 
-    def _look_ahead(self, ctx: Any) -> None:
+    def _find_next_step(self, ctx: ExecutionContext) -> None:
         run = self._run(ctx)
         done = steps.done(ctx, run) if run else []
         ctx.panel.state.set("next", steps.following(steps.available(SECTIONS), done, mined=run is not None))
 
-    def _look_for_work(self, ctx: Any) -> None:
-        """Look at what works in the background; where something ended, the dataset may have new fields."""
+    def _refresh_jobs(self, ctx: ExecutionContext) -> None:
+        """Update the background work. When some of it has ended, the dataset may have new fields."""
         before = {job["id"] for job in ctx.panel.state.jobs or [] if job["state"] in background.UNDER_WAY}
         jobs = background.operations(ctx.dataset)
         ctx.panel.state.set("jobs", jobs)
         if before - {job["id"] for job in jobs if job["state"] in background.UNDER_WAY}:
             ctx.ops.reload_dataset()
 
-    def _look_for_runs(self, ctx: Any) -> None:
+    def _refresh_runs(self, ctx: ExecutionContext) -> None:
         """Show the newest run if there is a new one, or if the one shown is gone."""
-        known, before = rounds.listed(ctx.dataset), ctx.panel.state.runs or []
+        known, before = history.list_runs(ctx.dataset), ctx.panel.state.runs or []
         ctx.panel.state.set("runs", known)
         if not known:
-            self._look_ahead(ctx)
+            self._find_next_step(ctx)
         elif known != before:
             key = ctx.panel.get_state("head.run")
             now, then = ({(run["key"], run["time"], run["finished"]) for run in each} for each in (known, before))
@@ -232,40 +255,45 @@ class HardNegativesPanel(ReviewSection, foo.Panel):
             ctx.panel.data.set(layout.TREND, figures.trend(known))
             self._show(ctx, known[0]["key"] if gone or now - then else key)
 
-    def _show(self, ctx: Any, key: str) -> None:
+    def _show(self, ctx: ExecutionContext, key: str) -> None:
         """Put a run's numbers into the state and its charts into the data."""
         ctx.panel.state.set("head.run", key)
         try:
-            shown, before = rounds.overview(ctx.dataset, key), rounds.before(ctx.panel.state.runs, key)
-            then = rounds.overview(ctx.dataset, before) if before else None
+            shown, before = history.overview(ctx.dataset, key), history.previous_run(ctx.panel.state.runs, key)
+            then = history.overview(ctx.dataset, before) if before else None
             facts, drawn = figures.facts(shown, then), figures.drawn(shown)
-            remarks = [*figures.remarks(shown), *layout.compared(ctx.dataset, key, before, shown, then)]
+            remarks = [*figures.remarks(shown), *layout.comparison_remarks(ctx.dataset, key, before, shown, then)]
         except ValueError as error:
             ctx.panel.state.set("trouble", str(error))
-        except Exception as error:  # written by another version, or damaged: to be read where the user is looking
-            what = f"the overview of run {key!r} can't be read ({type(error).__name__}: {error})"
+        except Exception as error:  # the stored overview is damaged: tell the user in the panel
+            what = f"the overview of run {key!r} cannot be read ({type(error).__name__}: {error})"
             ctx.panel.state.set("trouble", f"{what}: delete it, then mine again")
         else:
-            ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": remarks})
+            more = {"confused": bool(shown.get("confusions")), "suspects": shown["report"].get("label_suspects", {})}
+            more["without_truth"] = bool(shown.get("ranked_by"))
+            ctx.panel.state.set({"trouble": "", "facts": facts, "remarks": remarks, **more})
+            self.count_again(ctx)
             ctx.panel.data.set(layout.CHARTS, drawn)
             if ctx.panel.state.section == "review":
                 self.start_review(ctx)
-        self._look_ahead(ctx)
+        self._find_next_step(ctx)
 
-    def _keep_view(self, ctx: Any) -> None:
-        """Remember what the grid shows, to go back to."""
-        now = ctx.view._serialize() if isinstance(ctx.view, fo.DatasetView) else []
+    def _keep_view(self, ctx: ExecutionContext) -> None:
+        """Remember the view of the grid, to go back to."""
+        now = access.serialized(ctx.view)
         past = [view for view in ctx.panel.state.past or [] if view != now]
         ctx.panel.state.set("past", [*past, now][-MOST_VIEWS:])
 
-    def _set_view(self, ctx: Any, make: Callable[[RunSettings], Any]) -> None:
-        """Set the view that is made of the shown run's settings; the run may be gone by now."""
+    def _set_view(self, ctx: ExecutionContext, make: Callable[[RunSettings], Any]) -> None:
+        """Set the view that ``make`` returns for the shown run's settings; the run may have been deleted."""
         try:
-            view = make(runs.settings_of(ctx.dataset, ctx.panel.get_state("head.run")))
+            settings = records.settings_of(ctx.dataset, ctx.panel.get_state("head.run"))
+            view = make(settings)
         except ValueError as error:
             ctx.ops.notify(str(error), variant="error")
             self.refresh(ctx)
         else:
             self._keep_view(ctx)
             ctx.ops.set_view(view=view)
-            self._note(ctx, "look")
+            colors.set_colors(ctx, settings)
+            self._note_step(ctx, "look")

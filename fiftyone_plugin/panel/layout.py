@@ -1,24 +1,29 @@
-"""What the panel looks like: where numbers and charts stand, and what is said where there are none."""
+"""The layout of the panel: where numbers and charts are, and the texts if there are none."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators.types as types
 
-from .. import background, rounds
+from ..actions.videos import frame_fields
+from ..app import background
+from ..runs import history
+from ..store import checks
 from .steps import STEPS, operators
 
-CHARTS, TREND = "charts", "trend"
-NEEDED = (
-    "It needs two fields of type Detections first: a detector's predictions, with confidences, and the ground truth."
-)
-INTERVAL = 3000
-"""Milliseconds between two looks at what works in the background."""
+if TYPE_CHECKING:
+    import fiftyone as fo
 
-DELETE, PREDICT = "delete_mining_run", "predict_with_yolo"
-ACTIONS = {"compare_mining_runs": "Compare", "rename_mining_run": "Rename", DELETE: "Delete"}
+CHARTS, TREND = "charts", "trend"
+NEEDED = "Mining needs two fields of type Detections: predictions with confidences, and ground truth."
+INTERVAL = 3000
+"""Milliseconds between two updates of the background work."""
+
+COMPARE, DELETE, PREDICT = "compare_mining_runs", "delete_mining_run", "predict_with_yolo"
+PROPOSE = "mine_without_truth"
+ACTIONS = {COMPARE: "Compare", "fit_verifier": "Fit a verifier to", "rename_mining_run": "Rename", DELETE: "Delete"}
 QUIET = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 
 FACT: dict[str, dict[str, Any]] = {
@@ -29,19 +34,19 @@ FACT: dict[str, dict[str, Any]] = {
 }
 CHANGE = {True: "success.main", False: "error.main", None: "text.tertiary"}
 WIDE = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
-"""Of a grid: one column, as wide as the panel."""
+"""A grid of one column, as wide as the panel."""
 
 WRAPPED = {
     "grid": {
         "sx": {
             "display": "flex",
             "flexWrap": "wrap",
-            "& > div": {"width": "auto", "maxWidth": "100%"},  # the App gives each of them the whole width
+            "& > div": {"width": "auto", "maxWidth": "100%"},  # the App gives each element the whole width
             "& button, & label": {"whiteSpace": "nowrap"},
         }
     }
 }
-"""Of a row: what has no room goes below, whole."""
+"""A row that wraps: an element that does not fit goes into the next line."""
 
 NOTES = {
     "container": {
@@ -51,12 +56,12 @@ NOTES = {
 
 
 def page() -> types.View:
-    """The panel's own view: one part below the other, each as wide as the panel."""
+    """Return the panel's own view: one part below the other, each as wide as the panel."""
     return types.GridView(orientation="vertical", gap=1, pad=2, componentsProps=WIDE)
 
 
 def steps(panel: types.Object, handler: Any, enabled: Collection[str], following: str) -> None:
-    """The steps of a round in their order, the next one highlighted; those that can't be taken yet are greyed out."""
+    """Add the steps of a round in order, the next one highlighted; steps that are not possible yet are disabled."""
     row = panel.grid("steps", orientation="horizontal", componentsProps=columns(96))
     for number, step in enumerate(STEPS, start=1):
         comes_next = step.name == following
@@ -72,22 +77,25 @@ def steps(panel: types.Object, handler: Any, enabled: Collection[str], following
         )
 
 
-def invitation(panel: types.Object, handler: Any, *, minable: bool) -> None:
-    """What stands here before anything was mined, and a way to predictions where there are none."""
+def empty_state(panel: types.Object, handler: Any, dataset: fo.Dataset) -> None:
+    """Add the text for a dataset without a run, and buttons for predictions and for a run without ground truth."""
+    fields = checks.detection_fields(dataset) or frame_fields(dataset)
+    minable = len(fields) >= 2 and dataset.media_type != "video"
     needed = "" if minable else f" {NEEDED}"
     panel.md(
-        f"This dataset has no mining run yet: mine it to see what the detector is most wrong about.{needed}",
+        f"This dataset has no mining run yet: mine it to see the worst mistakes of the detector.{needed}",
         name="none_yet",
         componentsProps=NOTES,
     )
-    if not minable:
-        row = panel.h_stack("first", gap=1, componentsProps=WRAPPED)
-        label = "Predict with YOLO …"
-        row.btn("predict", label=label, on_click=handler.prompt, params={"operator": PREDICT}, variant="outlined")
+    row = panel.h_stack("first", gap=1, componentsProps=WRAPPED)
+    offered = {"Predict with YOLO …": PREDICT} if not minable else {}
+    offered |= {"Mine without truth …": PROPOSE} if fields else {}
+    for label, operator in offered.items():
+        row.btn(operator, label=label, on_click=handler.prompt, params={"operator": operator}, variant="outlined")
 
 
 def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -> None:
-    """What works in the background, what waits for it and what failed."""
+    """Add the background work that runs, waits or has failed."""
     for number, job in enumerate(jobs):
         what = f"{job['label']}{f' ({key})' if (key := job['run_key']) else ''}"
         if job["state"] == "failed":
@@ -95,7 +103,7 @@ def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -
             box.view("what", types.Error(label=f"{what} failed", description=job["error"]))
             row = box.h_stack("row", gap=1, align_y="center", componentsProps=WRAPPED)
             row.btn("dismiss", label="Dismiss", on_click=handler.dismiss, params={"id": job["id"]}, variant="outlined")
-            row.md(f"All of it: `fiftyone delegated info {job['id']}`", name="more", componentsProps=NOTES)
+            row.md(f"Full error: `fiftyone delegated info {job['id']}`", name="more", componentsProps=NOTES)
         elif job["state"] == "running":
             share = job["progress"]
             bar = panel.grid(f"job_{number}", orientation="vertical", gap=0.5, componentsProps=WIDE)
@@ -108,12 +116,12 @@ def work(panel: types.Object, handler: Any, jobs: Sequence[Mapping[str, Any]]) -
 
 
 def clock(panel: types.Object, handler: Any) -> None:
-    """Looks again every few seconds, as long as it is laid out."""
+    """Add a timer that refreshes the panel every few seconds, as long as it is laid out."""
     panel.view("clock", types.TimerView(interval=INTERVAL, on_interval=handler.refresh))
 
 
 def head(panel: types.Object, handler: Any, keys: Sequence[str], *, ready: bool, can_go_back: bool) -> None:
-    """Which run is shown, its samples if there is anything to see of it, and ways back to the whole grid."""
+    """Add the choice of the run, and the buttons that change the view of the grid."""
     bar = panel.h_stack("head", gap=1, align_y="center", componentsProps=WRAPPED)
     choices = types.DropdownView(label="Run", compact=True)
     for key in keys:
@@ -127,7 +135,7 @@ def head(panel: types.Object, handler: Any, keys: Sequence[str], *, ready: bool,
 
 
 def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -> None:
-    """The sections of the panel; the one shown is underlined."""
+    """Add the tabs of the panel; the current one is underlined."""
     bar = panel.h_stack("tabs", gap=2, componentsProps=WRAPPED)
     for name in names:
         line = {"borderBottom": "2px solid", "borderBottomColor": "primary.main" if name == chosen else "transparent"}
@@ -146,23 +154,24 @@ def tabs(panel: types.Object, handler: Any, names: Sequence[str], chosen: str) -
 
 
 def waiting(panel: types.Object, key: str) -> None:
-    """What stands here while the run is made."""
+    """Add the text for a run that is being written."""
     panel.view(
-        "waiting", types.Notice(label=f"Run {key} is being written", description="It appears here when it is done.")
+        "waiting",
+        types.Notice(label=f"Run {key} is being written", description="It is shown here when it is finished."),
     )
     panel.view("bar", types.ProgressView())
 
 
 def problem(panel: types.Object, handler: Any, sentence: str) -> None:
-    """Why there is nothing to see, and the way out."""
-    panel.view("problem", types.Warning(label="This run can't be shown", description=sentence))
+    """Add the reason why the run cannot be shown, and a button to delete it."""
+    panel.view("problem", types.Warning(label="This run cannot be shown", description=sentence))
     panel.btn(
         "delete", label="Delete this run", on_click=handler.prompt, params={"operator": DELETE}, variant="outlined"
     )
 
 
 def numbers(panel: types.Object, facts: Sequence[Sequence[Any]], notes: Sequence[str]) -> None:
-    """The headline; below, what should be known about it."""
+    """Add the headline numbers, and remarks below."""
     grid = panel.grid("numbers", orientation="horizontal", gap=1, componentsProps=columns(92))
     for number, (name, value, remark, change, better) in enumerate(facts):
         lines = [name, f"**{value}**", *([f"***{change}***"] if change else []), *([f"*{remark}*"] if remark else [])]
@@ -172,39 +181,43 @@ def numbers(panel: types.Object, facts: Sequence[Sequence[Any]], notes: Sequence
         panel.md("\n".join(f"* {note}" for note in notes), name="notes", componentsProps=NOTES)
 
 
-def compared(
-    dataset: Any, key: str, before: str | None, shown: Mapping[str, Any], then: Mapping[str, Any] | None
+def comparison_remarks(
+    dataset: fo.Dataset, key: str, before: str | None, shown: Mapping[str, Any], then: Mapping[str, Any] | None
 ) -> list[str]:
-    """What the changes in the headline compare with: a round before, by its key and its overview."""
+    """Return a remark on what the changes in the headline compare with: the previous round."""
     if before is None or then is None:
         return []
-    otherwise = rounds.differences(dataset, key, before)
+    differ = history.differences(dataset, key, before)
     images, had = (each["report"]["mining"]["images"] for each in (shown, then))
-    if images != had:  # who mined a selection, then all, compares what has little in common
-        otherwise.append(f"images {had:,} → {images:,}")
-    asked = f"; it was asked otherwise: {', '.join(otherwise)}" if otherwise else ""
-    return [f"▲ and ▼ say what changed since **{before}**{asked}"]
+    if images != had:  # a selection and the whole dataset have little in common
+        differ.append(f"images {had:,} → {images:,}")
+    asked = f"; different settings: {', '.join(differ)}" if differ else ""
+    return [f"▲ and ▼ show the change since **{before}**{asked}"]
 
 
-def charts(panel: types.Object, handler: Any) -> None:
-    """The charts of a run, as many beside each other as there is room for."""
-    panel.md("Click a bar or a point to see in the grid what it stands for.", name="hint", componentsProps=NOTES)
+def charts(panel: types.Object, handler: Any, *, confused: bool, without_truth: bool = False) -> None:
+    """Add the charts of a run, as many side by side as the width allows; one that would be empty is left out."""
+    panel.md("Click a bar or a point to show its objects in the grid.", name="hint", componentsProps=NOTES)
     grid = panel.grid(CHARTS, orientation="horizontal", gap=1, componentsProps=columns(270))
     for name, how in LAYOUTS.items():
+        if (name == "confusions" and not confused) or (without_truth and name in NEED_TRUTH):
+            continue
+        if without_truth:
+            how = {**how, "title": {**how["title"], "text": PROPOSED.get(name, how["title"]["text"])}}
         wide = {"item": {"sx": {"gridColumn": "1 / -1"}}} if name == "scatter" else {}
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px", componentsProps=wide)
 
 
 def trend(panel: types.Object, handler: Any) -> None:
-    """The rates of all runs."""
+    """Add the rates of all runs."""
     grid = panel.grid(TREND, orientation="horizontal", gap=1, componentsProps=columns(270))
     for name, how in TRENDS.items():
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px")
-    panel.md("Click a point to see its run.", name="hint", componentsProps=NOTES)
+    panel.md("Click a point to show its run.", name="hint", componentsProps=NOTES)
 
 
 def run_actions(panel: types.Object, handler: Any) -> None:
-    """What can be done with the run that is shown as a whole, and with work that takes long."""
+    """Add the buttons for the run as a whole, and a note on background work."""
     bar = panel.h_stack("actions", gap=1, componentsProps=WRAPPED)
     for operator, label in ACTIONS.items():
         if operator in operators():
@@ -212,20 +225,20 @@ def run_actions(panel: types.Object, handler: Any) -> None:
                 operator,
                 label=f"{label} this run …",
                 on_click=handler.prompt,
-                params={"operator": operator},
+                params={"operator": operator, "parameter": "later_run_key" if operator == COMPARE else "run_key"},
                 variant="outlined",
             )
-    panel.md(f"{background.how_to()}.", name="background", componentsProps=NOTES)
+    panel.md(f"{background.background_help()}.", name="background", componentsProps=NOTES)
 
 
 def columns(least: int) -> dict[str, Any]:
-    """Of a grid: as many columns as fit at this width in pixels, all of one width."""
+    """Return the properties of a grid with as many equal columns as fit at this least width in pixels."""
     columns = f"repeat(auto-fit, minmax(min(100%, {least}px), 1fr))"
     return {"grid": {"sx": {"gridTemplateColumns": columns, "gridAutoFlow": "row"}}}
 
 
 def _layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
-    """A small chart's layout; colours and background come from the App's theme."""
+    """Return the layout of a small chart; colours and background come from the App's theme."""
     axis = {"zeroline": False, "automargin": True}
     return {
         "title": {"text": title, "font": {"size": 13}, "x": 0.02, "xanchor": "left", "y": 0.97},
@@ -242,7 +255,7 @@ def _layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
 
 
 def _names(**more: Any) -> dict[str, Any]:
-    """An axis of names, the first one on top."""
+    """Return an axis of names, the first one on top."""
     return {
         "autorange": "reversed",
         "zeroline": False,
@@ -256,12 +269,23 @@ def _names(**more: Any) -> dict[str, Any]:
 LAYOUTS = {
     "errors": _layout("Errors by type (hatched: false negatives)", "objects", "", yaxis=_names()),
     "classes": _layout("Errors by class (hatched: false negatives)", "objects", "", yaxis=_names()),
+    "confusions": _layout("Confused classes (truth → taken for)", "objects", "", yaxis=_names()),
     "scatter": _layout("Confident predictions (grey: true positives)", "confidence", "IoU with the nearest truth"),
     "confidence": _layout("Predictions by confidence", "confidence", "predictions"),
     "iou": _layout("Predictions by IoU", "IoU with the nearest truth", "predictions"),
     "difficulty": _layout("Difficulty of the mined objects", "mined objects, hardest first", "difficulty"),
     "weights": _layout("Sample weights", "images, heaviest first", "weight"),
 }
+NEED_TRUTH = ("scatter", "iou", "confusions", "weights")
+"""Charts that a run without ground truth does not have."""
+
+PROPOSED = {
+    "errors": "Proposals by list (hatched: missed)",
+    "classes": "Confident and uncertain by class (hatched: missed)",
+    "difficulty": "Likelihood of an error of the proposals",
+}
+"""Titles of the charts of a run without ground truth, where they differ."""
+
 _TOP = {"rangemode": "tozero", "zeroline": False, "automargin": True}
 _KEYS = {"type": "category", "zeroline": False, "automargin": True}
 _LEGEND = {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}}

@@ -1,26 +1,32 @@
-"""What the panel's tabs hold: a function each that lays out a part of the panel for the run that is shown."""
+"""The panel's tabs: one function each, which lays out a part of the panel for the run that is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators.types as types
 
-from . import layout, review
+from . import layout, review, suspects, threshold, unlabelled
+
+if TYPE_CHECKING:
+    from fiftyone.operators import ExecutionContext
 
 Section = Callable[[types.Object, Any, Any], None]
 
 
-def charts(panel: types.Object, handler: Any, ctx: Any) -> None:
-    """A run's numbers and charts."""
+def charts(panel: types.Object, handler: Any, ctx: ExecutionContext) -> None:
+    """Add a run's numbers and charts."""
     state = ctx.panel.state
     layout.numbers(panel, state.facts or [], state.remarks or [])
-    layout.charts(panel, handler)
+    unlabelled.section(panel, handler, state.remarks or [])
+    suspects.section(panel, handler, state.suspects or {})
+    layout.charts(panel, handler, confused=bool(state.confused), without_truth=bool(state.without_truth))
+    threshold.section(panel, handler, state.counts or {})
 
 
-def rounds(panel: types.Object, handler: Any, ctx: Any) -> None:
-    """How the rates went over all runs, and what can be done with a run as a whole."""
+def rounds(panel: types.Object, handler: Any, ctx: ExecutionContext) -> None:
+    """Add the rates of all runs over time, and the buttons for a run as a whole."""
     layout.trend(panel, handler)
     layout.run_actions(panel, handler)
 

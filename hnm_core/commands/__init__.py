@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 DONE, FOUND_WRONG, CALLED_WRONG = 0, 1, 2
-"""Exit codes. ``FOUND_WRONG``: the command did its work, and what it looked at is not in order."""
+"""Exit codes. ``FOUND_WRONG``: the command did its work, but a check failed."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class Command:
             ``ValueError`` or ``OSError`` it raises is shown as one line, and the exit code is ``CALLED_WRONG``.
         add_arguments: declares its options; units belong into their help texts.
         description: more than ``help`` says, for ``hnm NAME --help``.
+        example: one call, as typed in a shell, shown below the help; a backslash ends a line that goes on.
     """
 
     help: str
     run: Callable[[argparse.Namespace], int]
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     description: str = ""
+    example: str = ""

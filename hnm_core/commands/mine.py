@@ -6,146 +6,163 @@ import argparse
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..columns import Detections
-from ..io import read_coco, read_yolo
 from ..io.classes import in_classes
-from ..io.coco import read_coco_truth
-from ..io.ledger import read_reviews, unknown_reviews
-from ..io.progress import Progress, silent
-from ..io.samples import SampleFolder, save_samples
-from ..io.saved import load_mining, save_mining
-from ..pages import report_pages
+from ..io.mining_folder import SHARDS as FOLDER
+from ..io.mining_folder import load_mining, new_mining, save_mining
+from ..io.progress import Progress
+from ..io.truth_files import SHARDS, YOLO, TruthFiles, kind_of
+from ..labels.reviews import UNREVIEWED, inherit_reviews
 from ..pipeline import mine
+from ..report import MiningReport
+from ..reporting.html import report_pages
 from ..result import MiningResult
-from ..reviews import Reviews
+from ..samples.folder import SampleFolder, save_samples
 from ..settings import MiningSettings
+from ..settings.mining import APPEARANCE, CLASSES, REVIEWS, SAVE_SAMPLES, VIEWS
 from ..strategies import strategy_names
+from ..strategies.registry import is_own
 from . import DONE, Command
+from .close_ups import close_ups_of
+from .cluster import mine_on_ray, path_or_address, refuse_addresses
+from .engine import add_engine_flags
+from .evidence import with_evidence_of
+from .flags import add_flag, add_flags, group_of, values_of
+from .inputs import Inputs, add_input_flags, read_inputs
 from .progress import add_progress_flag, progress_of
+from .sharded import are_many, into_shards, mine_opened, mine_shard_folder, open_input, reviews_of, say_lost, title_of
 
-KNOBS = tuple(knob for knob in fields(MiningSettings) if knob.name != "max_per_group")
-"""The settings that are flags: files do not say which images are a group."""
+WHOLE = {
+    **{"save_samples": "--save-samples needs", "appearance": "--appearance needs", "views": "--views needs"},
+    **{"twins": "twins need", "strategy": "a strategy of your own may need"},
+}
+"""What looks at all boxes at once, in words."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Files, and a flag for every setting of the engine."""
-    parser.add_argument(
-        "--data", type=Path, required=True, help="data.yaml of a YOLO data set, or a COCO annotation json"
+    """Declare the files, and a flag for every setting of the engine."""
+    files = add_input_flags(parser, path_or_address)
+    files.add_argument(
+        "--output",
+        type=path_or_address,
+        required=True,
+        metavar="DIR",
+        help="New folder for report, weights and hard negatives",
     )
-    parser.add_argument("--split", default="train", help="of data.yaml: train, val or test")
-    parser.add_argument(
-        "--predictions", type=Path, required=True, help="folder of YOLO txt files with confidence, or COCO results json"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="new folder for report, weights and hard negatives")
-    parser.add_argument(
-        "--save-samples",
-        "--save-hard-negatives",
-        action="store_true",
-        help="keep the hard images in OUTPUT/samples, with pictures of what is wrong and a page that shows them; "
-        "goes on where an interrupted run stopped",
-    )
-    parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="of COCO data: where its file names start (default: beside the json)"
-    )
-    parser.add_argument(
-        "--class-map", type=_class_names, default={}, metavar="CLASS=CLASS,...", help="prediction class to truth class"
-    )
-    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="mine these classes alone")
-    parser.add_argument(
-        "--reviews",
-        type=Path,
-        metavar="JSON",
-        help="what people said of mistakes, as the App's ledger exports it: it takes the place of suspicion there and "
-        "moves that of their like",
-    )
-    parser.add_argument(
-        "--appearance",
-        action="store_true",
-        help="open the images: a false positive that looks like what is labelled is suspected more, others less; "
-        "needs scikit-image",
-    )
-    add_progress_flag(parser)
     add_setting_flags(parser)
+    add_flag(parser, CLASSES)
+    add_flag(parser, REVIEWS, ". The App writes it with an export")
+    add_flag(parser, APPEARANCE)
+    add_flag(parser, VIEWS)
+    add_flag(parser, SAVE_SAMPLES, ", in OUTPUT/samples; an interrupted run is continued")
+    add_engine_flags(parser)
+    add_progress_flag(group_of(parser, "output"))
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for every setting that :func:`settings_of` reads."""
-    for knob in KNOBS:
-        _add_flag(parser, knob)
+    """Declare a flag for every setting that :func:`settings_of` reads."""
+    names = f"; names are {', '.join(strategy_names())}"
+    add_flags(parser, MiningSettings, notes={"strategy": names})
 
 
 def settings_of(args: argparse.Namespace) -> MiningSettings:
-    """The engine's settings as the flags have them."""
-    return MiningSettings(**{knob.name: getattr(args, knob.name) for knob in KNOBS})
+    """Return the engine's settings as the flags have them."""
+    return MiningSettings(**values_of(MiningSettings, args))
 
 
 def run(args: argparse.Namespace) -> int:
     """Mine, write, print."""
+    if args.engine == "ray":
+        return mine_on_ray(args, settings_of(args))
+    refuse_addresses(args)
     progress = progress_of(args)
-    tables = read_tables(args.data, args.split, args.predictions, progress)
-    predictions, truth = in_classes(*tables, args.class_map, args.classes)
+    whole = next((flag for flag in ("save_samples", "appearance", "views") if getattr(args, flag)), None)
+    if kind_of(args.data) == SHARDS:
+        shards = open_input(args)
+        whole = whole or ("twins" if shards.has_twins else None)
+        if whole is None:
+            return said(args, *mine_shard_folder(args, shards, settings_of(args), progress))
+    given = read_inputs(args, progress)
     settings = settings_of(args)
-    reviews = None if args.reviews is None else _reviews(args.reviews, args.data, truth)
-    result = mine(predictions, truth, settings, reviews=reviews)
-    if args.appearance:
-        from ..appearance import appearance_evidence  # only who asks waits for scikit-image
+    predictions, truth = in_classes(given.predictions, given.truth, None, args.classes or None, settings.neutral)
+    as_given = predictions is given.predictions and truth is given.truth
+    if not as_given:
+        if given.evidence or given.twins is not None:
+            warnings.warn(f"{args.data}: its evidence is left out, because --classes leaves out boxes", stacklevel=2)
+        given = replace(given, predictions=predictions, truth=truth, evidence={}, twins=None, shards=None)
+    del predictions, truth
+    whole = whole or ("strategy" if is_own(settings.strategy) else None)
+    if are_many(given) and whole is None:
+        with new_mining(args.output) as aside:
+            shards = into_shards(given, aside / FOLDER, progress)
+            del given
+            done = mine_opened(args, shards, settings, aside, progress)
+        return said(args, *done)
+    notes = [f"{WHOLE[whole]} all boxes in memory: they are not mined shard by shard"] if whole else []
+    return said(args, *_mine_in_memory(args, given, settings, progress, notes if are_many(given) else []))
 
-        said = appearance_evidence(result, lambda name: _root(args) / name)
-        result = mine(predictions, truth, settings, reviews=reviews, evidence={"appearance": said})
-    locate = _locator(args, result) if args.save_samples else Path
-    source = {"data": str(args.data.absolute()), "split": args.split, "predictions": str(args.predictions.absolute())}
-    notes: list[str] = []
+
+def _mine_in_memory(
+    args: argparse.Namespace, given: Inputs, settings: MiningSettings, progress: Progress, notes: list[str]
+) -> tuple[Path, MiningReport, list[str]]:
+    """Mine all boxes at once and write; return the folder, the report, and sentences on what was done."""
+    files, source = given.files, given.source
+    reviews = None if args.reviews is None else reviews_of(Path(args.reviews), given.truth.images, files.sizes)
+    known: dict[str, Any] = {"groups": given.groups, "evidence": given.evidence, "twins": given.twins}
+    result = mine(given.predictions, given.truth, settings, **known, reviews=reviews)
+    if reviews is not None:
+        states = inherit_reviews(reviews, result.predictions, result.truth)
+        reached = sum(int((state != UNREVIEWED).sum()) for state in states)
+        say_lost(Path(args.reviews), reviews, result.truth.images, reached)
+    pages: dict[str, str] = {}
+    notes = [*notes, *files.notes]
+    if args.appearance or args.views:
+        result, pages, unread = with_evidence_of(args, files, result, progress)
+        notes += unread
+    locate = _locator(args, files, result) if args.save_samples else None
     if args.save_samples and _holds(args.output, result, source):
         folder = args.output.resolve()
     else:
-        pages, notes = report_pages(result, f"{args.data.parent.name or args.data.stem} {args.split}")
-        folder = save_mining(args.output, result, source, pages)
-    if args.save_samples:
-        save_samples(result, SampleFolder(folder / "samples"), locate, progress)
+        close_ups, no_pictures = close_ups_of(result, args.data, args.split, args.images, files)
+        samples = "samples/index.html" if args.save_samples and result.hard_counts.any() else ""
+        report, left_out = report_pages(result, title_of(args), close_ups, samples)
+        notes += [*no_pictures, *left_out]
+        shards = None if args.appearance or args.views else given.shards
+        folder = save_mining(args.output, result, source, {**report, **pages}, shards)
+    if locate is not None:
+        save_samples(result, SampleFolder(folder / "samples"), locate, progress, sizes=files.sizes)
+    return folder, result.report, notes
+
+
+def said(args: argparse.Namespace, folder: Path, report: MiningReport, notes: list[str]) -> int:
+    """Print what was found and where it is."""
     if args.json:
-        print(json.dumps({"output": str(folder), **result.report.as_dict()}))
+        print(json.dumps({"output": str(folder), **report.as_dict()}))
         return DONE
-    print(result.report)
+    print(report)
     print(f"\n{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     print(*notes, sep="\n", end="\n" if notes else "")
     return DONE
 
 
-def _locator(args: argparse.Namespace, result: MiningResult) -> Callable[[str], Path]:
-    """From an image's key to its file; all that will be asked for are there."""
-    coco = args.data.suffix.lower() == ".json"
-    if args.images is not None and not coco:
+def _locator(args: argparse.Namespace, files: TruthFiles, result: MiningResult) -> Callable[[str], str | Path | None]:
+    """Return what finds the file of an image by its key; the files needed exist, or lead out of the data."""
+    if args.images is not None and kind_of(args.data) == YOLO:
         raise ValueError(f"--images is for COCO json; the YOLO data set {args.data} knows where its images are")
-    root = _root(args)
-    hard = [root / name for name, count in zip(result.truth.images, result.hard_counts, strict=True) if count]
-    gone = [path for path in hard if not path.is_file()]
+    locate = files.locate()
+    hard = [locate(name) for name, count in zip(result.truth.images, result.hard_counts, strict=True) if count]
+    gone = [path for path in hard if path is not None and not path.is_file()]
     if gone:
-        where = "; where do the file names start? --images DIR" if coco else ""
+        where = "" if kind_of(args.data) == YOLO else "; where do the file names start? --images DIR"
         raise FileNotFoundError(f"{len(gone)} of {len(hard)} hard images are not there, first {gone[0]}{where}")
-    return lambda name: root / name
-
-
-def _root(args: argparse.Namespace) -> Path:
-    """Where the names of the images start."""
-    return args.images or args.data.parent if args.data.suffix.lower() == ".json" else Path()
-
-
-def _reviews(path: Path, data: Path, truth: Detections) -> Reviews:
-    """The reviews in the names and the unit of the tables."""
-    sizes = read_coco_truth(data)[1] if data.suffix.lower() == ".json" else None
-    reviews = read_reviews(path, truth.images, sizes)
-    lost = unknown_reviews(reviews, truth.images)
-    if lost:
-        warnings.warn(f"{path}: {lost} of {len(reviews)} reviews are of images that are not mined", stacklevel=2)
-    return reviews
+    return locate
 
 
 def _holds(folder: Path, result: MiningResult, source: Mapping[str, str]) -> bool:
-    """Whether a folder holds this very mining already, so that saving its samples can go on."""
+    """Return whether a folder holds this very mining already, so that saving its samples can go on."""
     try:
         before, of = load_mining(folder)
     except (FileNotFoundError, ValueError):
@@ -153,75 +170,12 @@ def _holds(folder: Path, result: MiningResult, source: Mapping[str, str]) -> boo
     return of == source and before.settings == result.settings and before.report == result.report
 
 
-def read_tables(
-    data: Path, split: str, predictions: Path, progress: Progress = silent
-) -> tuple[Detections, Detections]:
-    """Both tables, by what kind of file they are in.
-
-    Raises:
-        FileNotFoundError: if a file is not there.
-        ValueError: if the two kinds do not go together.
-    """
-    for path in (data, predictions):
-        if not path.exists():
-            raise FileNotFoundError(f"there is no {path}")
-    if data.suffix.lower() == ".json":
-        if predictions.is_dir():
-            raise ValueError(
-                f"{data} is COCO json, so the predictions must be a COCO results json, not the folder {predictions}"
-            )
-        return read_coco(data, predictions)
-    if not predictions.is_dir():
-        raise ValueError(
-            f"{data} is a YOLO data set, so the predictions must be a folder of txt files, not {predictions}"
-        )
-    return read_yolo(data, split, predictions=predictions, progress=progress)
-
-
-def _add_flag(parser: argparse.ArgumentParser, knob: Any) -> None:
-    """One flag from a setting's own default, range and help."""
-    default = knob.default if knob.default is not MISSING else knob.default_factory()
-    facts = knob.metadata
-    text = facts["help"] + (f", {facts['low']:g} to {facts['high']:g}" if "low" in facts else "")
-    flag = f"--{knob.name.replace('_', '-')}"
-    if knob.name == "strategy":
-        text += f": {', '.join(strategy_names())}, or module:attribute of your own"
-        parser.add_argument(flag, "--mining-strategy", default=default, metavar="NAME", help=text)
-    elif "choices" in facts:
-        parser.add_argument(flag, nargs="+", choices=facts["choices"], default=list(default), help=text)
-    elif isinstance(default, Mapping):
-        parser.add_argument(flag, type=_class_values, default={}, metavar="CLASS=VALUE,...", help=text)
-    elif isinstance(default, bool):
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=text)
-    else:
-        parser.add_argument(flag, type=type(default), default=default, help=text)
-
-
-def _class_names(text: str) -> dict[str, str]:
-    """``person=pedestrian,van=car`` as a mapping."""
-    pairs = [part.partition("=") for part in filter(None, text.split(","))]
-    wrong = next(("".join(pair) for pair in pairs if not all(pair)), None)
-    if wrong is not None:
-        raise argparse.ArgumentTypeError(f"expected CLASS=CLASS,... such as van=car, got {wrong!r}")
-    return {name.strip(): other.strip() for name, _, other in pairs}
-
-
-def _class_values(text: str) -> dict[str, float]:
-    """``car=0.7,traffic light=0.4`` as a mapping; the last ``=`` separates, so that names may hold one."""
-    values = {}
-    for part in filter(None, text.split(",")):
-        name, separator, value = part.rpartition("=")
-        try:
-            values[name.strip()] = float(value) if separator else float("nan")
-        except ValueError:
-            separator = ""
-        if not separator:
-            raise argparse.ArgumentTypeError(f"expected CLASS=VALUE,... such as car=0.7, got {part!r}")
-    return values
-
-
 command = Command(
-    help="find the worst mistakes in files of predictions, and weigh the images by them",
+    help="find the worst mistakes in files of predictions, and weight the images by them",
     run=run,
     add_arguments=add_arguments,
+    description="Compare predictions with ground truth, both from files, find the worst mistakes, and weight the "
+    "images by them. OUTPUT holds the report, weights.csv and hard_negatives.csv.",
+    example="hnm mine --data data.yaml --predictions runs/detect/predict/labels \\\n    --confidence-threshold 0.4 "
+    "--output rounds/1",
 )

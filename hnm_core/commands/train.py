@@ -12,10 +12,13 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from ..settings import options
+from ..training.plan import TrainerSettings, TrainingPlan
 from . import DONE, Command
+from .flags import add_flags, group_of, values_of
 from .mine import add_setting_flags, settings_of
 
-OWN = ("epochs", "imgsz", "batch", "device", "project", "name")
+OWN = (*(each.name for each in options(TrainerSettings)), "project", "name")
 """Ultralytics' settings that have a flag of their own."""
 
 ELSEWHERE = {name: f"--{name}" for name in ("data", "model", "resume", *OWN)}
@@ -23,79 +26,55 @@ ELSEWHERE = {name: f"--{name}" for name in ("data", "model", "resume", *OWN)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to train, when to mine, and a flag for every setting of the engine."""
-    parser.add_argument(
-        "--data", type=Path, required=True, help="data.yaml of a YOLO data set; its train split is mined"
+    """Declare what to train, when to mine, and a flag for every setting of the engine."""
+    files = group_of(parser, "files")
+    files.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="Data set: data.yaml (YOLO); its train split is mined",
     )
-    parser.add_argument("--model", required=True, help="checkpoint (.pt) to start from, or .yaml to start from nothing")
-    parser.add_argument("--epochs", type=int, default=100, help="passes over the training images")
-    parser.add_argument(
-        "--mine-every", type=int, default=10, metavar="EPOCHS", help="from round to round; 0: one round"
+    files.add_argument(
+        "--model", required=True, metavar="FILE", help="Checkpoint (.pt) to start from, or .yaml for random weights"
     )
-    parser.add_argument(
-        "--warmup", type=int, default=3, metavar="EPOCHS", help="before the first round; 0 for a trained model"
-    )
-    parser.add_argument(
-        "--save-hard-negatives",
-        "--save-samples",
-        action="store_true",
-        help="keep the hard images of every round, with pictures of what is wrong and a page that shows them",
-    )
-    parser.add_argument(
-        "--weights", type=Path, metavar="CSV", help="weights.csv of `hnm mine` or of an export, until the first round"
-    )
-    parser.add_argument(
-        "--reviews", type=Path, metavar="JSON", help="what people said of mistakes, as the review ledger is saved"
-    )
-    parser.add_argument(
-        "--negative-gain",
-        type=float,
-        default=1.0,
-        metavar="TIMES",
-        help="how many times background taken for an object counts in the loss; the labels must be whole",
-    )
-    parser.add_argument("--imgsz", type=int, default=640, help="side of the images in training, pixels")
-    parser.add_argument("--batch", type=int, default=16, help="images per batch")
-    parser.add_argument(
-        "--device", default=None, help="cpu, 0, or 0,1 for several GPUs; as it is, a GPU if there is one"
-    )
-    parser.add_argument("--project", default="runs/train", help="folder of runs")
-    parser.add_argument("--name", default="hnm", help="of the run, a folder in PROJECT")
-    parser.add_argument(
+    files.add_argument("--project", default="runs/train", metavar="DIR", help="Folder of all runs")
+    files.add_argument("--name", default="hnm", help="Name of this run, a folder in PROJECT")
+    add_flags(parser, TrainerSettings)
+    training = group_of(parser, "training")
+    training.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an interrupted training as it was begun: --model is its weights/last.pt; of all other flags "
-        "--device and --set are heard, as far as Ultralytics takes them",
+        help="Continue an interrupted training: --model is its weights/last.pt. Other flags are ignored, except "
+        "--device and --set",
     )
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="more settings of Ultralytics"
+    training.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="Further settings of Ultralytics, such as mosaic=0.5",
     )
+    add_flags(parser, TrainingPlan, notes={"save_samples": ", of every round"})
     add_setting_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and print the rounds."""
-    from ..training.plan import TrainingPlan
     from ..training.start import check_options, train
 
     more = dict(map(_pair, args.set))
     check_options(more)
-    plan = TrainingPlan(
-        mine_every=args.mine_every,
-        warmup=args.warmup,
-        settings=settings_of(args),
-        save_samples=args.save_hard_negatives,
-        weights=str(args.weights) if args.weights else None,
-        reviews=str(args.reviews) if args.reviews else None,
-        negative_gain=args.negative_gain,
-    )
+    plan = TrainingPlan(settings=settings_of(args), **values_of(TrainingPlan, args))
     with _stdout_for_the_result() if args.json else nullcontext():
         if args.resume:
             other = {"device": args.device} if args.device is not None else {}
             summary = train(args.data, args.model, resume=True, **other, **more)
         else:
-            options = {name: getattr(args, name) for name in OWN} | {"seed": args.seed, **more}
-            summary = train(args.data, args.model, plan, **options)
+            trainer = TrainerSettings(**values_of(TrainerSettings, args)).as_dict()
+            place = {"project": args.project, "name": args.name, "seed": args.seed}
+            summary = train(args.data, args.model, plan, **trainer, **place, **more)
     print(json.dumps(summary.as_dict()) if args.json else summary)
     return DONE
 
@@ -115,7 +94,7 @@ def _stdout_for_the_result() -> Iterator[None]:
 
 
 def _pair(text: str) -> tuple[str, Any]:
-    """``mosaic=0.5`` as a name and a value: a number, True, None or a list where it reads as one."""
+    """Split ``mosaic=0.5`` into a name and a value: a number, True, None or a list where it reads as one."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise ValueError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}")
@@ -128,8 +107,10 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 command = Command(
-    help="train a YOLO on a data set, drawing hard images more often and mining anew as it learns",
+    help="train a YOLO model, drawing hard images more often and mining again as it learns",
     run=run,
     add_arguments=add_arguments,
-    description="Rounds of mining land in PROJECT/NAME/hard_negatives/round_NNN/.",
+    description="Train a YOLO model with Ultralytics, drawing hard images more often and mining the train split again "
+    "as the model learns. Rounds of mining are written to PROJECT/NAME/hard_negatives/round_NNN/.",
+    example="hnm train --data data.yaml --model yolo11n.pt --epochs 50 --mine-every 10 --warmup 3",
 )

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from ..verify import TRAINERS, verify_export
 from . import DONE, FOUND_WRONG, Command
+from .flags import group_of
 from .progress import add_progress_flag, progress_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The export, and who will read it."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what an export wrote")
-    parser.add_argument("--trainer", required=True, choices=TRAINERS, help="who will read it")
-    add_progress_flag(parser)
+    """Declare the export, and who will read it."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="Folder that `hnm export` or the App wrote")
+    group_of(parser, "trainer").add_argument(
+        "--trainer", required=True, choices=TRAINERS, help="Trainer that will read it"
+    )
+    add_progress_flag(group_of(parser, "output"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,8 +29,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 command = Command(
-    help="read an export back as a trainer would, and compare what it draws with what was promised",
+    help="check that a trainer reads an export as weights.csv promises",
     run=run,
     add_arguments=add_arguments,
-    description="Exit code 0: the trainer gets what weights.csv promises; 1: it does not; 2: called wrong.",
+    description="Read an export back as the trainer does, and compare the images that it draws with weights.csv. "
+    "Exit codes: 0 as promised; 1 not as promised; 2 wrong arguments or input.",
+    example="hnm verify-export weighted --trainer yolov5",
 )

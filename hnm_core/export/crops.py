@@ -1,4 +1,4 @@
-"""Crops around mistakes: closer looks that keep every truth they touch."""
+"""Export crops around mistakes; a crop contains every truth that it touches."""
 
 from __future__ import annotations
 
@@ -11,48 +11,49 @@ from numpy.typing import NDArray
 from ..columns import Detections
 from .choose import has_truth
 from .images import ExportImage, Window
+from .regions import is_region
 
 __all__ = ["SUSPECTED", "add_crops", "crop_window"]
 
 SCALE = 2.0
-"""Side of a crop, in sides of the mistake's box (chosen)."""
+"""Side of a crop, as multiple of the longer side of the mistake's box (chosen)."""
 
 MIN_SIDE = 96
-"""Pixels a crop has at least a side, where the image has them (chosen)."""
+"""Smallest side of a crop in pixels, if the image is large enough (chosen)."""
 
 MAX_SHARE = 0.5
-"""A crop of more than this share of its image shows nothing new (chosen)."""
+"""Largest share of the image area; larger crops add nothing new (chosen)."""
 
 HALF = 0.5
-"""Share of a truth that a crop must show to keep it cut (chosen)."""
+"""Smallest visible share of a truth that is cut by the crop (chosen)."""
 
 SUSPECTED = 0.5
-"""Suspicion above which no crop is made around a mistake: it may well show an object that nobody labelled (chosen)."""
+"""No crops are made around mistakes of higher suspicion: the object may be missing its label (chosen)."""
 
 PER_IMAGE = 3
-"""Crops of one image at most, around its hardest mistakes (chosen)."""
+"""Largest number of crops per image, around its hardest mistakes (chosen)."""
 
 
-Rows = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
-"""Image, box and label of some truths."""
+TruthColumns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+"""Image numbers, boxes and labels of some truths."""
 
 
 def crop_window(
     box: NDArray[np.float64], truths: NDArray[np.float64], crowds: NDArray[np.float64], size: tuple[int, int]
 ) -> Window | None:
-    """The part of an image around a mistake, grown until it holds every truth that it touches.
+    """Return the window around a mistake, enlarged until it contains every truth that it touches.
 
-    Where that would be most of the image, truths of which it shows at least half may stay cut by its edge: they are
-    kept as the part that is seen. None is left out.
+    If that is too much of the image, truths may be cut by the window if at least half of them is visible; their visible
+    part is the label. No truth is dropped.
 
     Args:
         box: ``(4,)`` corners of the mistake in pixels.
-        truths: ``(n, 4)`` all truths of the image, in pixels.
-        crowds: ``(m, 4)`` crowd regions; a crop may touch none, for what is in them is not labelled.
+        truths: ``(n, 4)`` truths of the image in pixels.
+        crowds: ``(m, 4)`` crowd regions; a crop must not touch them, because the objects in them have no labels.
         size: width and height of the image in pixels.
 
     Returns:
-        Corners in whole pixels, or None if there is no such part that is much smaller than the image.
+        Corners in whole pixels, or None if there is no such window that is small enough.
 
     Example:
         >>> crop_window(np.array([10.0, 10, 30, 30]), np.array([[90.0, 20, 130, 60]]), np.zeros((0, 4)), (640, 480))
@@ -74,7 +75,7 @@ def crop_window(
 def _grown(
     window: NDArray[np.float64], truths: NDArray[np.float64], limits: NDArray[np.float64], seen: float
 ) -> NDArray[np.float64]:
-    """The window in whole pixels, grown until it shows at least this share of every truth that it touches."""
+    """Enlarge the window, in whole pixels, until at least this share of every truth that it touches is visible."""
     area = np.prod(truths[:, 2:] - truths[:, :2], axis=1)
     while True:
         window = np.clip(np.concatenate([np.floor(window[:2]), np.ceil(window[2:])]), 0, limits)
@@ -98,35 +99,35 @@ def add_crops(
     sizes: Mapping[str, tuple[int, int]],
     background_share: float,
 ) -> tuple[list[ExportImage], Detections, list[str]]:
-    """The images and, after them, crops of the train images around their mistakes.
+    """Add crops of the train images around their mistakes, after all images.
 
-    A crop weighs 1. Crops without a truth are background, and with the train images that are at most
-    ``background_share`` of all: the hardest come first.
+    A crop has weight 1. Crops without a truth are background; together with the background train images they are at
+    most ``background_share`` of all, the hardest first.
 
     Args:
-        images: what is exported.
-        truth: their truths, as fractions of the image.
+        images: the images to export.
+        truth: their truths, boxes as fractions of the image.
         mistakes: boxes as fractions, ``score`` their difficulty, over the images of ``truth``.
         sizes: width and height by file path.
         background_share: in ``[0, 1]``.
 
     Returns:
-        The images, the truths of all of them, and what to say about the crops.
+        Images with crops, the truths of all of them, and sentences about the crops.
     """
     train = {i.sample_id: i for i in images if i.split == "train"}
     mistakes = mistakes.take(np.isin(np.array(mistakes.images, dtype=object)[mistakes.image], list(train)))
     found, left_out = _windows(train, truth, mistakes, sizes)
-    inside = [_held(truth, rows, window, sizes[image.filepath]) for image, rows, window in found]
+    inside = [_visible_truths(truth, rows, window, sizes[image.filepath]) for image, rows, window in found]
     allowed = _background_left(
         list(train.values()), truth, sum(bool(len(rows)) for rows, _ in inside), background_share
     )
     crops: list[ExportImage] = []
-    tables: list[Rows] = []
-    mild = 0
+    tables: list[TruthColumns] = []
+    easy = 0
     for (image, _, window), (rows, xyxy) in zip(found, inside, strict=True):
         if not len(rows):
             if allowed <= 0:
-                mild += 1
+                easy += 1
                 continue
             allowed -= 1
         name = f"{image.sample_id}#crop{len(crops) + 1}"
@@ -135,12 +136,12 @@ def add_crops(
     notes = [f"{len(crops)} crops around mistakes are added"]
     if left_out:
         notes.append(
-            f"{left_out} mistakes have no crop: with the truths it touches it would be most of the image, or "
-            f"it touches a crowd, or there is one beside it"
+            f"{left_out} mistakes have no crop of their own: the crop would be more than half of the image, "
+            f"would touch a crowd region, or another crop contains them"
         )
-    if mild:
-        notes.append(f"{mild} crops without truths are left out: background images are at most {background_share:.0%}")
-    return [*images, *crops], _with(truth, tables, [crop.sample_id for crop in crops]), notes
+    if easy:
+        notes.append(f"{easy} crops without truths are left out: at most {background_share:.0%} are background images")
+    return [*images, *crops], _with_truths_of(truth, tables, [crop.sample_id for crop in crops]), notes
 
 
 def _windows(
@@ -149,10 +150,10 @@ def _windows(
     mistakes: Detections,
     sizes: Mapping[str, tuple[int, int]],
 ) -> tuple[list[tuple[ExportImage, NDArray[np.int64], Window]], int]:
-    """A window for every mistake that can have one, hardest first, with its image and the rows of its truths."""
+    """Return the windows, hardest mistake first, with image and rows of the truths; and the number without a window."""
     number = {name: i for i, name in enumerate(truth.images)}
     rows_of = _rows_by_image(truth)
-    crowd = truth.is_crowd()
+    crowd = is_region(truth)
     difficulty = np.zeros(len(mistakes)) if mistakes.score is None else mistakes.score
     found: list[tuple[ExportImage, NDArray[np.int64], Window]] = []
     of_image: dict[str, list[Window]] = {}
@@ -185,10 +186,10 @@ def _rows_by_image(table: Detections) -> list[NDArray[np.int64]]:
     return [order[a:b] for a, b in pairwise(edges)]
 
 
-def _held(
+def _visible_truths(
     truth: Detections, rows: NDArray[np.int64], window: Window, size: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Truths of an image that a window touches: their rows, and what is seen of their boxes as fractions of it."""
+    """Return the truths that a window touches: their rows, and their visible boxes as fractions of the window."""
     boxes = np.clip(truth.xyxy[rows], 0, 1) * np.array([*size, *size])
     kept = _touched(boxes, np.array(window, dtype=np.float64))
     x0, y0, x1, y1 = window
@@ -197,7 +198,7 @@ def _held(
 
 
 def _background_left(train: Sequence[ExportImage], truth: Detections, labelled: int, share: float) -> int:
-    """How many more background images there is room for."""
+    """Return how many more background images are allowed."""
     number = {name: i for i, name in enumerate(truth.images)}
     full = has_truth(truth)
     objects = sum(bool(full[number[i.sample_id]]) for i in train)
@@ -207,14 +208,14 @@ def _background_left(train: Sequence[ExportImage], truth: Detections, labelled: 
     return int(share / (1 - share) * (objects + labelled) + 1e-9) - background
 
 
-def _with(
+def _with_truths_of(
     truth: Detections,
-    tables: Sequence[Rows],
+    tables: Sequence[TruthColumns],
     names: Sequence[str],
 ) -> Detections:
-    """The truths with those of more images."""
+    """Append the truths of more images."""
     image = np.concatenate([truth.image, *(image for image, _, _ in tables)])
     xyxy = np.concatenate([truth.xyxy, *(xyxy for _, xyxy, _ in tables)])
     label = np.concatenate([truth.label, *(label for _, _, label in tables)])
-    crowd = np.concatenate([truth.is_crowd(), np.zeros(len(image) - len(truth), dtype=bool)])
-    return Detections(image, xyxy, label, None, (*truth.images, *names), truth.classes, crowd=crowd)
+    kind = np.concatenate([truth.kinds(), np.zeros(len(image) - len(truth), dtype=np.uint8)])
+    return Detections(image, xyxy, label, None, (*truth.images, *names), truth.classes, kind=kind)

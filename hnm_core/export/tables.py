@@ -1,4 +1,4 @@
-"""``weights.csv`` and ``weights.parquet``: what counts how much, and why."""
+"""Write ``weights.csv`` and ``weights.parquet``: the weight of every image, and its errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from .images import Named
+from ..io.cells import safe_cell
+from .images import NamedImage
 
 __all__ = ["WEIGHT_COLUMNS", "write_weights"]
 
@@ -15,11 +16,11 @@ WEIGHT_COLUMNS = (
 )
 
 
-def write_weights(root: Path, images: Sequence[Named], run_key: str) -> list[str]:
-    """Write the csv and, where pyarrow is installed, the Parquet file: the same rows.
+def write_weights(root: Path, images: Sequence[NamedImage], run_key: str) -> list[str]:
+    """Write the CSV file and, if pyarrow is installed, a Parquet file with the same rows.
 
     Returns:
-        What is missing.
+        A sentence if the Parquet file is not written.
     """
     rows = [
         (
@@ -30,7 +31,7 @@ def write_weights(root: Path, images: Sequence[Named], run_key: str) -> list[str
         for i in (one.image,)
     ]
     with (root / "weights.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([WEIGHT_COLUMNS, *rows])
+        csv.writer(file).writerows([WEIGHT_COLUMNS, *(map(safe_cell, row) for row in rows)])
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""The layouts that read label files: Ultralytics', whose list repeats lines, and YOLOv5's, of copies."""
+"""Write the layouts with label files: repeated lines in a list for Ultralytics, copies of images for YOLOv5."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from pathlib import Path
 import numpy as np
 
 from ..columns import Detections
-from ..io.data_yaml import label_file
-from .images import SPLITS, Named
+from ..io.data_yaml import SPLITS, label_file
+from .images import NamedImage
 from .media import put_image
+from .regions import Greys, is_region
 from .settings import ExportSettings
 
 __all__ = ["same_labels", "write_yolo_layout"]
 
 SAME = 1e-3
-"""Fraction of an image's side by which a label beside an original may differ from what would be written."""
+"""Tolerance between an existing label and the exported one, as fraction of the image side."""
 
 
 def write_yolo_layout(
     root: Path,
     home: Path,
-    images: Iterable[Named],
-    all_images: Sequence[Named],
+    images: Iterable[NamedImage],
+    all_images: Sequence[NamedImage],
     truth: Detections,
     settings: ExportSettings,
+    greys: Greys | None = None,
 ) -> None:
-    """Images, label files, lists and, last of all, ``data.yaml``.
+    """Write images, label files and lists, then ``data.yaml``.
 
     Args:
         root: where to write.
-        home: where the export will lie.
-        images: all of them once, told off one by one to show how far it has come.
-        all_images: the same.
-        truth: boxes as fractions of the image, all of them inside.
+        home: the final folder of the export.
+        images: all images, wrapped to show the progress.
+        all_images: the same images.
+        truth: boxes as fractions of the image, clipped to the image.
         settings: layout and media.
+        greys: what is greyed in each image.
     """
     lines = label_lines(all_images, truth)
     if settings.media == "reference":
@@ -46,16 +49,16 @@ def write_yolo_layout(
             (root / kind / split).mkdir(parents=True)
     copies = settings.layout == "yolov5"
     for one, text in zip(images, lines, strict=True):
-        put_image(root, one, settings.media, copies=copies)
+        put_image(root, one, settings.media, copies=copies, greys=greys)
         if not Path(one.path).is_absolute():
             for name in (one.path, *(one.copies() if copies else ())):
                 label_file(root / name).write_text(text, encoding="utf-8")
     _write_data_yaml(root, home, all_images, truth.classes, settings)
 
 
-def label_lines(images: Sequence[Named], truth: Detections) -> list[str]:
-    """The text of every label file; crowd regions have none."""
-    kept = np.flatnonzero(~truth.is_crowd())
+def label_lines(images: Sequence[NamedImage], truth: Detections) -> list[str]:
+    """Return the text of the label file of every image; crowds and ignored regions are left out."""
+    kept = np.flatnonzero(~is_region(truth))
     kept = kept[np.argsort(truth.image[kept], kind="stable")]
     xyxy = truth.xyxy[kept]
     rows = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1).tolist()
@@ -67,8 +70,8 @@ def label_lines(images: Sequence[Named], truth: Detections) -> list[str]:
     return ["".join(text[edges[i] : edges[i + 1]]) for i in at]
 
 
-def _check_labels_beside(images: Sequence[Named], lines: Sequence[str]) -> None:
-    """Whether the originals have label files that say what is exported: those are what will be read."""
+def _check_labels_beside(images: Sequence[NamedImage], lines: Sequence[str]) -> None:
+    """Check that the label files of the originals are equal to the export, since trainers read them."""
     other = []
     for one, text in zip(images, lines, strict=True):
         if Path(one.path).is_absolute():
@@ -77,13 +80,13 @@ def _check_labels_beside(images: Sequence[Named], lines: Sequence[str]) -> None:
                 other.append(beside)
     if other:
         raise ValueError(
-            f"{len(other)} of {len(images)} originals have no label file beside them that says what is exported, first "
-            f"{other[0]}: YOLO reads labels beside images, so take media symlink"
+            f"{len(other)} of {len(images)} originals have a missing or different label file, first {other[0]}. YOLO "
+            f"reads the labels beside the original images, so use media symlink"
         )
 
 
 def same_labels(one: str, other: str) -> bool:
-    """Whether two label files hold the same boxes, in whatever order."""
+    """Return whether two label files contain the same boxes, in any order."""
     try:
         mine, theirs = (
             [np.array(line.split(), dtype=float) for line in text.splitlines() if line.strip()] for text in (one, other)
@@ -99,9 +102,9 @@ def same_labels(one: str, other: str) -> bool:
 
 
 def _write_data_yaml(
-    root: Path, home: Path, images: Sequence[Named], classes: Iterable[str], settings: ExportSettings
+    root: Path, home: Path, images: Sequence[NamedImage], classes: Iterable[str], settings: ExportSettings
 ) -> None:
-    """Ultralytics takes the file's own folder, so that the export can be moved; YOLOv5 needs to be told."""
+    """Write ``data.yaml``: without ``path:`` for Ultralytics, so that the export can be moved; YOLOv5 needs it."""
     has = [split for split in SPLITS if any(one.image.split == split for one in images)]
     copies, referred = settings.layout == "yolov5", settings.media == "reference"
     lines = [f"path: {json.dumps(str(home), ensure_ascii=False)}"] if copies else []
@@ -117,7 +120,7 @@ def _write_data_yaml(
     (root / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_list(path: Path, images: Sequence[Named]) -> None:
+def _write_list(path: Path, images: Sequence[NamedImage]) -> None:
     names = [one.path if Path(one.path).is_absolute() else f"./{one.path}" for one in images]
     text = "".join(f"{name}\n" * one.image.repeats for name, one in zip(names, images, strict=True))
     path.write_text(text, encoding="utf-8")

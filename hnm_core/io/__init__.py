@@ -1,50 +1,53 @@
-"""All reading and writing of files: COCO json, YOLO folders, Parquet, the guide's dicts.
+"""Read and write files: COCO JSON, YOLO folders, Pascal VOC, box texts, CSV, Parquet; and convert dicts.
 
-Each is loaded when it is first asked for, so that ``import hnm_core`` waits for none of them.
+Modules are imported on first use, so ``import hnm_core`` does not wait for them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .. import lazy_names
 
 if TYPE_CHECKING:
-    from .coco import read_coco, write_coco
-    from .found import to_records
-    from .labels import write_yolo
+    from .cluster import mine_to_folder, ray_engine, shard_files
+    from .coco import read_coco, read_lvis, write_coco
     from .parquet import read_parquet, write_parquet
-    from .records import read_records
+    from .records import read_records, to_records
+    from .shard_reading import read_shards
+    from .shards import Shard, write_shards
+    from .sources import read_any
     from .yolo import read_yolo
+    from .yolo_writer import write_yolo
 
 __all__ = [
+    "Shard",
+    "mine_to_folder",
+    "ray_engine",
+    "read_any",
     "read_coco",
+    "read_lvis",
     "read_parquet",
     "read_records",
+    "read_shards",
     "read_yolo",
+    "shard_files",
     "to_records",
     "write_coco",
     "write_parquet",
+    "write_shards",
     "write_yolo",
 ]
 
-_HOMES = {
-    "coco": ("read_coco", "write_coco"),
-    "found": ("to_records",),
-    "labels": ("write_yolo",),
-    "parquet": ("read_parquet", "write_parquet"),
-    "records": ("read_records",),
-    "yolo": ("read_yolo",),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """What is asked for by name, or one of the modules, loaded now."""
-    if name in _HOMES:
-        return import_module(f".{name}", __name__)
-    home = next((module for module, names in _HOMES.items() if name in names), None)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(f".{home}", __name__), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_HOMES})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "cluster": ("mine_to_folder", "ray_engine", "shard_files"),
+        "coco": ("read_coco", "read_lvis", "write_coco"),
+        "parquet": ("read_parquet", "write_parquet"),
+        "records": ("read_records", "to_records"),
+        "shard_reading": ("read_shards",),
+        "shards": ("Shard", "write_shards"),
+        "sources": ("read_any",),
+        "yolo": ("read_yolo",),
+        "yolo_writer": ("write_yolo",),
+    },
+)

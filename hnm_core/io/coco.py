@@ -1,9 +1,9 @@
-"""COCO json: an annotation file and a list of results, to the two tables."""
+"""Read and write COCO JSON: an annotation file and a list of results."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..boxes import area, xywh_to_xyxy, xyxy_to_xywh
-from ..columns import Detections
-from .categories import read_labels
+from ..boxes import area, xyxy_to_xywh
+from ..columns import ROWS_AT_ONCE, Detections
+from .categories import category_names, read_labels
 from .classes import in_classes
+from .coded import Coded, coded_by
+from .doubts import overlapping_rows, say_doubts
+from .flags import read_kinds, write_kind
+from .image_ids import ImageIndex, named_images, rows_to_images
+from .json_rows import (
+    JsonRows,
+    coded_ids,
+    ids_of,
+    read_boxes,
+    read_results_file,
+    read_scores,
+    read_sizes,
+    read_truth_file,
+)
+from .lvis import image_name, labelled_classes, write_labelled
+from .model_names import read_model_names
 from .names import check_names
+from .shapes import mask_note, rotation_note
 
-__all__ = ["read_coco", "read_coco_truth", "write_coco"]
-
-Rows = Sequence[Mapping[str, Any]]
+__all__ = ["coco_truth", "read_coco", "read_coco_results", "read_lvis", "write_coco"]
 
 
 def read_coco(
@@ -29,96 +44,181 @@ def read_coco(
     *,
     class_map: Mapping[str, str] | None = None,
     classes: Sequence[str] | None = None,
+    prediction_names: str | Path | Sequence[str] | None = None,
 ) -> tuple[Detections, Detections]:
-    """Predictions and ground truth from a COCO annotation file and a COCO results list.
+    """Read predictions and ground truth from a COCO annotation file and a COCO results list.
 
-    Images are named by ``file_name``, or by id where file names repeat; classes are the categories in the file's
-    order. Boxes are in pixels. Annotations with ``iscrowd`` become crowd regions. Results may name images by the file
-    name without suffix, and categories by class index (+ 1), as Ultralytics does: see :mod:`hnm_core.io.categories`.
+    Images are named by ``file_name``, or by id if file names repeat; classes are the categories in the order of the
+    file. Boxes are in pixels. Annotations say what does not count by a flag, see :mod:`hnm_core.io.flags`; files of
+    LVIS say which classes were checked in an image, see :mod:`hnm_core.io.lvis`. What a result says itself, its
+    ``file_name`` and ``category_name``, is believed; else its ids are understood as :mod:`hnm_core.io.image_ids` and
+    :mod:`hnm_core.io.categories` say. What can hardly be meant is said in warnings.
 
     Args:
-        truth: json with ``images``, ``annotations``, ``categories``.
-        predictions: json list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
+        truth: JSON with ``images``, ``annotations``, ``categories``.
+        predictions: JSON list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
         class_map: prediction class → truth class, see :func:`~hnm_core.io.classes.in_classes`.
-        classes: keep the boxes of these classes alone; None for all.
+        classes: keep only boxes of these classes; None for all.
+        prediction_names: the model's classes by number, or a ``data.yaml`` or ``.pt`` to take them from; None if the
+            ids are those of the truth.
 
     Returns:
         ``(predictions, truth)``, both tables over the same images and classes.
 
     Raises:
-        ValueError: if a file is not what it should be, or speaks of images or categories that the other has not.
-        FileNotFoundError: if a file is not there.
+        ValueError: if a file is not in the COCO format, or names images or categories that the other does not have.
+        FileNotFoundError: if a file does not exist.
     """
-    truth, predictions = Path(truth), Path(predictions)
-    world = _read_truth_file(truth)
-    results, true = _read_results_file(predictions), _truth_of(truth, world)
+    truth = Path(truth)
+    content = read_truth_file(truth)
+    return read_coco_results(
+        Path(predictions),
+        truth,
+        content,
+        coco_truth(truth, content)[0],
+        class_map=class_map,
+        classes=classes,
+        prediction_names=prediction_names,
+    )
+
+
+def read_coco_results(
+    predictions: Path,
+    truth: Path,
+    content: Mapping[str, Any],
+    true: Detections,
+    *,
+    class_map: Mapping[str, str] | None = None,
+    classes: Sequence[str] | None = None,
+    prediction_names: str | Path | Sequence[str] | None = None,
+) -> tuple[Detections, Detections]:
+    """Read the results that belong to an annotation file that is read already.
+
+    Args:
+        predictions: the results.
+        truth: path of the annotation file, for messages.
+        content: of the annotation file.
+        true: its table, from :func:`coco_truth`.
+        class_map: as for :func:`read_coco`, as all that follow, results and errors.
+        classes: the same.
+        prediction_names: the same.
+    """
+    results = read_results_file(predictions)
+    xyxy = read_boxes(predictions, results)
+    for note in (
+        rotation_note(content["annotations"], truth),
+        rotation_note(results, predictions),
+        mask_note(results, predictions),
+    ):
+        if note:
+            warnings.warn(note, stacklevel=3)
     boxes = Detections(
-        image=_images(predictions, results, world["images"], truth),
-        xyxy=_boxes(predictions, results),
+        image=_images_of_results(predictions, results, xyxy, content, truth, true),
+        xyxy=xyxy,
         label=np.zeros(len(results), dtype=np.int64),
-        score=_scores(predictions, results),
+        score=read_scores(predictions, results),
         images=true.images,
         classes=("any",),
     )
-    ids = [r["category_id"] for r in results]
-    label = read_labels(predictions, truth, ids, world["categories"], boxes, true)
-    return in_classes(replace(boxes, label=label, classes=true.classes), true, class_map, classes)
+    _refuse_corners(predictions, boxes, true)
+    names = None if prediction_names is None else read_model_names(prediction_names)
+    label, known = read_labels(
+        *(predictions, truth, results, content["categories"], boxes, true), class_map=class_map, model_names=names
+    )
+    tables = in_classes(replace(boxes, label=label, classes=known), true, class_map, classes)
+    say_doubts(*tables, predictions, truth)
+    return tables
 
 
-def read_coco_truth(path: str | Path) -> tuple[Detections, NDArray[np.float64], list[str]]:
-    """The ground truth of a COCO annotation file, in pixels, and the size and file of its images.
+read_lvis = read_coco
+"""LVIS files are COCO files with more keys, which :func:`read_coco` finds."""
 
-    Returns:
-        The table, as :func:`read_coco` gives it, ``(images, 2)`` width and height, NaN where the file has none, and
-        the ``file_name`` of every image, which is its key too unless file names repeat.
+
+def _refuse_corners(path: Path, boxes: Detections, true: Detections) -> None:
+    """Refuse results that lie on truths only if their last two numbers are read as a corner instead of a size.
 
     Raises:
-        ValueError: if the file is not what it should be.
-        FileNotFoundError: if it is not there.
+        ValueError: if that is so.
     """
-    path = Path(path)
-    world = _read_truth_file(path)
-    sizes = [[image.get("width") or np.nan, image.get("height") or np.nan] for image in world["images"]]
-    return _truth_of(path, world), np.array(sizes, dtype=np.float64).reshape(-1, 2), _file_names(world)
+    blocks = (boxes.xyxy[start : start + ROWS_AT_ONCE] for start in range(0, len(boxes), ROWS_AT_ONCE))
+    if len(boxes) and all((block[:, 2:] - block[:, :2] >= block[:, :2]).all() for block in blocks):
+        corners = np.concatenate([boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]], axis=1)
+        as_given, as_corners = (
+            len(overlapping_rows(table, true)[0]) for table in (boxes, replace(boxes, xyxy=corners))
+        )
+        if as_corners > max(2 * as_given, 2):
+            raise ValueError(
+                f"{path}: {as_given} of {len(boxes)} boxes lie on a truth; read as corners x0 y0 x1 y1 {as_corners} "
+                f"do. COCO boxes are [x, y, width, height]: subtract the first corner from the second"
+            )
 
 
-def _truth_of(path: Path, world: Mapping[str, Any]) -> Detections:
-    annotations = world["annotations"]
-    names = _file_names(world)
+def coco_truth(path: Path, content: Mapping[str, Any]) -> tuple[Detections, NDArray[np.float64], list[str]]:
+    """Return the ground truth of an annotation file, in pixels, with size and file name of its images.
+
+    Args:
+        path: of the file, for messages.
+        content: as :func:`~hnm_core.io.json_rows.read_truth_file` reads it.
+
+    Returns:
+        The table as from :func:`read_coco`; ``(images, 2)`` width and height, NaN where the file has none; and the
+        ``file_name`` of every image, which is also its key unless file names repeat.
+
+    Raises:
+        ValueError: if the file is not in the COCO format.
+    """
+    return _truth_of(path, content), read_sizes(path, content["images"]), _file_names(content)
+
+
+def _truth_of(path: Path, content: Mapping[str, Any]) -> Detections:
+    annotations = content["annotations"]
+    names = _file_names(content)
     if len(set(names)) < len(names):
-        names = [str(image["id"]) for image in world["images"]]
+        names = [str(image["id"]) for image in content["images"]]
     check_names(names, path)
-    class_row = _by_id(path, "categories", world["categories"])
+    class_row = _by_id(path, "categories", content["categories"])
+    image = _numbers(path, annotations, "image_id", _by_id(path, "images", content["images"]))
+    label = _numbers(path, annotations, "category_id", class_row)
+    verified, not_exhaustive = labelled_classes(path, content, image, label)
     return Detections(
-        image=_images(path, annotations, world["images"], path),
-        xyxy=_boxes(path, annotations),
-        label=_numbers(path, annotations, "category_id", class_row, path),
+        image=image,
+        xyxy=read_boxes(path, annotations),
+        label=label,
         score=None,
         images=tuple(names),
-        classes=tuple(str(category["name"]) for category in world["categories"]),
-        ids=np.array([str(a.get("id", i)) for i, a in enumerate(annotations)], dtype=str),
-        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
+        classes=tuple(category_names(content["categories"], annotations)),
+        ids=_own_ids(coded_by(annotations, "id")),
+        kind=read_kinds(annotations, str(path)),
+        verified=verified,
+        not_exhaustive=not_exhaustive,
     )
 
 
-def _file_names(world: Mapping[str, Any]) -> list[str]:
-    return [str(image.get("file_name", image["id"])) for image in world["images"]]
+def _own_ids(ids: Coded) -> NDArray[np.str_]:
+    """Return the id of every annotation as text, its number where it has none."""
+    texts = ids.mapped(str)
+    if None not in ids.values:
+        return np.array(texts.values, dtype=str)[texts.code]
+    return np.array([str(i) if ids[i] is None else text for i, text in enumerate(texts)], dtype=str)
+
+
+def _file_names(content: Mapping[str, Any]) -> list[str]:
+    return [image_name(image) for image in content["images"]]
 
 
 def write_coco(
     predictions: Detections, truth: Detections, truth_path: str | Path, predictions_path: str | Path
 ) -> None:
-    """Both tables as the two files that :func:`read_coco` reads; boxes must be in pixels.
+    """Write both tables as the two files that :func:`read_coco` reads; boxes must be in pixels.
 
     Images and categories are numbered from 1 in the order of the tables; image keys become ``file_name``.
     """
-    images = [{"id": i + 1, "file_name": name} for i, name in enumerate(truth.images)]
+    named = zip(truth.images, write_labelled(truth), strict=True)
+    images = [{"id": i + 1, "file_name": name, **labelled} for i, (name, labelled) in enumerate(named)]
     categories = [{"id": i + 1, "name": name} for i, name in enumerate(truth.classes)]
     size = area(truth.xyxy).tolist()
-    crowd = truth.is_crowd().tolist()
-    annotations = [
-        {**row, "id": i + 1, "area": size[i], "iscrowd": int(crowd[i])} for i, row in enumerate(_rows(truth))
-    ]
+    kinds = truth.kinds().tolist()
+    annotations = [{**row, "id": i + 1, "area": size[i], **write_kind(kinds[i])} for i, row in enumerate(_rows(truth))]
     content = {"images": images, "annotations": annotations, "categories": categories}
     Path(truth_path).write_text(json.dumps(content), encoding="utf-8")
     if predictions.score is None:
@@ -132,111 +232,45 @@ def _rows(table: Detections) -> list[dict[str, Any]]:
     return [{"image_id": i + 1, "category_id": c + 1, "bbox": box} for i, c, box in zip(*columns, strict=True)]
 
 
-def _images(path: Path, rows: Rows, images: Rows, truth: Path) -> Any:
-    """Image number of every row: by id, or by the file's name without suffix, as Ultralytics writes it."""
-    number = _by_id(truth, "images", images)
-    if any(row["image_id"] not in number for row in rows):
-        stems = {Path(str(image.get("file_name", ""))).stem: i for i, image in enumerate(images)}
-        if all(str(row["image_id"]) in stems for row in rows) and len(stems) == len(images):
-            return np.array([stems[str(row["image_id"])] for row in rows], dtype=np.int64)
-    return _numbers(path, rows, "image_id", number, truth)
+def _images_of_results(
+    path: Path,
+    rows: JsonRows,
+    boxes: NDArray[np.float64],
+    content: Mapping[str, Any],
+    truth_path: Path,
+    true: Detections,
+) -> NDArray[np.int64]:
+    """Return the image number of every result, see :mod:`hnm_core.io.image_ids`."""
+
+    def overlaps(image: NDArray[np.int64]) -> int:
+        n = len(image)
+        trial = Detections(image, boxes, np.zeros(n, dtype=np.int64), np.zeros(n), true.images, ("any",))
+        return len(overlapping_rows(trial, true)[0])
+
+    given = [image.get("file_name") for image in content["images"]]
+    names = [name if isinstance(name, str) else "" for name in given]
+    index = ImageIndex(names, ids_of(truth_path, "images", content["images"], "id"))
+    return rows_to_images(path, truth_path, *named_images(path, rows), index, overlaps)
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid json: {error}") from None
-
-
-def _read_truth_file(path: Path) -> dict[str, Any]:
-    content = _read_json(path)
-    if isinstance(content, list):
-        raise ValueError(f"{path} is a list, expected a COCO annotation file; are truth and predictions swapped?")
-    known = content if isinstance(content, dict) else {}
-    missing = [key for key in ("images", "annotations", "categories") if key not in known]
-    if missing:
-        raise ValueError(f"{path} has no {', '.join(missing)}: not a COCO annotation file")
-    _check_keys(path, "images", content["images"], ("id",))
-    _check_keys(path, "categories", content["categories"], ("id", "name"))
-    _check_keys(path, "annotations", content["annotations"], ("image_id", "category_id", "bbox"))
-    return dict(content)
-
-
-def _read_results_file(path: Path) -> Rows:
-    content = _read_json(path)
-    if not isinstance(content, list):
-        keys = ", ".join(map(repr, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(
-            f"{path} is no COCO results list: expected a json list of image_id, category_id, bbox, score, found "
-            f"{keys}. Is it an annotation file?"
-        )
-    _check_keys(path, "results", content, ("image_id", "category_id", "bbox", "score"))
-    return content
-
-
-def _check_keys(path: Path, what: str, rows: Rows, keys: tuple[str, ...]) -> None:
-    for key in keys:
-        bad = [i for i, row in enumerate(rows) if not isinstance(row, Mapping) or key not in row]
-        if bad:
-            raise ValueError(f"{path}: {len(bad)} of {len(rows)} {what} have no {key!r}, first number {bad[0]}")
-
-
-def _by_id(path: Path, what: str, rows: Rows) -> dict[Any, int]:
-    number = {row["id"]: i for i, row in enumerate(rows)}
+def _by_id(path: Path, what: str, rows: JsonRows) -> dict[str, int]:
+    number = {one: i for i, one in enumerate(ids_of(path, what, rows, "id"))}
     if len(number) < len(rows):
-        raise ValueError(f"{path}: {len(rows) - len(number)} of {len(rows)} {what} have the id of another")
+        raise ValueError(f"{path}: {len(rows) - len(number)} of {len(rows)} {what} have a repeated id")
     return number
 
 
-def _numbers(path: Path, rows: Rows, key: str, number: Mapping[Any, int], truth: Path) -> Any:
-    unknown = Counter(row[key] for row in rows if row[key] not in number)
-    if unknown:
+def _numbers(path: Path, rows: JsonRows, key: str, number: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return the place of what the annotations name by its id."""
+    given = coded_by(rows, key)
+    place = coded_ids(path, "annotations", given, key).numbers(lambda one: number.get(one, -1))
+    unknown = np.flatnonzero(place < 0)
+    if unknown.size:
         kind = "images" if key == "image_id" else "categories"
         known = list(number)[:5]
         raise ValueError(
-            f"{path}: {sum(unknown.values())} of {len(rows)} boxes have a {key} that {truth} does not list among its "
-            f"{kind}, first {next(iter(unknown))!r}; listed are {', '.join(map(repr, known))}"
+            f"{path}: {unknown.size} of {len(rows)} boxes have a {key} that {path} does not list among its "
+            f"{kind}, first {given[unknown[0]]!r}; listed are {', '.join(known)}"
             f"{' …' if len(number) > len(known) else ''}. Do the two files belong together?"
         )
-    return np.array([number[row[key]] for row in rows], dtype=np.int64)
-
-
-def _scores(path: Path, rows: Rows) -> Any:
-    given = [row["score"] for row in rows]
-    scores = _floats(given, (len(rows),))
-    if scores is None:
-        bad = [i for i, score in enumerate(given) if _floats([score], (1,)) is None]
-        raise ValueError(
-            f"{path}: {len(bad)} of {len(rows)} results have a score that is no number, first number {bad[0]}: "
-            f"{given[bad[0]]!r}"
-        )
-    return scores
-
-
-def _boxes(path: Path, rows: Rows) -> Any:
-    given = [row["bbox"] for row in rows]
-    boxes = _floats(given, (len(rows), 4))
-    if boxes is None:
-        bad = [i for i, box in enumerate(given) if _floats([box], (1, 4)) is None]
-        raise ValueError(
-            f"{path}: {len(bad)} of {len(rows)} boxes are not [x, y, w, h], first number {bad[0]}: {given[bad[0]]!r}"
-        )
-    negative = np.flatnonzero(~(boxes[:, 2:] >= 0).all(axis=1))
-    if negative.size:
-        raise ValueError(
-            f"{path}: {negative.size} of {len(rows)} boxes have a negative width or height, or NaN, first number "
-            f"{negative[0]}: {boxes[negative[0]].tolist()}. COCO boxes are [x, y, width, height]; are these corners?"
-        )
-    return xywh_to_xyxy(boxes)
-
-
-def _floats(values: list[Any], shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    """The values as an array of that shape, or None where they are something else."""
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    if not values:
-        return numbers.reshape(shape)
-    return numbers if numbers.shape == shape else None
+    return place

@@ -1,21 +1,24 @@
-"""``data.yaml``: the classes and images that it names, and where their labels lie."""
+"""Read ``data.yaml`` of a YOLO dataset: classes, images of the splits, and their label files."""
 
 from __future__ import annotations
 
-import glob
 import os
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .names import check_names
+from .names import check_names, is_text
+from .yaml_names import class_names
 
 __all__ = [
     "FORMATS",
     "IMAGE_SUFFIXES",
+    "SPLITS",
     "check_stems",
     "class_names",
     "folder_images",
+    "image_folders",
     "label_file",
     "read_data_yaml",
     "split_images",
@@ -26,13 +29,21 @@ FORMATS = {
     "ultralytics": frozenset([*_COMMON, "avif", "heic", "heif", "jp2", "jpeg2000"]),
     "yolov5": frozenset([*_COMMON, "pfm"]),
 }
-"""The suffixes, and Pillow's names of formats, that each of YOLO's readers takes."""
+"""The file suffixes, and Pillow's names of formats, that each YOLO trainer reads."""
+
+SPLITS = ("train", "val", "test")
+"""The splits of a data set; images without a split are train images."""
 
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in FORMATS["ultralytics"])
 
 
 def read_data_yaml(data: Path) -> Mapping[str, Any]:
-    """The content of ``data.yaml``; what it calls ``validation`` is ``val``, as for Ultralytics."""
+    """Return the content of ``data.yaml``; ``validation`` is read as ``val``, as in Ultralytics.
+
+    Raises:
+        ImportError: if PyYAML is missing.
+        ValueError: if the file is not valid.
+    """
     try:
         import yaml
     except ImportError:
@@ -40,61 +51,81 @@ def read_data_yaml(data: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(data.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{data} is not valid yaml: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{data} is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"{data} is nested too deeply to be a data.yaml") from None
     if not isinstance(content, Mapping):
-        raise ValueError(f"{data} holds no mapping, expected train:, val: and names:")
+        raise ValueError(f"{data} is not a mapping, expected train:, val: and names:")
     return content if "val" in content else {**content, "val": content.get("validation")}
 
 
-def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Class names in label order, from a list, a mapping of numbers, or a number alone: then ``class_0`` and on."""
-    names, number = config.get("names"), str(config.get("nc"))
-    if names is None and number.isdecimal():
-        names = [f"class_{i}" for i in range(int(number))]
-    if isinstance(names, Mapping):
-        names = {int(key) if str(key).isdecimal() else key: name for key, name in names.items()}
-        if set(names) != set(range(len(names))):
-            numbers = f"{', '.join(map(repr, list(names)[:5]))}{' …' if len(names) > 5 else ''}"
-            raise ValueError(f"{data}: classes are numbered {numbers}, expected 0 to {len(names) - 1}")
-        names = [names[i] for i in range(len(names))]
-    if not names or not isinstance(names, list):
-        raise ValueError(
-            f"{data} has names: {names!r}, expected a list of class names, or a mapping of numbers to them"
-        )
-    return tuple(map(str, names))
-
-
 def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None) -> list[Path]:
-    """The images of a split, from folders or list files, each once, sorted.
+    """Return the images of a split, from folders or list files, each once, sorted.
 
-    Links to folders and lists are followed first, as Ultralytics has it: labels lie beside what is meant.
+    Links to folders and lists are resolved first, as in Ultralytics: labels are beside the link target.
     """
     config = read_data_yaml(data) if config is None else config
     entries = config.get(split)
     if not entries:
-        has = ", ".join(key for key in ("train", "val", "test") if config.get(key)) or "none"
+        has = ", ".join(key for key in SPLITS if config.get(key)) or "none"
         raise ValueError(f"{data} has no split {split!r}; it has {has}")
     root = _root(data, config)
-    places = [_place(root, entry) for entry in _listed(entries)]
+    places = [_place(root, entry) for entry in _listed(data, split, entries)]
     images: set[Path] = set()
     for place in places:
-        images.update(_images_at(place, root))
+        try:
+            images.update(_images_at(place, root))
+        except ValueError as error:
+            raise ValueError(f"{data}: split {split!r}: {error}") from None
     if not images:
         where = ", ".join(map(str, places))
-        raise FileNotFoundError(f"{data}: split {split!r} holds no images at {where}")
+        raise FileNotFoundError(f"{data}: split {split!r} has no images at {where}")
     found = sorted(images, key=lambda image: image.parts)
     check_names(list(map(str, found)), data)
     return found
 
 
+def image_folders(data: Path) -> list[Path]:
+    """Return the folders whose images, in all their subfolders, are images of a split."""
+    config = read_data_yaml(data)
+    root = _root(data, config)
+    entries = [entry for split in SPLITS if config.get(split) for entry in _listed(data, split, config[split])]
+    return [place for place in (_place(root, entry) for entry in entries) if place.is_dir()]
+
+
 def folder_images(place: Path) -> list[Path]:
-    """The images in a folder and below as trainers list them: through links, without what starts with a dot."""
-    found = map(Path, glob.iglob(f"{glob.escape(str(place))}/**/*.*", recursive=True))
-    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    """Return the images in a folder and its subfolders as trainers list them: through links, without hidden files.
+
+    A link that leads back to a folder above it is not followed: trainers' own listing repeats it up to forty times.
+
+    Raises:
+        ValueError: if the folder is the root of a file system.
+    """
+    if place.resolve() == Path(place.resolve().anchor):
+        raise ValueError(f"the folder of images is {str(place)!r}, all of this machine; name the folder they lie in")
+    found = []
+    left: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(place), frozenset())]
+    while left:
+        folder, above = left.pop()
+        try:
+            state, entries = os.stat(folder), list(os.scandir(folder))
+        except OSError:  # gone meanwhile, or not ours to read
+            continue
+        here = (state.st_dev, state.st_ino)
+        if here in above:
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                found.append(Path(entry.path))
+            if entry.is_dir():
+                left.append((entry.path, above | {here}))
+    return found
 
 
 def label_file(image: Path) -> Path:
-    """Where YOLO looks for an image's labels: the last ``images`` folder of its path becomes ``labels``.
+    """Return the label file of an image: the last ``images`` folder of its path is replaced by ``labels``.
 
     Example:
         >>> label_file(Path("set/images/train/a.jpg")).as_posix()
@@ -108,20 +139,31 @@ def label_file(image: Path) -> Path:
 
 
 def _root(data: Path, config: Mapping[str, Any]) -> Path:
-    """Where entries start: at ``path:``, which starts beside the yaml, or if nothing is there, where one works."""
-    path = Path(config.get("path") or "")
+    """Return the base folder of entries: ``path:`` relative to the YAML file, else to the working directory."""
+    path = Path(_text(data, "path", config.get("path") or ""))
     beside = data.parent / path
     return (beside if beside.exists() or not path.exists() else path).resolve()
 
 
 def _place(root: Path, entry: str) -> Path:
-    """Where an entry leads, links followed; Roboflow writes ``../train/images`` of a folder beside the yaml."""
+    """Return the resolved path of an entry; Roboflow writes ``../train/images`` for a folder beside the YAML file."""
     place, beside = ((root / text).resolve() for text in (entry, entry.removeprefix("../")))
     return place if place.exists() or not beside.exists() else beside
 
 
-def _listed(entries: str | list[str]) -> list[str]:
-    return [entries] if isinstance(entries, str) else entries
+def _listed(data: Path, split: str, entries: Any) -> list[str]:
+    return [_text(data, split, entry) for entry in (entries if isinstance(entries, list) else [entries])]
+
+
+def _text(data: Path, key: str, value: Any) -> str:
+    """Return the value of a key that holds a path.
+
+    Raises:
+        ValueError: if it is no text, or no path can have this text.
+    """
+    if not isinstance(value, str) or "\0" in value or not is_text(value):
+        raise ValueError(f"{data} has {key}: {reprlib.repr(value)}, expected the path of a folder or list, or several")
+    return value
 
 
 def _images_at(place: Path, root: Path) -> Iterator[Path]:
@@ -140,16 +182,16 @@ def _lines(listing: Path) -> list[str]:
     try:
         return listing.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{listing} is no list of images in UTF-8: {error}") from None
+        raise ValueError(f"{listing} is not a list of images in UTF-8: {error}") from None
 
 
 def check_stems(images: list[Path]) -> None:
-    """Refuse images of which two share a name, but for folder and suffix: their text files would be one."""
+    """Raise an error if two images have the same name without folder and suffix: they would share a text file."""
     seen: dict[str, Path] = {}
     for image in images:
         if image.stem in seen:
             raise ValueError(
-                f"{seen[image.stem]} and {image} share the name {image.stem!r}, so that their prediction files cannot "
-                f"be told apart"
+                f"{seen[image.stem]} and {image} have the same name {image.stem!r}, so their prediction files cannot "
+                f"be distinguished; rename one of them"
             )
         seen[image.stem] = image

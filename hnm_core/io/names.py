@@ -1,4 +1,4 @@
-"""File names: for what is known by a key, a sample's id or a path; and those that cannot be written down."""
+"""Make file names unique, and check that names can be written to text files."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["check_names", "told_apart"]
+__all__ = ["check_names", "is_text", "unique_stem"]
 
 PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-def told_apart(stem: str, key: str) -> str:
-    """A stem that several files have, with what tells one of them from the others.
+def unique_stem(stem: str, key: str) -> str:
+    """Add the key of a file to a stem that several files have, so that it is unique.
 
     Args:
-        stem: of the file's name.
-        key: of the file, like no other's; where it can't stand in a name, a short hash of it does.
+        stem: file name without suffix.
+        key: unique key of the file; a short hash of it is used if it has characters that are not safe in names.
 
     Example:
-        >>> told_apart("0000", "street"), told_apart("0000", "cam1/0000.png")
+        >>> unique_stem("0000", "street"), unique_stem("0000", "cam1/0000.png")
         ('0000-street', '0000-9a392930de')
     """
     short = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:10]
@@ -28,16 +28,16 @@ def told_apart(stem: str, key: str) -> str:
 
 
 def check_names(names: Sequence[str], source: Path) -> None:
-    """Refuse names that no text file can hold: Python reads bytes of a name that are not UTF-8 as lone surrogates.
+    """Raise an error for names that are not UTF-8, which Python reads as lone surrogates and cannot write.
 
     Args:
-        names: of images.
-        source: where they come from.
+        names: of the images.
+        source: where they come from, for the message.
 
     Raises:
-        ValueError: if there are any, with their number and the first.
+        ValueError: with the number of such names and the first one.
     """
-    bad = [name for name in names if not _is_text(name)]
+    bad = [name for name in names if not is_text(name)]
     if bad:
         raise ValueError(
             f"{source}: {len(bad)} of {len(names)} images have a name that is not UTF-8, first {bad[0]!r}; rename "
@@ -45,7 +45,8 @@ def check_names(names: Sequence[str], source: Path) -> None:
         )
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Return whether a name can be written as UTF-8: it has no lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

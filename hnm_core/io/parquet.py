@@ -1,4 +1,4 @@
-"""A table as one Parquet file: a row per box, and in the file's metadata the names of all images and classes."""
+"""Read and write a table as one Parquet file: a row per box; names of images and classes in the metadata."""
 
 from __future__ import annotations
 
@@ -10,59 +10,69 @@ import numpy as np
 
 from ..columns import Detections
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["pyarrow_and_parquet", "read_parquet", "write_parquet"]
 
 WORLD = b"hnm_core"
 """Metadata key of ``{"images": [...], "classes": [...]}``."""
 
+PAIRS = ("verified", "not_exhaustive")
 CORNERS = ("x0", "y0", "x1", "y1")
 NEEDED = ("image", "label", *CORNERS)
 
 
 def write_parquet(table: Detections, path: str | Path) -> None:
-    """Write a table so that :func:`read_parquet` gives it back, to the last bit.
+    """Write a table; :func:`read_parquet` returns exactly the same.
 
-    Columns: ``image`` and ``label`` (row numbers among the names), ``x0 y0 x1 y1``, and where the table has them
-    ``score``, ``ids``, ``crowd``.
+    Columns: ``image`` and ``label`` (row numbers among the names), ``x0 y0 x1 y1``, and, if the table has them,
+    ``score``, ``ids``, ``crowd``, ``kind``. The classes that were checked in an image are in the metadata.
 
     Raises:
         ImportError: if pyarrow is missing.
-        ValueError: if ids are of more than one kind.
+        ValueError: if ids are of mixed types.
     """
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow_and_parquet()
     columns: dict[str, Any] = {"image": table.image, "label": table.label}
     columns |= dict(zip(CORNERS, table.xyxy.T, strict=True))
-    columns |= {name: column for name in ("score", "crowd") if (column := getattr(table, name)) is not None}
+    columns |= {name: column for name in ("score", "crowd", "kind") if (column := getattr(table, name)) is not None}
     if table.ids is not None:
         try:
             columns["ids"] = arrow.array(table.ids)
         except arrow.ArrowException as error:
-            raise ValueError(f"ids must all be text or all be numbers to be written: {error}") from None
-    world = {"images": table.images, "classes": table.classes}
+            raise ValueError(
+                f"ids cannot be written, because they are neither all text nor all numbers: {error}"
+            ) from None
+    world: dict[str, Any] = {"images": table.images, "classes": table.classes}
+    world |= {name: pairs.tolist() for name in PAIRS if (pairs := getattr(table, name)) is not None}
     written = arrow.table({name: arrow.array(column) for name, column in columns.items()})
     parquet.write_table(written.replace_schema_metadata({WORLD: json.dumps(world)}), str(path))
 
 
 def read_parquet(path: str | Path) -> Detections:
-    """The table that :func:`write_parquet` wrote.
+    """Read a table that :func:`write_parquet` wrote.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if the file does not exist.
         ImportError: if pyarrow is missing.
-        ValueError: if the file is none that was written so.
+        ValueError: if the file was not written by :func:`write_parquet`.
     """
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow_and_parquet()
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no {path}")
     try:
         read = parquet.read_table(str(path))
     except arrow.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from None
-    world = json.loads((read.schema.metadata or {}).get(WORLD, b"null"))
+        raise ValueError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
+    try:
+        world = json.loads((read.schema.metadata or {}).get(WORLD, b"null"))
+        listed = [world[names] for names in ("images", "classes")]
+        known = all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in listed)
+        pairs = {name: np.array(world[name], dtype=np.int64).reshape(-1, 2) for name in PAIRS if name in world}
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        known, pairs = False, {}
     missing = [name for name in NEEDED if name not in read.column_names]
-    if world is None or missing:
+    if not known or missing:
         what = f"lacks the columns {', '.join(missing)}" if missing else "does not name its images and classes"
-        raise ValueError(f"{path} {what}; hnm_core.io.write_parquet writes what is read here")
+        raise ValueError(f"{path} {what}; write it with hnm_core.io.write_parquet")
 
     def column(name: str) -> Any:
         if name not in read.column_names:
@@ -79,10 +89,17 @@ def read_parquet(path: str | Path) -> Detections:
         classes=tuple(world["classes"]),
         ids=column("ids"),
         crowd=column("crowd"),
+        kind=column("kind"),
+        **pairs,
     )
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow_and_parquet() -> tuple[Any, Any]:
+    """Return the modules ``pyarrow`` and ``pyarrow.parquet``.
+
+    Raises:
+        ImportError: if they are missing, with what to install.
+    """
     try:
         import pyarrow
         import pyarrow.parquet

@@ -1,10 +1,8 @@
-"""YOLO folders, their label files and prediction files, to the two tables."""
+"""Read YOLO datasets: label files and prediction files."""
 
 from __future__ import annotations
 
 import codecs
-import io
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +13,19 @@ from numpy.typing import NDArray
 
 from ..columns import Detections
 from .classes import in_classes
-from .data_yaml import check_stems, class_names, label_file, read_data_yaml, split_images
-from .progress import Progress, silent
+from .data_yaml import check_stems, label_file, read_data_yaml, split_images
+from .doubts import say_doubts
+from .model_names import read_model_names
+from .progress import Progress, part_of, silent, tracked
+from .yaml_names import class_names, keypoint_shape
+from .yolo_lines import RowKind, read_line_by_line, read_regular
 
-__all__ = ["read_yolo", "read_yolo_truth"]
-
-FRACTION = 2
-"""Coordinates beyond this are no fractions of an image: they are pixels."""
+__all__ = ["LabelFiles", "find_labels", "read_prediction_files", "read_yolo", "read_yolo_truth"]
 
 FILES_AT_ONCE = 500
+
+LEAST_WHOLE = 3
+"""Predictions from which it is said that all confidences are whole numbers (chosen)."""
 
 
 def read_yolo(
@@ -33,73 +35,189 @@ def read_yolo(
     predictions: str | Path,
     class_map: Mapping[str, str] | None = None,
     classes: Sequence[str] | None = None,
+    prediction_names: str | Path | Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> tuple[Detections, Detections]:
-    """Predictions and ground truth of one split of a YOLO data set.
+    """Read predictions and ground truth of one split of a YOLO dataset.
 
-    Boxes stay fractions of the image side, as YOLO writes them; images are named by their path. Polygons count as
-    the box around them.
+    Boxes stay fractions of the image side, as YOLO writes them; images are named by their path. Polygons are
+    replaced by their bounding box, keypoints (``kpt_shape``) and track ids are left out. What can hardly be meant is
+    said in warnings.
 
     Args:
-        data: ``data.yaml``; a relative ``path:`` is looked for beside it, then in the working directory.
+        data: ``data.yaml``; a relative ``path:`` is resolved beside it, then in the working directory.
         split: ``train``, ``val`` or ``test``.
         predictions: folder of ``<image>.txt`` with lines ``class x y w h confidence``, as Ultralytics writes with
             ``save_txt=True, save_conf=True``; an image without a file has no predictions.
         class_map: prediction class → truth class, see :func:`~hnm_core.io.classes.in_classes`.
-        classes: keep the boxes of these classes alone; None for all.
-        progress: told how far reading has come.
+        classes: keep only boxes of these classes; None for all.
+        prediction_names: the model's classes by number, or a ``data.yaml`` or ``.pt`` to take them from; None if they
+            are those of ``data``.
+        progress: shows the progress of reading.
 
     Returns:
         ``(predictions, truth)``, both tables over the same images and classes.
 
     Raises:
-        ValueError: if a file is not what it should be, naming file and line.
-        FileNotFoundError: if the data, the split's images or the predictions are not there.
+        ValueError: if a file is not valid; the message names file and line.
+        FileNotFoundError: if the data, the images of the split, or the predictions do not exist.
         ImportError: if PyYAML is missing.
     """
     data, folder = Path(data), Path(predictions)
     config = read_data_yaml(data)
     images = split_images(data, split, config)
-    known = class_names(data, config)
+    known, keypoints = class_names(data, config), keypoint_shape(data, config)
+    model = known if prediction_names is None else read_model_names(prediction_names)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of predictions at {folder}")
-    files = [folder / f"{image.stem}.txt" for image in images]
     check_stems(images)
-    if not any(file.exists() for file in files):
-        raise FileNotFoundError(
-            f"{folder} holds no prediction file for any of the {len(images)} images of {split!r}, expected names like "
-            f"{files[0].name}; predict on this split with save_txt=True, save_conf=True"
-        )
-    labels = [label_file(image) for image in images]
-    if not any(file.exists() for file in labels):
-        warnings.warn(
-            f"none of the {len(images)} images of {split!r} has a label file, expected places like {labels[0]}: all "
-            f"are taken for background",
-            stacklevel=2,
-        )
+    _check_files(folder, [folder / f"{image.stem}.txt" for image in images], split)
+    labels = find_labels(images)
+    for note in labels.notes(f"images of {split!r}"):
+        warnings.warn(note, stacklevel=2)
     names = tuple(map(str, images))
-    found = _read_boxes(files, known, scored=True, progress=progress)
-    truth = _read_boxes(labels, known, scored=False, progress=progress)
-    return in_classes(
-        Detections(found.image, found.xyxy, found.label, found.score, names, known),
+    first, second = part_of(progress, 0, 0.5), part_of(progress, 0.5, 1)
+    found = read_prediction_files(folder, images, names, model, first, keypoints, given=prediction_names is not None)
+    truth = _read_boxes(labels.files, RowKind(len(known), False, keypoints), second)
+    truth.say_polygons(data, "labels")
+    tables = in_classes(
+        found,
         Detections(truth.image, truth.xyxy, truth.label, None, names, known),
         *(class_map, classes),
     )
+    say_doubts(*tables, folder, data)
+    return tables
 
 
-def read_yolo_truth(images: Sequence[Path], classes: tuple[str, ...], progress: Progress = silent) -> Detections:
-    """The ground truth of some images of a YOLO data set, from the label files beside them.
+def read_prediction_files(
+    folder: Path,
+    images: Sequence[Path],
+    keys: Sequence[str],
+    classes: tuple[str, ...],
+    progress: Progress = silent,
+    keypoints: tuple[int, int] | None = None,
+    *,
+    given: bool = False,
+) -> Detections:
+    """Read the predictions of some images from a folder of YOLO texts, boxes as fractions of the image.
 
     Args:
-        images: named by their path.
-        classes: all class names of ``data.yaml``.
-        progress: told how far reading has come.
+        folder: of ``<image>.txt``; an image without a file has no predictions.
+        images: names of the images, for the names of the files.
+        keys: the images' keys in the table.
+        classes: the model's classes by number.
+        progress: shows the progress of reading.
+        keypoints: ``kpt_shape`` of ``data.yaml``; None without keypoints.
+        given: whether the classes were given for the predictions alone, for messages.
 
     Raises:
-        ValueError: if a file is not what it should be, naming file and line.
+        ValueError: if a file is not valid; the message names file and line.
     """
-    read = _read_boxes([label_file(image) for image in images], classes, scored=False, progress=progress)
+    kind = RowKind(len(classes), True, keypoints, "--prediction-names" if given else "data.yaml")
+    found = _read_boxes([folder / f"{image.stem}.txt" for image in images], kind, progress)
+    if len(found.score) >= LEAST_WHOLE and np.isin(found.score, (0.0, 1.0)).all():
+        warnings.warn(
+            f"{folder}: all {len(found.score)} confidences are whole numbers; are they track ids? Predict with "
+            f"save_conf=True",
+            stacklevel=3,
+        )
+    found.say_polygons(folder, "predictions")
+    return Detections(found.image, found.xyxy, found.label, found.score, tuple(keys), classes)
+
+
+def read_yolo_truth(
+    images: Sequence[Path],
+    classes: tuple[str, ...],
+    progress: Progress = silent,
+    keypoints: tuple[int, int] | None = None,
+) -> Detections:
+    """Read the ground truth of some images of a YOLO dataset from their label files.
+
+    Args:
+        images: paths of the images.
+        classes: all class names of ``data.yaml``.
+        progress: shows the progress of reading.
+        keypoints: ``kpt_shape`` of ``data.yaml``, None without keypoints.
+
+    Raises:
+        ValueError: if a file is not valid; the message names file and line.
+    """
+    read = _read_boxes(find_labels(images).files, RowKind(len(classes), False, keypoints), progress)
     return Detections(read.image, read.xyxy, read.label, None, tuple(map(str, images)), classes)
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """The label file of every image.
+
+    Attributes:
+        files: where labels are read; does not exist for an image of ``missing``.
+        beside: images whose labels are not where trainers look, but beside the image, where they are read.
+        missing: images without a label file.
+    """
+
+    files: list[Path]
+    beside: list[Path]
+    missing: list[Path]
+
+    def notes(self, images: str) -> list[str]:
+        """Say how many images have their labels elsewhere, and how many have none; ``images`` says of what."""
+        found = []
+        if self.beside:
+            found.append(
+                f"{len(self.beside)} of {len(self.files)} {images} have no label file where trainers look, first "
+                f"{label_file(self.beside[0])}, but one beside the image, which is read here"
+            )
+        if self.missing and len(self.missing) == len(self.files):
+            found.append(
+                f"none of the {len(self.files)} {images} has a label file, expected files such as {self.files[0]}: all "
+                f"images are read as background"
+            )
+        elif self.missing:
+            found.append(
+                f"{len(self.missing)} of {len(self.files)} {images} have no label file, expected files such as "
+                f"{label_file(self.missing[0])}: they are read as background, and what is predicted there as wrong"
+            )
+        return found
+
+
+def find_labels(images: Sequence[Path]) -> LabelFiles:
+    """Find the label file of every image: where trainers look, else beside the image."""
+    files, beside, missing = [], [], []
+    for image in images:
+        file = label_file(image)
+        if not file.exists():
+            near = image.with_suffix(".txt")
+            if near != file and near.is_file():
+                beside.append(image)
+                file = near
+            else:
+                missing.append(image)
+        files.append(file)
+    return LabelFiles(files, beside, missing)
+
+
+def _check_files(folder: Path, files: Sequence[Path], split: str) -> None:
+    """Check that there are prediction files of the images, and say if most are of other images.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    there = sum(file.exists() for file in files)
+    if not there:
+        raise FileNotFoundError(
+            f"{folder} has no prediction file for any of the {len(files)} images of {split!r}, expected names like "
+            f"{files[0].name}; predict on this split with save_txt=True, save_conf=True"
+        )
+    if there * 2 <= len(files):
+        every = {file.name for file in folder.glob("*.txt")}
+        others = len(every.difference(file.name for file in files))
+        if others * 2 >= len(every):
+            warnings.warn(
+                f"{folder}: {others} of {len(every)} prediction files belong to no image of {split!r}, and only "
+                f"{there} of its {len(files)} images have one; are they of another split?",
+                stacklevel=3,
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,27 +226,40 @@ class _Boxes:
     xyxy: NDArray[np.float64]
     label: NDArray[np.int64]
     score: NDArray[np.float64]
+    polygons: int
+
+    def say_polygons(self, source: Path, what: str) -> None:
+        """Warn of polygons, of which only the boxes are compared; ``what`` names the rows."""
+        if self.polygons:
+            warnings.warn(
+                f"{source}: {self.polygons} of {len(self.score)} {what} are polygons: only the boxes around them are "
+                f"compared",
+                stacklevel=3,
+            )
 
 
-def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool, progress: Progress) -> _Boxes:
-    """All boxes of all files; file ``i`` is that of image ``i``.
+def _read_boxes(files: list[Path], kind: RowKind, progress: Progress) -> _Boxes:
+    """Read all boxes of all files; file ``i`` belongs to image ``i``.
 
     Raises:
-        ValueError: if lines cannot be read, with their number and the first one's place.
+        ValueError: if lines cannot be read, with their number and the first place.
     """
-    runs, broken = [np.zeros((0, 7))], []
+    runs, broken, polygons = [np.zeros((0, 7))], [], 0
     texts: list[tuple[int, bytes]] = []
-    for i, file in enumerate(progress(files, "reading predictions" if scored else "reading labels")):
+    for i, file in enumerate(tracked(files, "reading predictions" if kind.scored else "reading labels", progress)):
         try:
             with open(file, "rb") as stream:
                 texts.append((i, stream.read().removeprefix(codecs.BOM_UTF8)))
         except FileNotFoundError:
             pass
+        except IsADirectoryError:
+            raise ValueError(f"{file} is a folder, expected a text file of boxes") from None
         if len(texts) == FILES_AT_ONCE or (texts and i + 1 == len(files)):
-            table = _read_regular(texts, len(classes), scored)
+            table = read_regular(texts, kind)
             if table is None:
-                table, why = _read_line_by_line(texts, files, len(classes), scored)
+                table, why, of_these = read_line_by_line(texts, files, kind)
                 broken += why
+                polygons += of_these
             runs.append(table)
             texts = []
     if broken:
@@ -140,77 +271,5 @@ def _read_boxes(files: list[Path], classes: tuple[str, ...], *, scored: bool, pr
         np.concatenate([centre - size / 2, centre + size / 2], axis=1),
         table[:, 1].astype(np.int64),
         table[:, 6],
+        polygons,
     )
-
-
-def _read_regular(texts: list[tuple[int, bytes]], n_classes: int, scored: bool) -> NDArray[np.float64] | None:
-    """``(n, 7)`` image, class, x, y, w, h, score of files of nothing but sound boxes; None if there is anything else.
-
-    Many times faster than line by line, which is left to say what is wrong.
-    """
-    width = 5 + scored
-    lines = [text.count(b"\n") + (text != b"" and not text.endswith(b"\n")) for _, text in texts]
-    whole = b"\n".join(text.removesuffix(b"\n") for _, text in texts if text)
-    rows = np.zeros((0, width))
-    try:
-        if whole.strip():
-            rows = np.loadtxt(io.StringIO(whole.decode("ascii")), comments=None, ndmin=2)
-    except ValueError:
-        return None
-    if rows.shape != (sum(lines), width):
-        return None
-    label, box, score = rows[:, 0], rows[:, 1:5], rows[:, 5] if scored else np.ones(len(rows))
-    sound = (label >= 0) & (label < n_classes) & (label == np.floor(label)) & (score >= 0) & (score <= 1)
-    sound &= (np.abs(box) <= FRACTION).all(axis=1) & (box[:, 2:] >= 0).all(axis=1)  # False for NaN
-    return np.column_stack([np.repeat([i for i, _ in texts], lines), label, box, score]) if sound.all() else None
-
-
-def _read_line_by_line(
-    texts: list[tuple[int, bytes]], files: list[Path], n_classes: int, scored: bool
-) -> tuple[NDArray[np.float64], list[str]]:
-    """The same of any files: blank lines are passed over, polygons boxed; and what is wrong with which line."""
-    rows: list[tuple[float, ...]] = []
-    broken: list[str] = []
-    for i, text in texts:
-        for number, line in enumerate(text.decode("utf-8", errors="replace").splitlines(), 1):
-            if not line.strip():
-                continue
-            row, why = _read_line(line, n_classes, scored)
-            if row is None:
-                broken.append(f"{files[i]}:{number}: {why}")
-            else:
-                rows.append((i, *row))
-    return np.array(rows, dtype=np.float64).reshape(-1, 7), broken
-
-
-def _read_line(line: str, n_classes: int, scored: bool) -> tuple[tuple[float, ...] | None, str]:
-    """``(class, x, y, w, h, score)`` of a line, or why it has none."""
-    try:
-        values = [float(v) for v in line.split()]
-    except ValueError:
-        return None, f"not numbers: {line.strip()[:60]!r}"
-    if not all(map(math.isfinite, values)):
-        return None, f"NaN or infinite: {line.strip()[:60]!r}"
-    shape = f"{len(values)} columns, expected class x y w h{' confidence' if scored else ''}"
-    if len(values) < 5:
-        return None, shape
-    score = 1.0
-    if scored:
-        if len(values) == 5:
-            return None, "no confidence in the sixth column; predict with save_conf=True"
-        score = values.pop()
-        if not 0 <= score <= 1:
-            return None, f"confidence {score:g} outside [0, 1]"
-    label, box = values[0], values[1:]
-    if label != int(label) or not 0 <= label < n_classes:
-        return None, f"class {label:g}, expected 0 to {n_classes - 1}: data.yaml names {n_classes} classes"
-    if len(box) >= 6 and len(box) % 2 == 0:  # a polygon: the box around it
-        xs, ys = box[0::2], box[1::2]
-        box = [(min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)]
-    if len(box) != 4:
-        return None, shape
-    if box[2] < 0 or box[3] < 0:
-        return None, f"negative width or height: {line.strip()[:60]!r}"
-    if max(map(abs, box)) > FRACTION:
-        return None, f"not fractions of the image: {line.strip()[:60]!r}; are they pixels?"
-    return (label, *box, score), ""

@@ -1,9 +1,10 @@
-"""Training on the weights: samplers for torch, trainers for Ultralytics. Only what is asked for is imported."""
+"""Training with the weights: samplers for torch, trainers for Ultralytics; names are imported on first use."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .. import lazy_names
 
 if TYPE_CHECKING:
     from .detecting import detect
@@ -25,20 +26,14 @@ __all__ = [
     "weighted_loader",
 ]
 
-_ROOMS = {
-    "HardNegativeSegmentationTrainer": "trainer",
-    "HardNegativeTrainer": "trainer",
-    "TrainingPlan": "plan",
-    "TrainingSummary": "start",
-    "WeightedSampler": "sampler",
-    "detect": "detecting",
-    "image_losses": "losses",
-    "train": "start",
-    "weighted_loader": "sampler",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "detecting": ("detect",),
+        "losses": ("image_losses",),
+        "plan": ("TrainingPlan",),
+        "sampler": ("WeightedSampler", "weighted_loader"),
+        "start": ("TrainingSummary", "train"),
+        "trainer": ("HardNegativeSegmentationTrainer", "HardNegativeTrainer"),
+    },
+)

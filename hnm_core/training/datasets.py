@@ -1,4 +1,4 @@
-"""Ultralytics' training images, drawn by weight wherever they are drawn: by the loader, and into a mosaic."""
+"""Draw the training images of Ultralytics by weight, both in the loader and in mosaics."""
 
 from __future__ import annotations
 
@@ -14,36 +14,41 @@ from torch.utils.data import DataLoader
 from ultralytics.data.augment import BaseMixTransform, Mosaic
 from ultralytics.data.dataset import YOLODataset
 
+from .carried import Carried, TakeOut, collate_gates
+from .gates import Gates
 from .sampler import WeightedSampler, rebuilt
 
 __all__ = ["EpochLoader", "WeightedDataset", "draw_by_weight"]
 
 
 class WeightedDataset(YOLODataset):  # type: ignore[misc]
-    """A YOLO dataset whose mosaics, mix-ups and cut-mixes draw their partners by weight.
+    """A YOLO dataset that draws the partners of mosaic, mixup and cutmix by weight.
 
-    Ultralytics draws the three partners of a mosaic itself: a sampler alone decides one image in four. It draws them
-    from the images read lately, unless all are in memory; so do we, from those that were *drawn* lately, which the
-    sampler chose by weight. With ``cache="ram"`` partners come from all images, by weight.
+    Ultralytics draws the three partners of a mosaic itself, so a sampler determines only one image in four. It takes
+    them from the images read recently, unless all images are in memory; this class takes them from the images *drawn*
+    recently, which the sampler chose by weight. With ``cache="ram"`` partners are drawn from all images by weight.
 
     Attributes:
-        weights: ``(images,)`` float64 in shared memory: a change reaches workers that are running.
+        weights: ``(images,)`` float64 in shared memory, so that changes reach running workers.
+        carried: boxes that go through all transforms with the labels, and to the loss as ``batch["gates"]``; None
+            for none. Running workers keep what they began with.
     """
 
     @classmethod
     def of(cls, dataset: Any) -> WeightedDataset:
-        """Make a dataset that Ultralytics built a weighted one; all weights are 1.
+        """Convert a dataset that Ultralytics built to a weighted one, with all weights 1.
 
-        The class is exchanged since Ultralytics chooses what to build, and how, in a function of its own.
+        The class is replaced in place, because a function of Ultralytics chooses and builds the dataset.
         """
         dataset.__class__ = cls
         dataset.weights = torch.ones(len(dataset), dtype=torch.float64).share_memory_()
         dataset.recent = None
-        dataset._link(dataset.transforms)
+        dataset.carried = None
+        dataset.transforms = dataset._link(dataset.transforms)
         return dataset  # type: ignore[no-any-return]
 
     def __getitem__(self, key: int | tuple[int, tuple[int, int]]) -> dict[str, Any]:
-        """An image, transformed; with the (height, width) of its batch where batches are rectangular."""
+        """Return a transformed image; the key has the (height, width) of its batch if batches are rectangular."""
         index, shape = key if isinstance(key, tuple) else (key, None)
         if self.recent is not None:
             self.recent.append(index)
@@ -54,11 +59,29 @@ class WeightedDataset(YOLODataset):  # type: ignore[misc]
         return transformed
 
     def build_transforms(self, hyp: Any = None) -> Any:
-        """Ultralytics' own, drawing partners by weight."""
+        """Return the transforms of Ultralytics, with partners drawn by weight."""
         return self._link(super().build_transforms(hyp))
 
+    def carry(self, gates: Gates) -> Carried:
+        """Carry these gates from now on, instead of earlier ones."""
+        self.carried: Carried | None = Carried(gates, self.labels)
+        return self.carried
+
+    def update_labels_info(self, label: dict[str, Any]) -> dict[str, Any]:
+        """Return the labels of an image as instances, with those that are carried."""
+        known: dict[str, Any] = super().update_labels_info(
+            label if self.carried is None else self.carried.add_to(label)
+        )
+        return known
+
+    @staticmethod
+    def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return a batch, with its gates, ``(k, 7)``: image in the batch, class, factor, centre, width and height."""
+        gates = collate_gates(batch)
+        return {**YOLODataset.collate_fn(batch), "gates": gates}
+
     def partners(self, count: int) -> list[int]:
-        """Images to mix with, by weight."""
+        """Draw images to mix with, by weight."""
         if self.cache == "ram":
             return self._draw(count)
         if self.recent is None:
@@ -67,7 +90,7 @@ class WeightedDataset(YOLODataset):  # type: ignore[misc]
         return random.choices(list(self.recent), k=count)
 
     def _draw(self, count: int) -> list[int]:
-        """Images by weight, with replacement, from Python's own generator, which Ultralytics seeds in workers."""
+        """Draw images by weight with replacement, with Python's generator, which Ultralytics seeds in workers."""
         edges = np.cumsum(self.weights.numpy())
         at = [random.random() * edges[-1] for _ in range(count)]
         return np.minimum(np.searchsorted(edges, at, side="right"), len(edges) - 1).tolist()  # type: ignore[no-any-return]
@@ -76,34 +99,36 @@ class WeightedDataset(YOLODataset):  # type: ignore[misc]
         return self.partners(1)[0]
 
     def _link(self, transforms: Any) -> Any:
-        """Let every transform that mixes images ask here for partners."""
+        """Make every transform that mixes images draw its partners here, and the gates leave before the last one."""
         for transform in _all(transforms):
             if isinstance(transform, Mosaic):
                 transform.get_indexes = partial(self.partners, transform.n - 1)
             elif isinstance(transform, BaseMixTransform):
                 transform.get_indexes = self._partner
+        if not any(isinstance(transform, TakeOut) for transform in transforms.transforms):
+            transforms.insert(-1, TakeOut(self))  # the last one formats the labels
         return transforms
 
 
 class EpochLoader(DataLoader):  # type: ignore[misc]
-    """A loader whose workers live on from epoch to epoch, and whose every epoch asks the sampler anew.
+    """A loader that keeps its workers between epochs and asks the sampler again in every epoch.
 
-    Ultralytics' own reads ahead into the next epoch, with the weights of the last.
+    The loader of Ultralytics prefetches into the next epoch, with the weights of the last one.
     """
 
     _iterator: Any
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the workers down."""
         if hasattr(self._iterator, "_shutdown_workers"):
             self._iterator._shutdown_workers()
         self._iterator = None
 
-    reset = close  # new workers, which know of new transforms, come with the next epoch
+    reset = close  # the next epoch starts new workers, with the new transforms
 
 
-class _ShapedSampler(WeightedSampler):
-    """For rectangular batches: images of like shape together, each with the shape of its batch."""
+class _RectangularSampler(WeightedSampler):
+    """A sampler for rectangular batches: groups images of similar shape, and yields the batch shape with each."""
 
     def __init__(self, dataset: Any, batch_size: int, **options: Any) -> None:
         super().__init__(dataset.weights, **options)
@@ -123,21 +148,21 @@ class _ShapedSampler(WeightedSampler):
 
 
 def draw_by_weight(loader: Any, *, num_replicas: int, rank: int, seed: int) -> EpochLoader:
-    """The loader that Ultralytics built for a :class:`WeightedDataset`, drawing by its weights.
+    """Return a loader like that of Ultralytics for a :class:`WeightedDataset`, which draws by its weights.
 
-    An epoch stays as long as it was: Ultralytics counts its batches once, before the first.
+    The length of an epoch does not change, because Ultralytics counts the batches once, before the first epoch.
     """
     dataset = loader.dataset
     options = {"num_samples": len(dataset), "num_replicas": num_replicas, "rank": rank, "seed": seed}
     if dataset.rect:
-        sampler: WeightedSampler = _ShapedSampler(dataset, loader.batch_size, **options)
+        sampler: WeightedSampler = _RectangularSampler(dataset, loader.batch_size, **options)
     else:
         sampler = WeightedSampler(dataset.weights, **options)
     return rebuilt(EpochLoader, loader, sampler)  # type: ignore[no-any-return]
 
 
 def _all(transforms: Any) -> Iterator[Any]:
-    """Every transform, those within others too."""
+    """Yield all transforms, including nested ones."""
     for transform in getattr(transforms, "transforms", None) or [transforms]:
         yield transform
         within = getattr(transform, "pre_transform", None)

@@ -1,27 +1,27 @@
-"""How often each image is drawn in an epoch: whole numbers whose long-run mean is the weight."""
+"""Compute how often each image is drawn in an epoch: whole numbers whose long-run mean is the weight."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..weights import round_to_repeats
+from ..weighting.weights import round_to_repeats
 
 __all__ = ["draws_of_epoch", "order_of_epoch"]
 
 GOLDEN = (5**0.5 - 1) / 2
-"""Step of the offset from epoch to epoch: of all numbers the one whose multiples fill [0, 1) most evenly."""
+"""Step of the offset per epoch: the multiples of the golden ratio fill [0, 1) most evenly."""
 
 
 def draws_of_epoch(
     weights: NDArray[np.float64], epoch: int, *, seed: int = 0, draws: int | None = None
 ) -> NDArray[np.int64]:
-    """How often each image is drawn in one epoch.
+    """Return how often each image is drawn in one epoch.
 
     Without ``draws`` an epoch is round(Σw) images long and no image is left out: repeats as in
-    :func:`~hnm_core.weights.round_to_repeats`, rounded anew each epoch. With ``draws`` an epoch is that long and image
-    ``i`` is drawn x = draws · w / Σw times in the mean, by systematic sampling: every count is ⌊x⌋ or ⌈x⌉. The offset
-    moves on by the golden ratio, so that an image of x ≥ .62 never misses two epochs that follow each other.
+    :func:`~..weights.round_to_repeats`, rounded again each epoch. With ``draws`` an epoch has that length and image
+    ``i`` is drawn x = draws · w / Σw times on average, by systematic sampling: every count is ⌊x⌋ or ⌈x⌉. The offset
+    moves on by the golden ratio, so that an image of x ≥ .62 never misses two consecutive epochs.
 
     Args:
         weights: ``(images,)`` float64 > 0; ≥ 1 without ``draws``.
@@ -33,7 +33,7 @@ def draws_of_epoch(
         ``(images,)`` int64.
 
     Raises:
-        ValueError: if a weight is not what it should be.
+        ValueError: if a weight is not finite, or too small.
 
     Example:
         >>> weights = np.array([1.0, 1.0, 2.0])
@@ -58,7 +58,7 @@ def draws_of_epoch(
     if len(weights):
         edges = np.cumsum(weights[order]) * (draws / weights.sum())
         steps = np.floor(edges + (start + epoch * GOLDEN) % 1.0)
-        steps[-1] = draws  # whatever the sum has lost in rounding
+        steps[-1] = draws  # corrects rounding errors of the sum
         counts[order] = np.diff(steps, prepend=0.0)
     return counts
 
@@ -66,7 +66,7 @@ def draws_of_epoch(
 def order_of_epoch(
     weights: NDArray[np.float64], epoch: int, *, seed: int = 0, draws: int | None = None
 ) -> NDArray[np.int64]:
-    """The images of one epoch, each as often as it is drawn, shuffled.
+    """Return the shuffled images of one epoch, each as often as it is drawn.
 
     Example:
         >>> sorted(order_of_epoch(np.array([1.0, 2.0, 1.0]), 0).tolist())

@@ -1,4 +1,4 @@
-"""What an image costs a model in training: its loss, one image at a time, unaugmented."""
+"""Compute the training loss of a model on single images, without augmentation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.progress import Progress, silent
-from ..strategies import Difficulty, Evidence, find_strategy
+from ..io.progress import Progress, silent, tracked
+from ..strategies import Difficulty, StrategyInput, find_strategy
 
 __all__ = ["ImageLosses", "image_losses", "loss_percentiles", "loss_strategy"]
 
@@ -21,8 +21,8 @@ class ImageLosses:
 
     Attributes:
         images: paths, as Ultralytics reads them.
-        loss: ``(images,)`` float64 ≥ 0, box + class + distribution loss with the model's own gains.
-        background: ``(images,)`` bool, images without objects: their loss is on a scale of its own.
+        loss: ``(images,)`` float64 ≥ 0, box + class + distribution loss with the gains of the model.
+        background: ``(images,)`` bool, images without objects, whose loss has a different scale.
     """
 
     images: tuple[str, ...]
@@ -31,14 +31,14 @@ class ImageLosses:
 
     @property
     def percentile(self) -> NDArray[np.float64]:
-        """``(images,)`` in (0, 1], how the loss ranks among the images with objects, or among those without."""
+        """``(images,)`` in (0, 1], rank of the loss among the images with objects, or among those without."""
         return loss_percentiles(self.loss, self.background)
 
 
 def loss_percentiles(loss: NDArray[np.float64], background: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Rank of each loss over the number of images, apart for images with and without objects; ties share the mean.
+    """Return rank / number of images of each loss, separately for images with and without objects; ties: mean rank.
 
-    The loss of an image with objects is divided by what it assigns to them, that of one without by 1.
+    The loss of an image with objects is divided by its assigned targets, that of an image without objects by 1.
 
     Example:
         >>> loss_percentiles(np.array([0.5, 9.0, 0.1, 7.0]), np.array([False, True, False, True])).tolist()
@@ -61,21 +61,21 @@ def image_losses(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> ImageLosses:
-    """The loss of a model on every image of a split, batch 1, letterboxed, unaugmented.
+    """Compute the loss of a model on every image of a split, with batch size 1, letterboxed, without augmentation.
 
-    Batch 1, since Ultralytics divides the loss by what is assigned in the whole batch: in company an image's own loss
-    can't be told.
+    Batch size 1, because Ultralytics divides the loss by the assigned targets of the whole batch, so the loss of one
+    image cannot be separated.
 
     Args:
-        model: a checkpoint of Ultralytics to detect or segment.
+        model: an Ultralytics checkpoint for detection or segmentation.
         data: ``data.yaml``.
         split: ``train``, ``val`` or ``test``.
-        imgsz: side in pixels; None for the one the model was trained at.
-        device: as Ultralytics names it.
-        progress: told how far it has come.
+        imgsz: side in pixels; None for the training size of the model.
+        device: device name of Ultralytics.
+        progress: shows the progress.
 
     Raises:
-        ValueError: if the model does something else, or there is no such split.
+        ValueError: if the model has another task, or the split does not exist.
         ImportError: if Ultralytics is missing.
     """
     try:
@@ -88,7 +88,7 @@ def image_losses(
         raise ImportError("the loss of a model needs Ultralytics: pip install ultralytics") from None
     yolo = YOLO(str(model))
     if yolo.task not in ("detect", "segment"):
-        raise ValueError(f"{model} is a model to {yolo.task}; the loss is known for those that detect or segment")
+        raise ValueError(f"{model} is a model for {yolo.task}; the loss is available for detect and segment")
     described = check_det_dataset(str(data))
     if not described.get(split):
         raise ValueError(f"{data} has no split {split!r}")
@@ -99,7 +99,7 @@ def image_losses(
     dataset = build_yolo_dataset(asked, described[split], 1, described, mode="val", rect=False, stride=32)
     loss = np.zeros(len(dataset))
     with torch.no_grad():
-        for i in progress(range(len(dataset)), "losses"):
+        for i in tracked(range(len(dataset)), "computing losses", progress):
             batch = dataset.collate_fn([dataset[i]])
             batch = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             batch["img"] = batch["img"].float() / 255
@@ -108,28 +108,26 @@ def image_losses(
     return ImageLosses(tuple(dataset.im_files), loss, background)
 
 
-def loss_strategy(losses: dict[str, float]) -> Callable[[Evidence], Difficulty]:
-    """``loss_based`` with the model's own word: difficulty times how the loss of the image ranks.
+def loss_strategy(losses: dict[str, float]) -> Callable[[StrategyInput], Difficulty]:
+    """Return a strategy: the difficulty of ``loss_based`` times the percentile of the image's loss.
 
-    To be registered by :func:`~hnm_core.strategies.register_strategy`.
+    Register it with :func:`~hnm_core.strategies.register_strategy`.
 
     Args:
-        losses: loss by image, as the table of truths names it.
+        losses: loss by image key of the truth table.
 
     Raises:
-        ValueError: when it is used, if the loss of an image is not known.
+        ValueError: when it is used, if the loss of an image is missing.
     """
 
-    def strategy(evidence: Evidence) -> Difficulty:
-        images = evidence.truth.images
+    def strategy(inputs: StrategyInput) -> Difficulty:
+        images = inputs.truth.images
         unknown = [name for name in images if name not in losses]
         if unknown:
             raise ValueError(f"the loss of {len(unknown)} of {len(images)} images is not known, first {unknown[0]!r}")
-        background = np.bincount(evidence.truth.image, minlength=len(images)) == 0
+        background = np.bincount(inputs.truth.image, minlength=len(images)) == 0
         rank = loss_percentiles(np.array([losses[name] for name in images], dtype=np.float64), background)
-        stored = find_strategy("loss_based")(evidence)
-        return Difficulty(
-            stored.prediction * rank[evidence.predictions.image], stored.truth * rank[evidence.truth.image]
-        )
+        stored = find_strategy("loss_based")(inputs)
+        return Difficulty(stored.prediction * rank[inputs.predictions.image], stored.truth * rank[inputs.truth.image])
 
     return strategy

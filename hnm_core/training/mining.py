@@ -1,10 +1,11 @@
-"""The rounds of a training on disk: what each found, the weights it gave, and how the rates went."""
+"""Store the rounds of a training: mining folders with weights, and the rates of all rounds."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+import reprlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from ..io.samples import SampleFolder, save_samples
-from ..io.saved import load_mining, save_mining
-from ..pages import report_pages
+from ..io.cells import plain_cell
+from ..io.mining_folder import load_mining, save_mining
+from ..io.numbers import as_number
+from ..io.write_aside import new_file
+from ..reporting.html import report_pages
 from ..result import MiningResult
+from ..samples.folder import SampleFolder, save_samples
 from .plan import TrainingPlan
 
 __all__ = ["RATES", "Rounds", "read_weights", "truth_of", "with_predictions"]
 
 RATES = ("false_alarm_rate", "precision", "recall", "fppi")
-"""What is followed from round to round."""
+"""The rates that are recorded for every round."""
 
 COLUMNS = ("round", "epoch", *RATES, "false_positives", "false_negatives", "hard_negatives", "mean_weight")
 
@@ -32,14 +36,14 @@ class Rounds:
     """The folder ``hard_negatives/`` of a training: ``round_001`` and on, ``rounds.csv``, ``rounds.png``.
 
     Args:
-        folder: made with the first round.
+        folder: created with the first round.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def folders(self) -> dict[int, Path]:
-        """The folder of every finished round, by the epochs that were trained before it, in order."""
+        """Return the folder of every finished round, by the number of epochs trained before it, in order."""
         found = {}
         for folder in sorted(self.folder.glob("round_*")):
             if (folder / "mining.json").is_file():
@@ -48,12 +52,12 @@ class Rounds:
         return dict(sorted(found.items()))
 
     def add(self, epoch: int, result: MiningResult, plan: TrainingPlan, source: Mapping[str, Any]) -> Path:
-        """Keep a round: built aside and renamed, so that what is there is whole.
+        """Save a round; its folder appears only when it is complete.
 
         Args:
             epoch: epochs trained before it.
-            result: what was mined in the images trained on.
-            plan: how it was mined.
+            result: the mining of the training images.
+            plan: the plan of the training.
             source: where the tables came from.
         """
         folder = self.folder / f"round_{len(self.folders()) + 1:03d}"
@@ -63,36 +67,34 @@ class Rounds:
         return folder
 
     def finish(self, result: MiningResult, folder: Path, plan: TrainingPlan) -> None:
-        """What follows from a round that is on disk: its samples, the table and the chart of all rounds."""
+        """Write the samples of a saved round, and the table and chart of all rounds."""
         if plan.save_samples:
             self._save_samples(result, folder / "samples")
         rows = self.rows()
-        aside = self.folder / f".rounds.csv.{os.getpid()}"
-        with aside.open("w", newline="", encoding="utf-8") as file:
+        with new_file(self.folder / "rounds.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        aside.replace(self.folder / "rounds.csv")
         try:
-            from ..plots import training_rounds
+            from ..reporting.figures import training_rounds
         except ImportError:
             return
         training_rounds(rows).savefig(self.folder / "rounds.png", dpi=110)
 
     def _save_samples(self, result: MiningResult, folder: Path) -> None:
-        """Keep the hard images that can be kept; the training goes on without the others."""
+        """Save the hard images; warn about those that cannot be saved, so that the training continues."""
         failed: list[OSError] = []
         save_samples(result, SampleFolder(folder), on_error=failed.append)
         if failed:
-            warnings.warn(f"{len(failed)} hard images are not kept in {folder}; the first: {failed[0]}", stacklevel=3)
+            warnings.warn(f"{len(failed)} hard images are not saved in {folder}, first: {failed[0]}", stacklevel=3)
 
     def last(self) -> tuple[MiningResult, Path] | None:
-        """The latest round, read back; None before the first."""
+        """Load the latest round and return it with its folder; None before the first."""
         folders = list(self.folders().values())
         return (load_mining(folders[-1])[0], folders[-1]) if folders else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """The numbers of every round, in order."""
+        """Return the numbers of every round, in order."""
         rows = []
         for number, (epoch, folder) in enumerate(self.folders().items(), 1):
             report = json.loads((folder / "mining.json").read_text(encoding="utf-8"))["report"]
@@ -102,7 +104,7 @@ class Rounds:
 
 
 def truth_of(labels: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> Detections:
-    """The truths of the images that Ultralytics trains on, as it reads them; every file once.
+    """Return the truths of the training images as Ultralytics reads them; every file once.
 
     Args:
         labels: of an Ultralytics dataset: ``im_file``, ``cls`` (n, 1) and ``bboxes`` (n, 4), centre, width and height
@@ -119,7 +121,7 @@ def truth_of(labels: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> D
 
 
 def with_predictions(found: Iterator[NDArray[np.float32] | None], truth: Detections) -> tuple[Detections, list[str]]:
-    """The predictions on the images of the truths, and the images that could not be read."""
+    """Collect detections to a table over the images of the truths; return it with the images that were not read."""
     per_image = list(found)
     unread = [name for name, boxes in zip(truth.images, per_image, strict=True) if boxes is None]
     full = [np.zeros((0, 6), dtype=np.float32) if boxes is None else boxes for boxes in per_image]
@@ -130,27 +132,42 @@ def with_predictions(found: Iterator[NDArray[np.float32] | None], truth: Detecti
 
 
 def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64], int]:
-    """Weights of images from a ``weights.csv``, and how many of the images it does not know: those weigh 1.
+    """Read the weights of images from a ``weights.csv``; return them, and the number of images not in it (weight 1).
 
-    Relative names start beside the file; if that leads nowhere, in the working directory.
+    Relative names are resolved beside the file, or else in the working directory.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no table of weights, or knows none of the images.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is not a table of weights, has lines without one, or contains none of the images.
     """
-    with file.open(newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
+    try:
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = list(csv.DictReader(opened))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file} is not a table of weights: {error}") from None
     key = next((name for name in ("image", "filepath") if rows and name in rows[0]), None)
     if key is None or "weight" not in rows[0]:
-        raise ValueError(f"{file} is no table of weights: expected the columns image (or filepath) and weight")
+        raise ValueError(f"{file} is not a table of weights: expected the columns image (or filepath) and weight")
+    weights = [as_number(row["weight"]) for row in rows]
+    bad = [
+        at
+        for at, (row, weight) in enumerate(zip(rows, weights, strict=True))
+        if not row[key] or "\0" in row[key] or weight is None or not 0 <= weight < np.inf
+    ]
+    if bad:
+        raise ValueError(
+            f"{file}: {len(bad)} of {len(rows)} lines have no image, or no weight of 0 or more, first line "
+            f"{bad[0] + 2}: {reprlib.repr(rows[bad[0]][key])}, {reprlib.repr(rows[bad[0]]['weight'])}"
+        )
     places = [os.path.realpath(image) for image in images]
     for start in (file.parent, Path()):
-        known = {os.path.realpath(start / row[key]): float(row["weight"]) for row in rows}
+        known = {os.path.realpath(start / plain_cell(row[key])): w for row, w in zip(rows, weights, strict=True)}
         unknown = sum(place not in known for place in places)
         if unknown < len(images):
             return np.array([known.get(place, 1.0) for place in places]), unknown
     raise ValueError(
-        f"{file} knows none of the {len(images)} images to train on; it names {rows[0][key]}, they are like {images[0]}"
+        f"{file} has none of the {len(images)} images to train on: its first image is {rows[0][key]}, the first one to "
+        f"train on is {images[0]}"
     )
 
 

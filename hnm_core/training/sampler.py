@@ -1,4 +1,4 @@
-"""Weights for torch: a sampler that leaves no image out, on one process or many."""
+"""A weighted sampler for torch that draws every image, for one process or several."""
 
 from __future__ import annotations
 
@@ -9,30 +9,39 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
+from ..weighting.weights import whole_draws
 from .draws import order_of_epoch
+from .processes import asker_divides, place_among_processes
 
 __all__ = ["WeightedSampler", "weighted_loader"]
 
 
-class WeightedSampler(Sampler):  # type: ignore[misc]
-    """Draws images by weight, without leaving any out, and deals them to the processes of a distributed training.
+class WeightedSampler(DistributedSampler):  # type: ignore[misc]
+    """Draw images by weight without leaving any out, and distribute them over the processes of a training.
 
-    ``torch.utils.data.WeightedRandomSampler(weights, len(weights))`` works with the same weights; but it draws with
-    replacement, so that more than a third of the images are missing from an epoch, and every process of a distributed
-    training draws its own. Here an image is drawn ⌊w⌋ or ⌈w⌉ times (see :mod:`hnm_core.training.draws`) and processes
-    share one order.
+    ``torch.utils.data.WeightedRandomSampler(weights, len(weights))`` accepts the same weights, but it draws with
+    replacement, so more than a third of the images are missing in an epoch, and every process draws its own images.
+    Here an image is drawn ⌊w⌋ or ⌈w⌉ times (see :mod:`hnm_core.training.draws`), and all processes share one order.
 
-    Every pass is the next epoch; ``set_epoch`` names it, as a training that is resumed must. Weights that change, in
-    place or by ``set_weights``, count from the next pass on.
+    The processes are counted when it is asked, so it may be built before they exist. Lightning, Fabric and Ray leave a
+    ``DistributedSampler`` alone, so this is one. Accelerate, and so the ``Trainer`` of transformers, divides among the
+    processes whatever it gets: it receives the whole order (see :mod:`hnm_core.training.processes`).
+
+    Every iteration is the next epoch; call ``set_epoch`` when a training is resumed. Changed weights, in place or by
+    ``set_weights``, take effect in the next iteration.
 
     Args:
-        weights: ``(images,)``, in the order of the dataset; a float64 tensor is kept, so that it may be shared.
-        num_samples: images per epoch over all processes; None for round(Σw), each image at least once.
-        num_replicas: number of processes; None asks ``torch.distributed``, 1 if that is not in use.
-        rank: of this process; None asks likewise.
+        weights: ``(images,)``, in the order of the dataset; a float64 tensor is not copied, so that it can be shared.
+        num_samples: images per epoch over all processes; None for round(Σw), with each image at least once.
+        num_replicas: number of processes; None for that of ``torch.distributed`` when asked, or 1.
+        rank: of this process; None for that of ``torch.distributed`` when asked, or 0.
         seed: the same for all processes.
+
+    Raises:
+        ValueError: if ``rank`` is not below ``num_replicas``.
 
     Example:
         >>> sampler = WeightedSampler([1.0, 2.0, 1.0])
@@ -49,39 +58,58 @@ class WeightedSampler(Sampler):  # type: ignore[misc]
         rank: int | None = None,
         seed: int = 0,
     ) -> None:
-        together = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.weights = torch.as_tensor(weights, dtype=torch.float64)
         self.num_samples = num_samples
-        self.num_replicas = num_replicas or (torch.distributed.get_world_size() if together else 1)
-        self.rank = rank if rank is not None else (torch.distributed.get_rank() if together else 0)
+        self.asked = num_replicas, rank
         self.seed = seed
         self.epoch = 0
-        if not 0 <= self.rank < self.num_replicas:
-            raise ValueError(f"rank must lie in [0, {self.num_replicas - 1}], got {self.rank}")
+        replicas, own = self._place()
+        if not 0 <= own < replicas:
+            raise ValueError(f"rank must be in [0, {replicas - 1}], got {own}")
 
     def __iter__(self) -> Iterator[Any]:
+        replicas, rank = self._place()
         order = order_of_epoch(self.weights.numpy(), self.epoch, seed=self.seed, draws=self.num_samples)
         self.epoch += 1
-        mine = np.resize(order, len(self) * self.num_replicas)[self.rank :: self.num_replicas]  # the first fill up
-        return iter(mine.tolist())
+        whole = np.resize(order, self._length(replicas) * replicas)  # the first images fill up the last round
+        return iter(whole[rank::replicas].tolist())
 
     def __len__(self) -> int:
-        """Images per epoch for this process: the same number for all."""
-        draws = self.num_samples
-        if draws is None:
-            total = float(self.weights.sum())
-            draws = math.ceil(total - 0.5)  # as round_to_repeats: a half down
-        return math.ceil(draws / self.num_replicas)
+        """Return the number of images per epoch and process."""
+        return self._length(self._place()[0])
+
+    def _length(self, replicas: int) -> int:
+        draws = whole_draws(self.weights.numpy()) if self.num_samples is None else self.num_samples
+        return math.ceil(draws / replicas)
+
+    def _place(self) -> tuple[int, int]:
+        """Return among how many processes the order is divided here, and which part is this process's."""
+        replicas, rank = place_among_processes()
+        asked_replicas, asked_rank = self.asked
+        replicas = asked_replicas or replicas
+        if replicas > 1 and asker_divides(self):
+            return 1, 0
+        return replicas, rank if asked_rank is None else asked_rank
+
+    @property
+    def num_replicas(self) -> int:
+        """Return the number of processes."""
+        return self._place()[0]
+
+    @property
+    def rank(self) -> int:
+        """Return the number of this process."""
+        return self._place()[1]
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the next pass is."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def set_weights(self, weights: ArrayLike) -> None:
-        """Change the weights in place: who shares them sees it.
+        """Change the weights in place, also for processes that share them.
 
         Raises:
-            ValueError: if they are not one for every image.
+            ValueError: if there is not one weight per image.
         """
         new = torch.as_tensor(np.asarray(weights, dtype=np.float64))
         if new.shape != self.weights.shape:
@@ -90,7 +118,7 @@ class WeightedSampler(Sampler):  # type: ignore[misc]
 
 
 def weighted_loader(loader: Any, weights: ArrayLike, **options: Any) -> Any:
-    """A loader like the one given that draws by weight: batch size, collate function and workers stay.
+    """Return a loader that draws by weight, with all other options of the given loader.
 
     Args:
         loader: a ``DataLoader`` over a dataset with a length.
@@ -108,18 +136,18 @@ def weighted_loader(loader: Any, weights: ArrayLike, **options: Any) -> Any:
     count = len(np.asarray(weights))
     if count != len(loader.dataset):
         raise ValueError(
-            f"there are {count} weights for a dataset of {len(loader.dataset)} images; mine the images one trains on"
+            f"there are {count} weights for a dataset of {len(loader.dataset)} images; mine the images you train on"
         )
     if loader.batch_size is None and loader.batch_sampler is not None:
         raise ValueError(
-            f"the loader's batches come from its batch_sampler, a {type(loader.batch_sampler).__name__}: build that "
-            f"one upon a WeightedSampler, or give a loader with a batch_size"
+            f"the batches of the loader come from a batch_sampler ({type(loader.batch_sampler).__name__}): build it "
+            f"with a WeightedSampler, or use a loader with batch_size"
         )
     return rebuilt(DataLoader, loader, WeightedSampler(weights, **options))
 
 
 def rebuilt(kind: Any, loader: Any, sampler: Any) -> Any:
-    """A loader of that kind with another sampler and everything else as in the loader given."""
+    """Return a loader of the given class with another sampler and all other options of the given loader."""
     workers = loader.num_workers
     return kind(
         loader.dataset,

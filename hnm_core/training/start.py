@@ -1,24 +1,29 @@
-"""From a data set and a model to a trained one: what ``hnm train`` and the App's operator call."""
+"""Train a model on a dataset with mining; called by ``hnm train`` and by the operator of the App."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..io.ledger import read_reviews
+from ..io.data_yaml import read_data_yaml
+from ..io.progress import Progress, silent
+from ..io.reviews_file import read_reviews
 from .mining import Rounds
 from .plan import TrainingPlan
 
 __all__ = ["TASKS", "TrainingSummary", "train"]
 
 TASKS = {"detect": "HardNegativeTrainer", "segment": "HardNegativeSegmentationTrainer"}
-"""Ultralytics' tasks that can be mined, and who trains them."""
+"""Tasks of Ultralytics that can be mined, and their trainers."""
+
+FEW_EPOCHS = 20
+"""Epochs that a detector without weights needs at least before its mistakes say something (chosen)."""
 
 OTHERS = {
-    "obb": "oriented boxes are not matched as such",
-    "pose": "a pose is not matched by its box",
+    "obb": "oriented boxes cannot be matched",
+    "pose": "poses cannot be matched by their boxes",
     "classify": "there are no boxes",
     "semantic": "there are no boxes",
     "depth": "there are no boxes",
@@ -27,14 +32,15 @@ OTHERS = {
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a training left.
+    """Summary of a training.
 
     Attributes:
-        folder: of the run.
-        best: the best checkpoint by Ultralytics' fitness.
-        last: the last one.
-        rounds: per round its ``round``, ``epoch``, rates, counts and ``mean_weight``.
-        metrics: of the best checkpoint on the val split, by Ultralytics' names; empty where there is none.
+        folder: folder of the run.
+        best: the best checkpoint by the fitness of Ultralytics.
+        last: the last checkpoint.
+        rounds: per round ``round``, ``epoch``, rates, counts and ``mean_weight``.
+        metrics: of the best checkpoint on the val split, by the names of Ultralytics; empty without a val split.
+        notes: what to know of the rounds, as sentences.
     """
 
     folder: Path
@@ -42,19 +48,26 @@ class TrainingSummary:
     last: Path
     rounds: tuple[Mapping[str, Any], ...]
     metrics: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """Return plain values for JSON."""
         paths = {name: str(getattr(self, name)) for name in ("folder", "best", "last")}
-        return {**paths, "rounds": [dict(row) for row in self.rounds], "metrics": dict(self.metrics)}
+        return {
+            **paths,
+            "rounds": [dict(row) for row in self.rounds],
+            "metrics": dict(self.metrics),
+            "notes": list(self.notes),
+        }
 
     def __str__(self) -> str:
-        """The rounds as a table for people, and where the model is."""
+        """Return the rounds as a table, and the path of the model."""
         heads = ("round", "epoch", "false alarms", "precision", "recall", "fppi", "mined")
         names = ("round", "epoch", "false_alarm_rate", "precision", "recall", "fppi", "hard_negatives")
         lines = ["".join(f"{head:>14}" for head in heads)]
         lines += ["".join(f"{row[name]:>14.4g}" for name in names) for row in self.rounds]
-        return "\n".join(["Rounds of mining on the images trained on", *lines, "", f"Model: {self.best}"])
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join(["Rounds of mining on the images trained on", *lines, *notes, "", f"Model: {self.best}"])
 
 
 def train(
@@ -63,61 +76,74 @@ def train(
     plan: TrainingPlan | None = None,
     *,
     resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
     **options: Any,
 ) -> TrainingSummary:
-    """Train with Ultralytics, drawing images by weight and mining the train split as the plan says.
+    """Train with Ultralytics; draw images by weight, and mine the train split as planned.
 
     Args:
-        data: ``data.yaml``; its train split is mined, the others are left alone.
-        model: a checkpoint to start from, a ``.yaml`` to start from nothing, or with ``resume`` the ``last.pt`` of a
-            training that was interrupted.
-        plan: when to mine, and how; None for the defaults, or for what a resumed training had.
-        resume: go on with an interrupted training.
-        progress: called with (done, all) epochs.
-        options: Ultralytics' own settings, such as ``epochs=50, imgsz=320``.
+        data: ``data.yaml``; only its train split is mined.
+        model: a checkpoint to start from, a ``.yaml`` to start without weights, or with ``resume`` the ``last.pt`` of
+            an interrupted training.
+        plan: when and how to mine; None for the defaults, or for the plan of the resumed training.
+        resume: continue an interrupted training.
+        progress: told after every epoch.
+        options: settings of Ultralytics, such as ``epochs=50, imgsz=320``.
 
     Raises:
-        ValueError: if the model is of a kind that can't be mined, or Ultralytics knows no such setting.
-        FileNotFoundError: if data or model are not there.
+        ValueError: if the task of the model cannot be mined, or Ultralytics has no such setting.
+        FileNotFoundError: if data or model do not exist.
         ImportError: if Ultralytics is missing.
     """
     try:
         from ultralytics import YOLO
+        from ultralytics.utils import LOGGER
     except ImportError:
         raise ImportError("training needs Ultralytics: pip install ultralytics") from None
     from . import trainer
 
     check_options(options)
     if not Path(data).is_file():
-        raise FileNotFoundError(f"there is no {data}")
+        raise FileNotFoundError(f"{data} does not exist")
     if plan is not None and plan.reviews:
-        read_reviews(plan.reviews, ())  # before anything is begun
+        read_reviews(plan.reviews, ())  # fail early
+    if plan is not None and plan.ignore_regions and not Path(plan.ignore_regions).is_file():
+        raise FileNotFoundError(f"ignore_regions: {plan.ignore_regions} does not exist")
     yolo = _load(YOLO, model)
     if type(yolo) is not YOLO or yolo.task not in TASKS:
         kind = yolo.task if type(yolo) is YOLO else type(yolo).__name__
         why = OTHERS.get(kind, "only plain YOLO models are")
-        raise ValueError(f"{model} is a model of kind {kind!r}, which can't be mined in training: {why}")
+        raise ValueError(f"{model} is a model of kind {kind!r}, which cannot be mined in training: {why}")
     given = {**options, **({"project": str(Path(options["project"]).resolve())} if options.get("project") else {})}
     if plan is not None or not resume:
         given["mining"] = plan or TrainingPlan()
-    if progress is not None:
-        yolo.add_callback("on_train_epoch_end", lambda running: progress(running.epoch + 1, running.epochs))
+    if progress is not silent:
+
+        def told(running: Any) -> None:
+            done, of = running.epoch + 1, max(running.epochs, 1)
+            progress(done / of, f"training: {done} of {of} epochs")
+
+        yolo.add_callback("on_train_epoch_end", told)
     known = yolo.ckpt or {}
-    if resume and (known.get("epoch", -1) < 0 or known.get("optimizer") is None):  # Ultralytics would start anew
-        raise ValueError(f"{model} is not of a training that was interrupted: there is nothing to resume")
+    if resume and (
+        known.get("epoch", -1) < 0 or known.get("optimizer") is None
+    ):  # Ultralytics would start a new training
+        raise ValueError(f"{model} is not the checkpoint of an interrupted training: there is nothing to resume")
+    notes = [] if resume or known else _notes_from_scratch(plan or TrainingPlan(), options.get("epochs", 100))
+    notes += [] if plan is None else _notes_on_gate(plan, options.get("epochs", 100))
+    for note in notes:
+        LOGGER.warning(note)
     try:
         yolo.train(data=str(data), trainer=getattr(trainer, TASKS[yolo.task]), resume=resume, **given)
     except AssertionError as error:
         if not resume or "nothing to resume" not in str(error):
-            raise  # else it was killed in its last round, which is there now
+            raise  # else it was killed in its last round, which is mined now
     except RuntimeError as error:
-        said = " ".join(str(error).split())
-        if not said.startswith(("Dataset ", "Optimizer ")):
+        message = " ".join(str(error).split())
+        if not message.startswith(("Dataset ", "Optimizer ")):
             raise
-        lost = said.startswith("Dataset ") and "not found" in said
-        advice = "; it takes a relative path: of data.yaml from where training is started: leave that line out"
-        raise ValueError(f"Ultralytics: {said}{advice if lost else ''}") from None
+        missing = message.startswith("Dataset ") and "not found" in message
+        raise ValueError(f"Ultralytics: {message}{_advice(Path(data)) if missing else ''}") from None
     folder = Path(yolo.trainer.save_dir)
     found = getattr(yolo.metrics, "results_dict", None) or {}
     return TrainingSummary(
@@ -126,14 +152,56 @@ def train(
         last=folder / "weights" / "last.pt",
         rounds=tuple(Rounds(folder / trainer.FOLDER).rows()),
         metrics={name: float(value) for name, value in found.items()},
+        notes=tuple(notes),
     )
 
 
+def _notes_from_scratch(plan: TrainingPlan, epochs: int) -> list[str]:
+    """Say that the first rounds of a model without weights mine what it has not learnt yet."""
+    early = [epoch for epoch in plan.due(epochs) if epoch < FEW_EPOCHS]
+    if not early:
+        return []
+    after = ", ".join(map(str, early[:3])) + (" …" if len(early) > 3 else "")
+    return [
+        f"the model starts without weights: rounds in its first {FEW_EPOCHS} epochs (after {after}) mine an untrained "
+        f"model, whose mistakes say little about the images. Start from a .pt, or give a longer warm-up"
+    ]
+
+
+def _notes_on_gate(plan: TrainingPlan, epochs: int) -> list[str]:
+    """Say what the gate of the loss cannot do with this plan."""
+    notes = []
+    if plan.suspects and plan.negative_gain > 1 and plan.due(epochs)[0] >= epochs:
+        notes.append(
+            f"the negative gain never starts: it waits for the first round, which is after epoch {epochs}, the last. "
+            f"Give a shorter warm-up, or set loss_gate to reviewed or off"
+        )
+    if plan.label_threshold is not None and not plan.reviews:
+        notes.append(
+            "label_threshold does nothing without reviews: where labels are complete, every object that it adds is "
+            "wrong. Review ten or twenty background errors, and give them as reviews"
+        )
+    return notes
+
+
+def _advice(data: Path) -> str:
+    """Say why Ultralytics may not find the images of a ``data.yaml``; empty if nothing is known."""
+    try:
+        config = read_data_yaml(data)
+    except (OSError, ValueError):
+        return ""
+    if not config.get("val"):
+        return "; data.yaml has no val split: add `val:`, or train with --set split=train, which validates on train"
+    if config.get("path") and not Path(str(config["path"])).is_absolute():
+        return "; Ultralytics resolves a relative `path:` in data.yaml from the working directory: remove that line"
+    return ""
+
+
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what Ultralytics does not know, and values that it does not take.
+    """Check the names and values of settings of Ultralytics.
 
     Raises:
-        ValueError: naming it, and names like it.
+        ValueError: with the unknown name and similar ones, or with the invalid value.
     """
     from difflib import get_close_matches
 
@@ -158,13 +226,13 @@ def _load(kind: Any, model: str | Path) -> Any:
         loaded = kind(str(model))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"there is no model {str(model)!r}, and it could not be fetched: name a .pt file, or a .yaml to start from "
-            f"nothing"
+            f"model {str(model)!r} does not exist and could not be downloaded: give a .pt file, or a .yaml to start "
+            f"without weights"
         ) from None
     except (OSError, ImportError):
         raise
-    except Exception as error:  # files can be broken in many ways, and Ultralytics lets them all through
-        raise ValueError(f"{model} is no model that can be trained: {type(error).__name__}: {error}") from error
+    except Exception as error:  # Ultralytics raises many kinds of errors for damaged files
+        raise ValueError(f"{model} cannot be loaded for training: {type(error).__name__}: {error}") from error
     if isinstance(loaded.model, str):
-        raise ValueError(f"{model} is exported for prediction: train the .pt file that it was made of")
+        raise ValueError(f"{model} is exported for prediction: train the .pt file it was exported from")
     return loaded

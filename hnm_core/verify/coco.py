@@ -1,8 +1,7 @@
-"""COCO json as mmdetection, detectron2 and torch read it: through pycocotools where it is installed, then their rules.
+"""Read COCO JSON as its trainers do: with their loaders or pycocotools if they are installed, and by their rules.
 
-Both mmdetection and detectron2 leave out images without boxes unless told otherwise. Both draw every entry of
-``images``, so an image that stands there twice under two ids is drawn twice. (Compared by hand with what mmdetection
-3.3.0's own ``CocoDataset`` draws, by default and with the settings shown: the same, image by image.)
+All draw every entry of ``images``, so an image that is listed twice with two ids is drawn twice. (mmdetection: compared
+by hand with ``CocoDataset`` of 3.3.0, with its defaults and with the settings printed here: equal, image by image.)
 """
 
 from __future__ import annotations
@@ -10,61 +9,75 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
+import reprlib
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .pixels import Checked
-from .reading import Drawn, Reading
+from ..io.coco_folders import annotation_file, image_root, is_roboflow
+from ..io.data_yaml import SPLITS
+from .coco_trainers import TrainFile, add_defaults, too_thin
+from .loaders import load_boxes
+from .pixels import ImageChecks
+from .reading import DrawnImage, TrainerReading
 
 __all__ = ["Files", "load_files", "read_json_export"]
-
-SPLITS = ("train", "val", "test")
-MMDET_MIN_SIZE = 32
-"""Pixels a side below which mmdetection's usual ``filter_cfg`` leaves an image out."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Files:
-    """The json files of an export, read.
+    """The content of the JSON files of an export.
 
     Attributes:
-        directory: where the export lies.
-        read_with: what read them.
+        directory: folder of the export.
+        read_with: name of the reader.
         splits: images, annotations and categories per split.
+        roboflow: whether json and images lie in Roboflow's folders.
     """
 
     directory: Path
     read_with: str
     splits: dict[str, tuple[list[Row], list[Row], list[Row]]]
+    roboflow: bool = False
+
+    def root(self, split: str) -> Path:
+        """Return the folder that the file names of a split are relative to."""
+        return self.directory / image_root(split, roboflow=self.roboflow)
+
+    def where(self, split: str) -> str:
+        """Return the json of a split, relative to the export."""
+        return annotation_file(split, roboflow=self.roboflow)
 
     def listed(self) -> dict[str, list[Path]]:
-        """The images of every split, as often as they stand there."""
+        """Return the images of every split, as often as they are listed."""
         return {
-            split: [self.directory / image["file_name"] for image in images]
+            split: [self.root(split) / image["file_name"] for image in images]
             for split, (images, _, _) in self.splits.items()
         }
 
 
 def load_files(directory: Path) -> Files:
-    """Read what is there of ``annotations/{train,val,test}.json``.
+    """Read the json of those splits that have one.
 
     Raises:
-        ValueError: if a file is no COCO json.
+        ValueError: if a file is not COCO JSON, or rows of it lack what every trainer reads.
     """
-    splits = {}
+    splits, roboflow = {}, is_roboflow(directory)
     for split in SPLITS:
-        path = directory / "annotations" / f"{split}.json"
+        path = directory / annotation_file(split, roboflow=roboflow)
         if path.is_file():
             try:
                 splits[split] = _load(path)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path} is no COCO json: {type(error).__name__} {error}") from None
-    return Files(directory, "pycocotools" if find_spec("pycocotools") else "its documented rules", splits)
+            except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+                raise ValueError(f"{path} is not COCO JSON: {type(error).__name__} {error}") from None
+            _check_rows(path, *splits[split])
+    return Files(directory, "pycocotools" if find_spec("pycocotools") else "its documented rules", splits, roboflow)
 
 
 def _load(path: Path) -> tuple[list[Row], list[Row], list[Row]]:
@@ -75,53 +88,111 @@ def _load(path: Path) -> tuple[list[Row], list[Row], list[Row]]:
             parts = COCO(str(path)).dataset
     else:
         parts = json.loads(path.read_text(encoding="utf-8"))
-    if not all(isinstance(image["file_name"], str) for image in parts["images"]):
-        raise TypeError("a file_name that is no text")
     return parts["images"], parts.get("annotations", []), parts.get("categories", [])
 
 
-def read_json_export(files: Files, home: Path, trainer: str, checked: Checked) -> Reading:
-    """What a trainer of COCO json takes."""
-    reading = Reading(files.read_with, listed=files.listed())
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) or _is_whole(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, (bool, int))
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+NEEDED: tuple[Mapping[str, Callable[[Any], bool]], ...] = (
+    {"id": _is_id, "file_name": _is_text},
+    {"id": _is_id, "image_id": _is_id, "category_id": _is_whole, "bbox": _is_box},
+    {"id": _is_whole, "name": _is_text},
+)
+"""What every trainer reads of images, annotations and categories."""
+
+OPTIONAL: tuple[Mapping[str, Callable[[Any], bool]], ...] = (
+    {"width": _is_number, "height": _is_number, "weight": _is_number},
+    {"area": _is_number, "iscrowd": _is_flag},
+    {},
+)
+
+
+def _check_rows(path: Path, *lists: list[Row]) -> None:
+    for what, rows, needed, optional in zip(
+        ("images", "annotations", "categories"), lists, NEEDED, OPTIONAL, strict=True
+    ):
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f"{path} is not COCO JSON: {what} is no list of rows")
+        for key, fits in {**needed, **optional}.items():
+            bad = [at for at, row in enumerate(rows) if (key in needed or key in row) and not fits(row.get(key))]
+            if bad:
+                raise ValueError(
+                    f"{path}: {len(bad)} of {len(rows)} {what} have no {key} that a trainer can read, first number "
+                    f"{bad[0]}: {reprlib.repr(rows[bad[0]].get(key))}"
+                )
+
+
+def read_json_export(files: Files, home: Path, trainer: str, checked: ImageChecks) -> TrainerReading:
+    """Read the images as a trainer of COCO JSON does."""
+    reading = TrainerReading(files.read_with, listed=files.listed())
     for split, (images, boxed, categories) in files.splits.items():
-        where = f"annotations/{split}.json"
-        reading.problems += _faults(where, images, boxed, categories, files.directory, checked)
-        boxes = _boxes(boxed, trainer)
+        reading.problems += _faults(files.where(split), images, boxed, categories, files.root(split), checked)
+        boxes: Mapping[Any, int] = _boxes(boxed, trainer)
+        loaded = (
+            None if reading.problems else load_boxes(trainer, files.root(split), files.directory / files.where(split))
+        )
+        if loaded:
+            boxes, reading.read_with = loaded
         entries = []
         for image, path in zip(images, reading.listed[split], strict=True):
             times = float(image.get("weight", 1)) if trainer == "torch" and split == "train" else 1
             if path not in checked.broken:
-                entries.append(Drawn(path, boxes[image["id"]], times))
+                entries.append(DrawnImage(path, boxes[image["id"]], times))
         reading.splits[split] = entries
         if split == "train":
-            _defaults(reading, trainer, home, images, boxed, [c["name"] for c in categories])
-    if trainer not in ("torch", "coco"):
+            train = TrainFile(
+                home, files.where(split), image_root(split, roboflow=files.roboflow), images, boxed, categories
+            )
+            add_defaults(reading, trainer, train)
+    if trainer == "rfdetr":
+        _needs_valid(reading, files)
+    if trainer not in ("torch", "coco") and reading.read_with == files.read_with:
         reading.read_with = f"{reading.read_with}, then {trainer}'s documented rules"
     return reading
 
 
 def _faults(
-    where: str, images: list[Row], annotations: list[Row], categories: list[Row], directory: Path, checked: Checked
+    where: str, images: list[Row], annotations: list[Row], categories: list[Row], directory: Path, checked: ImageChecks
 ) -> list[str]:
     problems = []
     for what, rows in (("images", images), ("annotations", annotations), ("categories", categories)):
         count = len(rows) - len({row["id"] for row in rows})
         if count:
-            problems.append(f"{where}: {count} of {len(rows)} {what} have the id of another")
+            problems.append(f"{where}: {count} of {len(rows)} {what} have a repeated id")
     sizes = {image["id"]: (image.get("width"), image.get("height")) for image in images}
     known = {category["id"] for category in categories}
     lost = [a for a in annotations if a["image_id"] not in sizes or a["category_id"] not in known]
     if lost:
-        problems.append(
-            f"{where}: {len(lost)} boxes name an image or category that is not there, first id {lost[0]['id']}"
-        )
+        problems.append(f"{where}: {len(lost)} boxes have an unknown image or category, first id {lost[0]['id']}")
     wrong = [i for i in images if sizes[i["id"]] != checked.sizes.get(directory / i["file_name"], sizes[i["id"]])]
     if wrong:
         first = wrong[0]
         width, height = checked.sizes[directory / first["file_name"]]
         problems.append(
-            f"{where}: {len(wrong)} images have another size than their file, first {first['file_name']}: "
-            f"{first.get('width')} × {first.get('height')} instead of {width} × {height}; detectron2 stops at that"
+            f"{where}: {len(wrong)} images have a size that differs from their file, first {first['file_name']}: "
+            f"{first.get('width')} × {first.get('height')} instead of {width} × {height}; detectron2 raises an error"
         )
     outside = [a for a in annotations if a["image_id"] in sizes and not _inside(a["bbox"], *sizes[a["image_id"]])]
     if outside:
@@ -136,65 +207,21 @@ def _inside(bbox: list[float], width: float | None, height: float | None) -> boo
     return width is None or height is None or (x + w <= width + 1e-3 and y + h <= height + 1e-3)
 
 
-def _too_thin(annotation: Row) -> bool:
-    """Boxes that mmdetection passes over."""
-    return bool(min(annotation["bbox"][2:]) < 1 or annotation.get("area", 1) <= 0)
-
-
 def _boxes(annotations: list[Row], trainer: str) -> dict[Any, int]:
-    """Boxes to learn from, per image id; crowds are none."""
+    """Return the number of boxes to learn from per image id, without crowds; LightlyTrain learns them as objects."""
     counts: dict[Any, int] = defaultdict(int)
     for annotation in annotations:
-        if not annotation.get("iscrowd") and not (trainer == "mmdet" and _too_thin(annotation)):
+        crowd = annotation.get("iscrowd") and trainer != "lightly"
+        if not crowd and not (trainer == "mmdet" and too_thin(annotation)):
             counts[annotation["image_id"]] += 1
     return counts
 
 
-def _defaults(
-    reading: Reading, trainer: str, home: Path, images: list[Row], annotations: list[Row], classes: list[str]
-) -> None:
-    """What the trainer's defaults leave out, and the settings that keep it."""
-    with_any = {a["image_id"] for a in annotations}
-    with_box = {a["image_id"] for a in annotations if not a.get("iscrowd")}
-    small = {
-        i["id"] for i in images if min(i.get("width", MMDET_MIN_SIZE), i.get("height", MMDET_MIN_SIZE)) < MMDET_MIN_SIZE
-    }
-    thin = sum(map(_too_thin, annotations))
-    if trainer == "mmdet":
-        dropped = {i["id"] for i in images} - with_any | small
-        reading.overrides = (
-            f"train_dataloader = dict(dataset=dict(\n"
-            f"    type='CocoDataset', data_root='{home}', ann_file='annotations/train.json',\n"
-            f"    data_prefix=dict(img=''), metainfo=dict(classes={tuple(classes)!r}),\n"
-            f"    filter_cfg=dict(filter_empty_gt=False, min_size=0)))"
-        )
+def _needs_valid(reading: TrainerReading, files: Files) -> None:
+    """Say what RF-DETR does without images to validate on; it validates after every epoch."""
+    if "val" not in files.splits:
+        reading.problems.append(f"{files.where('val')} does not exist: RF-DETR does not start without it")
+    elif not reading.listed["val"]:
         reading.warnings.append(
-            "mmdetection keeps boxes of the classes in metainfo alone, by default COCO's 80: name yours"
-        )
-        if thin:
-            reading.warnings.append(f"{thin} boxes are less than one pixel wide or high: mmdetection passes them over")
-    elif trainer == "detectron2":
-        dropped = {i["id"] for i in images} - with_box
-        reading.overrides = (
-            f"register_coco_instances('hnm_train', {{}}, '{home / 'annotations/train.json'}', '{home}')\n"
-            f"cfg.DATASETS.TRAIN = ('hnm_train',)\n"
-            f"cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False\n"
-            f"cfg.MODEL.ROI_HEADS.NUM_CLASSES = {len(classes)}"
-        )
-    elif trainer == "torch":
-        dropped = set()
-        reading.overrides = (
-            f"dataset = torchvision.datasets.CocoDetection('{home}', '{home / 'annotations/train.json'}')\n"
-            f"weights = [image['weight'] for image in dataset.coco.loadImgs(dataset.ids)]\n"
-            f"sampler = torch.utils.data.WeightedRandomSampler(weights, num_samples=round(sum(weights)))"
-        )
-    else:
-        dropped = set()
-    reading.dropped_by_default = len({i["file_name"] for i in images if i["id"] in dropped})
-    if dropped:
-        first = next(i["file_name"] for i in images if i["id"] in dropped)
-        background = "without boxes" if dropped - small or trainer != "mmdet" else "too small"
-        reading.warnings.append(
-            f"{trainer} by default drops {reading.dropped_by_default} train images in silence ({background}), first "
-            f"{first}; the settings below keep them"
+            f"{files.where('val')} lists no image: RF-DETR validates on it after every epoch, so add a val split"
         )

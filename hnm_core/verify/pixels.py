@@ -1,4 +1,4 @@
-"""Whether images are there and whole, and whether two splits hold the same one."""
+"""Check that images are complete, and that no image is in two splits."""
 
 from __future__ import annotations
 
@@ -6,65 +6,53 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from ..io.progress import Progress
+from ..io.pictures import image_size, open_file, orientation
+from ..io.progress import Progress, tracked
 
-__all__ = ["SMALLEST", "Checked", "check_images", "image_size", "leaks"]
+__all__ = ["SMALLEST", "ImageChecks", "check_images", "find_leaks"]
 
 SMALLEST = 10
-"""Pixels a side below which Ultralytics and YOLOv5 leave an image out."""
+"""Side in pixels below which Ultralytics and YOLOv5 drop an image."""
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-TURNED = {5, 6, 7, 8}
-ORIENTATION = 274
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height as trainers see them: turned as EXIF says.
-
-    Raises:
-        ImportError: if Pillow is missing.
-        OSError: if it is no image.
-    """
-    from PIL import Image
-
-    with Image.open(path) as image:
-        width, height = image.size
-        if image.format == "PNG" and "exif" not in image.info:
-            return width, height  # Pillow would decode all of it to look behind the pixels
-        return (height, width) if image.getexif().get(ORIENTATION) in TURNED else (width, height)
 
 
 @dataclass
-class Checked:
-    """What looking at images found.
+class ImageChecks:
+    """The result of checking images.
 
     Attributes:
-        broken: images that are missing or damaged, each with what is wrong.
-        sizes: width and height of all others; empty where Pillow is missing.
-        odd_ends: JPEGs that are whole, but end in other bytes than a JPEG does.
+        broken: missing or damaged images, each with the reason.
+        sizes: width and height of the others; empty without Pillow.
+        odd_ends: complete JPEGs with bytes after their end marker.
+        turned: images with an EXIF orientation other than upright; empty without Pillow.
+        pillow_turns: those of them that Pillow turns by itself, TIFF in recent releases.
     """
 
     broken: dict[Path, str] = field(default_factory=dict)
     sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
     odd_ends: list[Path] = field(default_factory=list)
+    turned: set[Path] = field(default_factory=set)
+    pillow_turns: set[Path] = field(default_factory=set)
 
 
-def check_images(paths: Iterable[Path], progress: Progress, formats: Collection[str] | None = None) -> Checked:
-    """Look at every image once; without Pillow only at what the first and last bytes tell.
+def check_images(paths: Iterable[Path], progress: Progress, formats: Collection[str] | None = None) -> ImageChecks:
+    """Check every image once; without Pillow only the first and last bytes.
 
     Args:
         paths: the images.
-        progress: told how far it has come.
-        formats: what the trainer reads, whatever a file is called; None for anything.
+        progress: shows the progress.
+        formats: formats that the trainer reads, regardless of the suffix; None for all.
     """
-    found = Checked()
-    for path in progress(list(dict.fromkeys(paths)), "checking images"):
+    found = ImageChecks()
+    for path in tracked(list(dict.fromkeys(paths)), "checking images", progress):
         try:
             whole = _ends_well(path)
-            size = _size_of(path, formats, decode=not whole)
-        except Exception as error:  # Pillow raises what its many readers raise
+            size = _size_of(path, formats, found, decode=not whole)
+        except Exception as error:  # the readers of Pillow raise many kinds of errors
             gone = isinstance(error, FileNotFoundError)
             found.broken[path] = "missing" if gone else f"not readable ({' '.join(str(error).split())[:80]})"
             continue
@@ -78,7 +66,7 @@ def check_images(paths: Iterable[Path], progress: Progress, formats: Collection[
 
 
 def _ends_well(path: Path) -> bool:
-    """Whether a file that starts as a JPEG ends as one."""
+    """Return whether a file that starts like a JPEG also ends like one."""
     with path.open("rb") as file:
         start = file.read(2)
         if not start:
@@ -87,23 +75,27 @@ def _ends_well(path: Path) -> bool:
         return start != JPEG_START or file.read(2) == JPEG_END
 
 
-def _size_of(path: Path, formats: Collection[str] | None, *, decode: bool) -> tuple[int, int] | None:
-    try:
-        from PIL import Image
-    except ImportError:
+def _size_of(
+    path: Path, formats: Collection[str] | None, found: ImageChecks, *, decode: bool
+) -> tuple[int, int] | None:
+    if find_spec("PIL") is None:
         return None
-    with Image.open(path) as image:
-        if decode:  # only that tells whether something is missing
+    with open_file(path) as image:
+        if orientation(image) != 1:
+            found.turned.add(path)
+            if image.format == "TIFF" and image.size == image_size(path):
+                found.pillow_turns.add(path)
+        if decode:  # only decoding finds missing data
             image.load()
         else:
             image.verify()
         if formats is not None and str(image.format).lower() not in formats:
-            raise OSError(f"{image.format} under another name")
+            raise OSError(f"{image.format} with the suffix of another format")
     return image_size(path)
 
 
-def leaks(splits: Mapping[str, Iterable[Path]]) -> list[tuple[Path, Path]]:
-    """Pairs (train image, held-out image) that are one image: the same file, or the same bytes; every such pair."""
+def find_leaks(splits: Mapping[str, Iterable[Path]]) -> list[tuple[Path, Path]]:
+    """Return all pairs (train image, val or test image) that are the same file or have the same bytes."""
     by_size: dict[int, dict[str, set[Path]]] = defaultdict(lambda: {"train": set(), "held out": set()})
     for split, paths in splits.items():
         side = "train" if split == "train" else "held out"

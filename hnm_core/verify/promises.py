@@ -1,4 +1,4 @@
-"""What an export promises: its ``weights.csv``, and which image a trainer's path means."""
+"""The promised repeats of an export: read ``weights.csv``, and find the image of a path that a trainer reads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..io.cells import plain_cell
+
 __all__ = ["COPY", "Promise", "image_key", "read_promises"]
 
 COPY = re.compile(r"__r\d+$")
-"""End of the name of an image's second, third, … copy, for trainers that read no image twice."""
+"""Suffix in the names of further copies of an image, for trainers that drop repeated images."""
 
 COLUMNS = ("filepath", "split", "weight", "repeats")
 
@@ -22,10 +24,10 @@ class Promise:
     """A row of ``weights.csv``.
 
     Attributes:
-        filepath: relative to the export, or absolute where the original is referred to.
+        filepath: relative to the export, or absolute for a reference to the original.
         split: ``train``, ``val`` or ``test``.
         weight: sample weight.
-        repeats: draws in an epoch of a trainer that reads lists.
+        repeats: draws per epoch for trainers that read lists.
     """
 
     filepath: str
@@ -35,35 +37,38 @@ class Promise:
 
 
 def read_promises(directory: Path) -> tuple[dict[str, Promise], list[str]]:
-    """The promises by file path, and what is wrong with them."""
+    """Read the promises by file path, and return them with the problems found."""
     path = directory / "weights.csv"
     if not path.is_file():
-        return {}, ["weights.csv is not there: what the export promises is not known"]
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            return {}, [f"weights.csv has no column {', '.join(missing)}"]
-        rows = list(reader)
+        return {}, ["weights.csv does not exist: the repeats cannot be compared"]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        return {}, [f"weights.csv cannot be read: {error}"]
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        return {}, [f"weights.csv has no column {', '.join(missing)}"]
     promises, broken, twice = {}, [], []
     for number, row in enumerate(rows, 2):
         try:
-            promise = Promise(row["filepath"], row["split"], float(row["weight"]), int(row["repeats"]))
-        except (TypeError, ValueError):
+            promise = Promise(plain_cell(row["filepath"]), row["split"], float(row["weight"]), int(row["repeats"]))
+        except (AttributeError, TypeError, ValueError):  # a line that is too short has None
             broken.append(number)
             continue
         if promise.filepath in promises:
             twice.append(number)
         promises[promise.filepath] = promise
-    problems = [] if rows else ["weights.csv has no rows: the export promises nothing"]
+    problems = [] if rows else ["weights.csv has no rows"]
     if broken:
         problems.append(f"weights.csv: {len(broken)} of {len(rows)} lines cannot be read, first line {broken[0]}")
     if twice:
-        problems.append(f"weights.csv names {len(twice)} images twice, first in line {twice[0]}")
-    return promises, problems + _unfit(list(promises.values()))
+        problems.append(f"weights.csv lists {len(twice)} images twice, first in line {twice[0]}")
+    return promises, problems + _invalid(list(promises.values()))
 
 
-def _unfit(promises: Sequence[Promise]) -> list[str]:
+def _invalid(promises: Sequence[Promise]) -> list[str]:
     problems = []
     light = [p for p in promises if not (math.isfinite(p.weight) and p.weight >= 1) or p.repeats < 1]
     if light:
@@ -75,14 +80,14 @@ def _unfit(promises: Sequence[Promise]) -> list[str]:
     if held_out:
         first = held_out[0]
         problems.append(
-            f"weights.csv weights {len(held_out)} held-out images, first {first.filepath} ({first.split}): what is "
-            f"measured with must never be weighted"
+            f"weights.csv has weights for {len(held_out)} val or test images, first {first.filepath} ({first.split}): "
+            f"weighting them would bias the evaluation"
         )
     return problems
 
 
 def image_key(path: Path, directory: Path, promises: dict[str, Promise]) -> str:
-    """What ``weights.csv`` calls an image that a trainer draws: its relative path, of copies that of the first.
+    """Return the key in ``weights.csv`` of a path that a trainer reads: the relative path, for copies the first one's.
 
     Example:
         >>> known = {"images/train/a.jpg": Promise("images/train/a.jpg", "train", 2.0, 2)}

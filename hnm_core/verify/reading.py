@@ -1,4 +1,4 @@
-"""What a trainer takes from an export, whichever trainer it is."""
+"""The images and boxes that a trainer reads from an export, for all trainers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Drawn", "Reading", "shown"]
+__all__ = ["DrawnImage", "TrainerReading", "first_path"]
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One entry of one epoch.
+class DrawnImage:
+    """One entry of an epoch.
 
     Attributes:
-        image: absolute path, links not followed.
-        boxes: how many boxes the trainer learns from.
-        times: how often it is drawn; a fraction where a sampler draws by weight.
+        image: absolute path, links not resolved.
+        boxes: number of boxes that the trainer uses.
+        times: number of draws; a fraction for a sampler that draws by weight.
     """
 
     image: Path
@@ -25,21 +25,21 @@ class Drawn:
 
 
 @dataclass
-class Reading:
+class TrainerReading:
     """An export as a trainer reads it.
 
     Attributes:
-        read_with: the loader, or the rules, that read it.
+        read_with: name of the loader, or of the rules.
         splits: entries per split.
-        listed: images per split that the export lists, whether the trainer takes them or not.
-        problems: what went wrong on the way.
-        warnings: what to know.
-        dropped_by_default: train images that the trainer leaves out until it is told otherwise.
-        overrides: settings to give the trainer.
+        listed: images per split that the export lists, also those that the trainer drops.
+        problems: errors, as sentences.
+        warnings: warnings, as sentences.
+        dropped_by_default: number of train images that the trainer drops with its default settings.
+        overrides: settings for the trainer.
     """
 
     read_with: str
-    splits: dict[str, list[Drawn]] = field(default_factory=dict)
+    splits: dict[str, list[DrawnImage]] = field(default_factory=dict)
     listed: dict[str, list[Path]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Reading:
     overrides: str = ""
 
 
-def shown(paths: Sequence[Path | str], directory: Path) -> str:
-    """The first of some paths, as short as can be."""
+def first_path(paths: Sequence[Path | str], directory: Path) -> str:
+    """Return the first path, relative to the folder if it is inside."""
     first = Path(paths[0])
     return first.relative_to(directory).as_posix() if first.is_relative_to(directory) else str(first)

@@ -1,4 +1,4 @@
-"""What verifying an export found, as plain values and as text."""
+"""The result of verifying an export, as plain values and as text."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["Verification"]
 
 @dataclass(frozen=True)
 class Verification:
-    """How a trainer reads an export, against what the export promises.
+    """How a trainer reads an export, compared with the promised repeats.
 
     Attributes:
-        directory: the export.
-        trainer: who reads it.
-        read_with: the loader that read it, or the rules.
-        images: different images per split, as the trainer sees them.
-        entries: images drawn in one epoch per split, repeats and all.
+        directory: folder of the export.
+        trainer: name of the trainer.
+        read_with: name of the loader, or of the rules.
+        images: number of different images per split.
+        entries: images per epoch and split, including repeats.
         repeats: train image → (promised, effective) draws in an epoch.
         background_share: share of the train entries without any box.
-        effective_sample_size: of the effective repeats, over the number of train images.
-        dropped_by_default: train images that the trainer's default settings leave out; ``overrides`` keeps them.
-        problems: what is wrong with the export, in sentences; none if it is in order.
-        warnings: what to know before training, in sentences.
-        overrides: settings to give the trainer, as text to copy.
+        effective_sample_size: of the effective repeats, divided by the number of train images.
+        dropped_by_default: train images that the trainer drops with its defaults; ``overrides`` keeps them.
+        problems: errors of the export, as sentences; empty if it is correct.
+        warnings: to read before training, as sentences.
+        overrides: settings for the trainer, as text to copy.
     """
 
     directory: str
@@ -44,19 +44,19 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the trainer gets what was promised."""
+        """Return whether no problem was found."""
         return not self.problems
 
     @property
     def differing(self) -> int:
-        """Train images that the trainer draws more or less often than promised."""
+        """Return the number of train images that are drawn more or less often than promised."""
         return sum(promised != effective for promised, effective in self.repeats.values())
 
     def as_dict(self, *, per_image: bool = True) -> dict[str, Any]:
-        """Plain values that JSON can hold.
+        """Return plain values for JSON.
 
         Args:
-            per_image: with the repeats of every train image, ``{"promised", "effective"}`` by file path.
+            per_image: include the repeats of every train image, ``{"promised", "effective"}`` by file path.
         """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "repeats"}
         plain = {
@@ -68,8 +68,8 @@ class Verification:
         return plain
 
     def __str__(self) -> str:
-        """A few lines for people."""
-        lines = [f"{self.directory}, read for {self.trainer} ({self.read_with}): {'in order' if self.ok else 'WRONG'}"]
+        """Return a few lines to print."""
+        lines = [f"{self.directory}, read for {self.trainer} ({self.read_with}): {'correct' if self.ok else 'WRONG'}"]
         for split, count in self.images.items():
             lines.append(f"  {split:<6} {count:,} images, {self.entries[split]:,} drawn an epoch")
         effective = _times(e for _, e in self.repeats.values())
@@ -82,14 +82,14 @@ class Verification:
             f"{self.effective_sample_size:.2f}"
         )
         lines += [f"  wrong: {sentence}" for sentence in self.problems]
-        lines += [f"  mind: {sentence}" for sentence in self.warnings]
+        lines += [f"  note: {sentence}" for sentence in self.warnings]
         if self.overrides:
-            lines += ["  give the trainer:", *(f"    {line}" for line in self.overrides.splitlines())]
+            lines += ["  settings for the trainer:", *(f"    {line}" for line in self.overrides.splitlines())]
         return "\n".join(lines)
 
 
 def _times(repeats: Any) -> str:
-    """``214 × 1, 38 × 2``; of weights, their range."""
+    """Format repeats as ``214 × 1, 38 × 2``, and weights as their range."""
     counts = Counter(repeats)
     if any(value != int(value) for value in counts):
         return f"weights {min(counts):.2f} to {max(counts):.2f}"

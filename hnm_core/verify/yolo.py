@@ -1,42 +1,43 @@
-"""YOLO folders as Ultralytics and YOLOv5 read them.
+"""Read YOLO folders as Ultralytics and YOLOv5 do.
 
-Ultralytics' own loader reads where it is installed (it keeps a line of ``train.txt`` as often as it stands there); else
-its rules do. YOLOv5 is no package: its rules, as its ``utils/dataloaders.py`` has them. It keeps labels in a dict by
-path, so that of repeated lines one is left, and it looks for a relative ``path:`` beside its own code. (Compared by
-hand with what the loader of the package ``yolov5`` 7.0.14 draws: the same, image by image.)
+The loader of Ultralytics is used if it is installed, else its rules; it keeps repeated lines of ``train.txt``. YOLOv5
+is not a package, so the rules of its ``utils/dataloaders.py`` are used: it stores labels in a dict by path, so repeated
+lines are dropped, and it resolves a relative ``path:`` beside its own code. (Compared by hand with the loader of the
+package ``yolov5`` 7.0.14: equal, image by image.)
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..io.data_yaml import FORMATS, class_names, folder_images, label_file, read_data_yaml
-from ..io.progress import Progress
-from .pixels import Checked
-from .reading import Drawn, Reading, shown
+from ..io.data_yaml import FORMATS, SPLITS, class_names, folder_images, label_file, read_data_yaml
+from ..io.progress import Progress, tracked
+from .pixels import ImageChecks
+from .reading import DrawnImage, TrainerReading, first_path
 
-__all__ = ["listed_images", "read_ultralytics", "read_yolov5"]
+__all__ = ["NO_VAL", "listed_images", "read_by_rules", "read_ultralytics", "read_yolov5"]
 
-SPLITS = ("train", "val", "test")
 TOLERANCE = 0.01
-"""How far outside the image Ultralytics lets a coordinate be."""
+"""How far outside the image Ultralytics accepts coordinates, as fraction of the side."""
 
 NO_VAL = "data.yaml has no val split: {trainer} validates on it after every epoch, so {what}"
-FILL_IN = "fill it in, or train with split=train, which validates on the train images"
+FILL_IN = "add one, or train with split=train, which validates on the train images"
 
 
 def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, list[Path]], list[str]]:
-    """The images of every split, repeats and all, and what is wrong with the places they are looked for.
+    """Return the images of every split, including repeats, and problems with their paths.
 
     Args:
-        directory: the export.
-        trainer: ``ultralytics`` or ``yolov5``: each has its own place for a relative ``path:``.
-        home: where the export will lie, if it is about to be moved there.
+        directory: folder of the export.
+        trainer: ``ultralytics`` and ``yolov5`` resolve a relative ``path:`` differently.
+        home: final folder of the export, if it is verified before it is moved there.
     """
     config = read_data_yaml(directory / "data.yaml")
     root, problems = _root(config, directory, trainer, home)
@@ -47,13 +48,14 @@ def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, 
         for entry in [entries] if isinstance(entries, str) else entries:
             place = root / entry
             if place.exists():
-                images += [path for path in _at(place) if path.suffix[1:].lower() in FORMATS[trainer]]
+                formats = FORMATS.get(trainer, FORMATS["yolov5"])
+                images += [path for path in _at(place) if path.suffix[1:].lower() in formats]
             else:
-                problems.append(f"data.yaml: {split}: {entry} is not there")
+                problems.append(f"data.yaml: {split}: {entry} does not exist")
         if entries:
             splits[split] = sorted(images)
             if not images:
-                problems.append(f"data.yaml: {split}: {entries} holds no images")
+                problems.append(f"data.yaml: {split}: {entries} has no images")
     return splits, problems
 
 
@@ -61,67 +63,81 @@ def _root(config: Mapping[str, Any], directory: Path, trainer: str, home: Path) 
     path = config.get("path")
     if path is None or not Path(path).is_absolute():
         problems = {
-            "yolov5": f"data.yaml has path: {path or 'none'}, which YOLOv5 takes from where its own code lies: it must "
+            "yolov5": f"data.yaml has path: {path or 'none'}, which YOLOv5 resolves relative to its own code: it must "
             f"be absolute (export with layout yolov5)"
         }
         if path:
             problems["ultralytics"] = (
-                f"data.yaml has path: {path}, which Ultralytics takes from where training is started, or from its own "
-                f"folder of data sets: leave path out, and it takes data.yaml's folder"
+                f"data.yaml has path: {path}, which Ultralytics resolves relative to the working directory or to its "
+                f"own folder of datasets: remove path, so that it uses the folder of data.yaml"
             )
         return directory / (path or ""), [problems[trainer]] if trainer in problems else []
     if Path(path) in (home, directory):
         return directory, []
-    return Path(path), [f"data.yaml has path: {path}, but the export lies at {home}: {trainer} reads what is there"]
+    return Path(path), [f"data.yaml has path: {path}, but the export is at {home}: {trainer} reads the other folder"]
 
 
 def _at(place: Path) -> list[Path]:
-    """Images of a folder, or of a list, whose lines starting with ``./`` begin at the list's folder."""
+    """Return the images of a folder or a list; lines that start with ``./`` are relative to the list."""
     if place.is_dir():
         return folder_images(place)
     lines = place.read_text(encoding="utf-8-sig").strip().splitlines()
     return [place.parent / line[2:] if line.startswith("./") else Path(line) for line in lines]
 
 
-def read_ultralytics(directory: Path, home: Path, checked: Checked, progress: Progress) -> Reading:
-    """What Ultralytics takes.
+def read_ultralytics(directory: Path, home: Path, checked: ImageChecks, progress: Progress) -> TrainerReading:
+    """Read the images as Ultralytics does.
 
-    Its loader would write JPEGs of odd ends anew, so where there are any, its rules are asked instead.
+    Its loader rewrites JPEGs with bytes after their end, so its rules are used instead if there are any.
     """
     splits, problems = listed_images(directory, "ultralytics", home)
     names = class_names(directory / "data.yaml", read_data_yaml(directory / "data.yaml"))
-    reading = Reading("its documented rules", listed=splits, problems=problems)
+    reading = TrainerReading("its documented rules", listed=splits, problems=problems)
     if checked.odd_ends:
         reading.warnings.append(
             f"{len(checked.odd_ends)} JPEGs have bytes after their end, first "
-            f"{shown(checked.odd_ends, directory)}: Ultralytics writes such files anew in place"
+            f"{first_path(checked.odd_ends, directory)}: Ultralytics rewrites such files in place"
         )
     if find_spec("ultralytics") and not checked.odd_ends:
-        import ultralytics
-
+        ultralytics = _import_offline()
         reading.read_with = f"its own YOLODataset, version {ultralytics.__version__}"
         for split, images in splits.items():
             if images:
                 reading.splits[split] = _load(images, names, reading)
     else:
-        _read_by_rules(reading, len(names), checked, progress)
+        read_by_rules(reading, len(names), checked, progress)
     if not splits.get("val"):
         reading.warnings.append(NO_VAL.format(trainer="Ultralytics", what=FILL_IN))
+    if len(set(splits.get("train", []))) < len(splits.get("train", [])):
+        reading.overrides = "# leave fraction at 1: less takes the first images of the sorted list, and is no sample"
     return reading
 
 
-def _load(images: list[Path], names: tuple[str, ...], reading: Reading) -> list[Drawn]:
-    """Ask the loader itself; its cache of labels is written elsewhere and forgotten, never into the export."""
+def _import_offline() -> Any:
+    """Import Ultralytics without its look-up of host names, by which it finds out whether it is online."""
+    before = os.environ.get("YOLO_OFFLINE")
+    os.environ["YOLO_OFFLINE"] = "true"
+    try:
+        return import_module("ultralytics")
+    finally:
+        if before is None:
+            del os.environ["YOLO_OFFLINE"]
+        else:
+            os.environ["YOLO_OFFLINE"] = before
+
+
+def _load(images: list[Path], names: tuple[str, ...], reading: TrainerReading) -> list[DrawnImage]:
+    """Run the loader of Ultralytics; its label cache is written to a temporary folder, not to the export."""
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.utils import LOGGER
 
-    said: set[str] = set()
+    messages: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
 
         class Reader(YOLODataset):  # type: ignore[misc]
             def cache_labels(self, path: Path = Path("labels.cache")) -> Any:
                 cache = super().cache_labels(Path(scratch, Path(path).name))
-                said.update(cache["msgs"])
+                messages.update(cache["msgs"])
                 return cache
 
         level = LOGGER.level
@@ -136,79 +152,77 @@ def _load(images: list[Path], names: tuple[str, ...], reading: Reading) -> list[
             return []
         finally:
             LOGGER.setLevel(level)
-            _repeat(said, reading)
-    return [Drawn(Path(label["im_file"]), len(label["cls"])) for label in loaded.labels]
+            _add_messages(messages, reading)
+    return [DrawnImage(Path(label["im_file"]), len(label["cls"])) for label in loaded.labels]
 
 
-def _repeat(said: set[str], reading: Reading) -> None:
-    """Pass on what the loader said of images that it left out, and of those that it mended."""
-    left_out = sorted(message for message in said if "ignoring corrupt" in message)
+def _add_messages(messages: set[str], reading: TrainerReading) -> None:
+    """Add the messages of the loader about images that it dropped or repaired."""
+    left_out = sorted(message for message in messages if "ignoring corrupt" in message)
     if left_out:
-        reading.problems.append(f"Ultralytics leaves {len(left_out)} images out, first {left_out[0]}")
-    others = sorted(said.difference(left_out))
+        reading.problems.append(f"Ultralytics drops {len(left_out)} images, first {left_out[0]}")
+    others = sorted(messages.difference(left_out))
     if others:
-        reading.warnings.append(f"Ultralytics says of {len(others)} images, first {others[0]}")
+        reading.warnings.append(f"Ultralytics warns about {len(others)} images, first {others[0]}")
 
 
-def read_yolov5(directory: Path, home: Path, checked: Checked, progress: Progress) -> Reading:
-    """What YOLOv5 takes, by its rules."""
+def read_yolov5(directory: Path, home: Path, checked: ImageChecks, progress: Progress) -> TrainerReading:
+    """Read the images as YOLOv5 does, by its rules."""
     splits, problems = listed_images(directory, "yolov5", home)
     names = class_names(directory / "data.yaml", read_data_yaml(directory / "data.yaml"))
-    reading = Reading("its documented rules", listed=splits, problems=problems)
-    _read_by_rules(reading, len(names), checked, progress)
+    reading = TrainerReading("its documented rules", listed=splits, problems=problems)
+    read_by_rules(reading, len(names), checked, progress)
     for split, drawn in reading.splits.items():
         once = list({one.image: one for one in drawn}.values())
         if len(once) < len(drawn):
             reading.problems.append(
-                f"YOLOv5 drops {len(drawn) - len(once)} repeated lines of {split} in silence: it keeps labels by "
-                f"path; export with layout yolov5, which writes copies of other names"
+                f"YOLOv5 drops {len(drawn) - len(once)} repeated lines of {split} silently, because it stores "
+                f"labels by path; export with layout yolov5, which writes copies with other names"
             )
         reading.splits[split] = once
     if not splits.get("val"):
-        reading.warnings.append(NO_VAL.format(trainer="YOLOv5", what="it does not start: fill it in"))
+        reading.warnings.append(NO_VAL.format(trainer="YOLOv5", what="training does not start: add a val split"))
     if any(not one.boxes for one in reading.splits.get("train", [])):
         reading.warnings.append(
-            "--image-weights gives background images weight 0: leave it off, the copies do its work"
+            "--image-weights gives background images weight 0: do not use it, the copies weight the images"
         )
     return reading
 
 
-def _read_by_rules(reading: Reading, n_classes: int, checked: Checked, progress: Progress) -> None:
-    """What both take of images and their label files; one fault in a label file, and its image is left out."""
+def read_by_rules(reading: TrainerReading, n_classes: int, checked: ImageChecks, progress: Progress) -> None:
+    """Read images and label files by the rules of both; an error in a label file drops its image."""
     boxes: dict[Path, int | str] = {}
     every = dict.fromkeys(image for images in reading.listed.values() for image in images)
-    for image in progress(list(every), "reading labels"):
+    for image in tracked(list(every), "reading labels", progress):
         boxes[image] = _boxes(label_file(image), n_classes)
     for split, images in reading.listed.items():
         taken = [image for image in images if image not in checked.broken]
-        reading.splits[split] = [Drawn(i, n) for i in taken if isinstance(n := boxes[i], int)]
+        reading.splits[split] = [DrawnImage(i, n) for i in taken if isinstance(n := boxes[i], int)]
     faults = {image: what for image, what in boxes.items() if isinstance(what, str)}
     for what, count in Counter(faults.values()).items():
         first = next(image for image in faults if faults[image] == what)
-        reading.problems.append(
-            f"{count} label files have {what}, first {label_file(first)}: their images are left out"
-        )
+        reading.problems.append(f"{count} label files have {what}, first {label_file(first)}: their images are dropped")
 
 
 def _boxes(file: Path, n_classes: int) -> int | str:
-    """How many boxes a label file gives, or what is wrong with it; a missing file is background."""
+    """Return the number of boxes of a label file, or its error; a missing file is background."""
     try:
         lines = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
         return 0
     except (OSError, UnicodeDecodeError):
-        return "what is no text"
+        return "content that is not text"
     rows = set()
     polygons = any(len(line) > 6 for line in lines)
     for line in lines:
         try:
             row = tuple(float(value) for value in line)
         except ValueError:
-            return "what is no number"
+            return "values that are not numbers"
         if len(row) != 5 and not (polygons and len(row) % 2 == 1 and len(row) >= 7):
-            return "lines of other than five columns"
+            return "lines without exactly five columns"
         if not 0 <= row[0] < n_classes or row[0] != int(row[0]):
-            return "a class that data.yaml does not name"
+            return "a class that is not in data.yaml"
         if not all(-TOLERANCE <= value <= 1 + TOLERANCE for value in row[1:]):  # False for NaN
             return "coordinates outside the image"
         rows.add(row)

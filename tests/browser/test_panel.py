@@ -16,13 +16,31 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin import runs
 from fiftyone_plugin.demo.dataset import WEIGHTS
+from fiftyone_plugin.runs import history, records
+from fiftyone_plugin.store.lock import lease
+from hnm_core.reporting.threshold_table import ThresholdTable
 from hnm_core.taxonomy import ERROR_TYPES
-from tests.browser.app import FORM, PATIENCE, THOUGHT, Shoot, click, cut, field, open_panel, operator, plot, visit
-from tests.core.test_charts import contrast
+from tests.browser.app import (
+    FORM,
+    PATIENCE,
+    Shoot,
+    click,
+    copy_of,
+    cut,
+    eventually,
+    field,
+    fill,
+    open_panel,
+    operator,
+    plot,
+    press,
+    press_by_name,
+    repeated,
+    visit,
+)
+from tests.core.reporting.test_chart_data import contrast
 from tests.datasets import FIELDS, MINE
-from tests.plugin.test_panel import set_finished
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -32,7 +50,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def mined(original: fo.Dataset, name: str, *keys: str) -> fo.Dataset:
-    dataset = original.clone(name)
+    dataset = copy_of(original, name)
     with ThreadPoolExecutor(1) as elsewhere:  # the browser's event loop runs in this thread
         for key in keys:
             elsewhere.submit(foo.get_operator(MINE), dataset, **FIELDS, run_key=key).result()
@@ -41,11 +59,11 @@ def mined(original: fo.Dataset, name: str, *keys: str) -> fo.Dataset:
 
 def color(element: Locator, name: str) -> str:
     """A colour on the page, as ``#rrggbb``; what is being drawn anew has none for a moment."""
-    for _ in range(50):
-        shown = str(element.evaluate(f"element => getComputedStyle(element).{name}"))
-        if "(" in shown:
-            break
-        element.page.wait_for_timeout(100)
+    shown = eventually(
+        element.page,
+        lambda: str(element.evaluate(f"element => getComputedStyle(element).{name}")),
+        lambda found: "(" in found,
+    )
     return "#" + "".join(f"{int(float(part)):02x}" for part in shown[shown.index("(") + 1 : -1].split(",")[:3])
 
 
@@ -69,30 +87,34 @@ def test_the_panel_is_read_in_both_themes(
     from playwright.sync_api import expect
 
     app, dataset = page, mined(digits, f"in_{theme}", "first", "second")
-    set_finished(dataset, "second", False)
     app.add_init_script(f"localStorage.setItem('mui-mode', '{theme}')")
-    visit(app, f"{address}/{dataset.name}")
-    panel = open_panel(app)
-    expect(panel).to_contain_text("Run second is being written", timeout=PATIENCE)
-    expect(panel.get_by_role("button", name="3 Review")).to_be_disabled()
-    shoot(f"being_written_{theme}")
-    set_finished(dataset, "second", True)
-    expect(panel).to_contain_text("as before", timeout=PATIENCE)
+    with lease(dataset, "run:second", operator="mine_hard_negatives") as held:
+        held.begin("run:second", "writing", {})
+        visit(app, f"{address}/{dataset.name}")
+        panel = open_panel(app)
+        expect(panel).to_contain_text("Run second is being written")
+        expect(panel.get_by_role("button", name="3 Review")).to_be_disabled()
+        shoot(f"being_written_{theme}")
+        held.finish("run:second", {})
+    expect(panel).to_contain_text("as before")
     expect(panel).not_to_contain_text("is being written")
     errors = plot(app, "Errors by type")
     errors.locator(".barlayer .point path").first.wait_for(state="attached")
-    page_color = color(app.locator("body"), "backgroundColor")
-    assert (int(page_color[1:3], 16) < 128) == (theme == "dark")
-    ground = color(errors.locator(".main-svg").first, "backgroundColor")
-    assert contrast(color(errors.locator(".ytick text").first, "fill"), ground) > 4.5
-    assert contrast(color(panel.get_by_text("False positives").first, "color"), page_color) > 4.5
+    body, ground = app.locator("body"), errors.locator(".main-svg").first
+    tick, number = errors.locator(".ytick text").first, panel.get_by_text("False positives").first
+    eventually(app, lambda: color(body, "backgroundColor"), lambda c: (int(c[1:3], 16) < 128) == (theme == "dark"))
+    for text, of_text, behind in ((tick, "fill", ground), (number, "color", body)):
+        eventually(
+            app,
+            lambda on=text, name=of_text, at=behind: (color(on, name), color(at, "backgroundColor")),
+            lambda colors: contrast(*colors) > 4.5,
+        )
     shoot(f"panel_{theme}")
     app.set_viewport_size({"width": 1000, "height": 1000})  # which leaves the panel 350 pixels
     for section, last in (("Charts", "Sample weights"), ("Review", "share now"), ("Rounds", "Delete this run")):
-        panel.get_by_role("button", name=section, exact=True).click()
+        press_by_name(panel, section)
         panel.get_by_text(last).first.wait_for()
-        app.wait_for_timeout(500)
-        assert cut(panel) == []
+        eventually(app, lambda: cut(panel), lambda found: found == [])
         shoot(f"narrow_{section.lower()}_{theme}")
 
 
@@ -106,22 +128,47 @@ def test_a_bar_leads_to_its_patches_and_a_deleted_run_goes_by_itself(
     panel = open_panel(app)
     bars = plot(app, "Errors by type").locator(".barlayer .trace").first.locator(".point path")
     bars.nth(ERROR_TYPES.index("background")).wait_for()
-    panel.get_by_text("Patches").click()
-    app.wait_for_timeout(THOUGHT)
+    panel.get_by_label("Patches").check()
+    expect(app.locator('[data-cy="entry-counts"]')).to_contain_text("patch")
     click(app, bars.nth(ERROR_TYPES.index("background")))
-    report = runs.load(dataset, "second")[1].report
+    report = records.load(dataset, "second")[1].report
     expect(app.locator('[data-cy="entry-counts"]')).to_contain_text(
-        f"{report['errors']['background']['false_positives']} patch", timeout=PATIENCE
+        f"{report['errors']['background']['false_positives']} patch"
     )
     shoot("patches")
-    panel.get_by_role("button", name="Rounds").click()
-    expect(panel.locator(".js-plotly-plot")).to_have_count(2, timeout=PATIENCE)
+    press_by_name(panel, "Rounds")
+    expect(panel.locator(".js-plotly-plot")).to_have_count(2)
     shoot("rounds")
     form = operator(app, "Delete mining run")
-    expect(form).to_contain_text("run 'second'", timeout=PATIENCE)
-    form.get_by_role("button", name="Delete").click()
-    expect(panel.get_by_role("combobox")).to_have_text("first", timeout=PATIENCE)
-    expect(panel).not_to_contain_text("second", timeout=PATIENCE)
+    expect(form).to_contain_text("run 'second'")
+    press(form.get_by_role("button", name="Delete"))
+    expect(panel.get_by_role("combobox")).to_have_text("first")
+    expect(panel).not_to_contain_text("second")
+
+
+@pytest.mark.skipif(
+    not os.environ.get("HNM_SLIDER"),
+    reason="not stable yet: passes alone (HNM_SLIDER=1), but on a busy machine the App may never show the last key",
+)
+def test_the_slider_of_thresholds_is_moved_by_keyboard(
+    page: Page, address: str, shoot: Shoot, digits: fo.Dataset
+) -> None:
+    from playwright.sync_api import expect
+
+    app, dataset = page, mined(digits, "slid", "first")
+    tallies = ThresholdTable.from_dict(history.overview(dataset, "first")["thresholds"])
+    visit(app, f"{address}/{dataset.name}")
+    panel = open_panel(app)
+    slider = panel.get_by_role("slider")
+    slider.focus()
+    for key, threshold in (("Home", 0.01), ("End", 1.0)):
+        (row,) = tallies.rows([threshold])
+        said = f"At {threshold:.2f}: {row['false_positives']:,} false positives, {row['false_negatives']:,} missed"
+        repeated(
+            lambda pressed=key: slider.press(pressed),
+            lambda patience, text=said: expect(panel).to_contain_text(text, timeout=patience),
+        )
+    shoot("slider_at_its_end")
 
 
 def test_work_in_the_background_is_seen_from_the_queue_to_its_end(
@@ -137,30 +184,29 @@ def test_work_in_the_background_is_seen_from_the_queue_to_its_end(
         elsewhere.submit(foo.get_operator(MINE), dataset, **FIELDS, run_key="taken").result()
     visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
-    expect(panel).to_contain_text("Mine hard negatives (night) is queued", timeout=PATIENCE)
-    expect(panel).to_contain_text("as soon as fiftyone delegated launch runs in a terminal")
+    expect(panel).to_contain_text("Mine hard negatives (night) is queued")
+    expect(panel).to_contain_text("It starts when fiftyone delegated launch runs in a terminal")
     shoot("queued")
     with executor(tmp_path / "executor.log"):
         expect(panel).to_contain_text("Mine hard negatives (taken) failed", timeout=2 * PATIENCE)
         expect(panel).to_contain_text("run 'taken' exists: choose another run_key")
         expect(panel.get_by_role("combobox")).to_contain_text("night", timeout=2 * PATIENCE)
         shoot("failed")
-        panel.get_by_role("button", name="Dismiss").click()
-        expect(panel).not_to_contain_text("failed", timeout=PATIENCE)
+        press_by_name(panel, "Dismiss")
+        expect(panel).not_to_contain_text("failed")
 
-        panel.get_by_role("button", name="5 Retrain").click()
+        press_by_name(panel, "5 Retrain")
         form = app.locator(FORM)
-        expect(field(form, "Model")).to_have_value(str(WEIGHTS), timeout=PATIENCE)  # what made these predictions
+        expect(field(form, "Model")).to_have_value(str(WEIGHTS))  # what made these predictions
         for label, value in {"Epochs": 1, "Mine every": 0, "Warm-up": 0, "Image size": 64, "Device": "cpu"}.items():
-            field(form, label).fill(str(value))
-        app.wait_for_timeout(THOUGHT)
+            fill(form, label, value)
         shoot("retrain_form")
-        form.get_by_role("button", name="Schedule").first.click()
+        press(form.get_by_role("button", name="Schedule").first)
         expect(panel).to_contain_text("Train on hard negatives (night) is running. ", timeout=2 * PATIENCE)
         expect(panel).to_contain_text("%")
         shoot("running")
         expect(panel.get_by_role("combobox")).to_have_text("night_2", timeout=4 * PATIENCE)
-    expect(panel).to_contain_text("what changed since night", timeout=PATIENCE)
-    panel.get_by_role("button", name="Rounds").click()
-    expect(panel.locator(".xtick", has_text="night_2")).to_have_count(2, timeout=PATIENCE)
+    expect(panel).to_contain_text("show the change since night")
+    press_by_name(panel, "Rounds")
+    expect(panel.locator(".xtick", has_text="night_2")).to_have_count(2)
     shoot("next_round")

@@ -1,7 +1,7 @@
 """A person reviews: crop by crop in the panel, by selection in the grid; numbers move, a click takes it back.
 
-The README's picture is taken anew on the way by
-``HNM_PICTURES=docs/pictures make test ARGS=tests/browser``.
+The documents' picture is taken anew on the way by
+``HNM_PICTURES=docs/pictures make test-slow ARGS=tests/browser``.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin import runs
-from fiftyone_plugin.ledger import Ledger
-from fiftyone_plugin.review import open_review
+from fiftyone_plugin.review.ledger import Ledger
+from fiftyone_plugin.review.session import open_review
+from fiftyone_plugin.runs import records
 from tests.browser.app import (
-    FORM,
-    GRID,
-    PATIENCE,
     PICTURES,
-    THOUGHT,
     Shoot,
-    count,
+    copy_of,
     execute,
+    ledger_has,
     open_panel,
     operator,
+    press,
+    press_by_name,
+    select_tiles,
+    settled,
     visit,
 )
 from tests.datasets import FIELDS, MINE, VIEW
@@ -39,19 +40,19 @@ pytest.importorskip("ultralytics", reason="a real detector makes the predictions
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 KEY = "round_1"
-LOOKS = 20 if PICTURES else 3
+REVIEWS = 20 if PICTURES else 3
 STATE_OF = {"Label is missing": "missing_label", "Model is wrong": "hard_negative"}
 
 
 def mined(digits: fo.Dataset, name: str) -> fo.Dataset:
-    dataset = digits.clone(name)
+    dataset = copy_of(digits, name)
     foo.get_operator(MINE)(dataset, **FIELDS, run_key=KEY)
     return dataset
 
 
-def looks(panel: Locator) -> Locator:
-    """The number of looks, as the panel shows it."""
-    return panel.locator('xpath=.//p[normalize-space(text())="Looks"]/following-sibling::p[1]')
+def review_count(panel: Locator) -> Locator:
+    """The number of reviews, as the panel shows it."""
+    return panel.locator('xpath=.//p[normalize-space(text())="Reviews"]/following-sibling::p[1]')
 
 
 class Answers:
@@ -81,35 +82,36 @@ def test_crop_by_crop_numbers_move_and_weights_follow(
 
     app, dataset = page, mined(digits, "reviewed")
     weights, answers = dataset.values(f"{KEY}_weight"), Answers(dataset, scenes / "digits")
-    said = []
+    given = []
     visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
-    panel.get_by_role("button", name="Review", exact=True).click()
-    expect(looks(panel)).to_have_text("0", timeout=PATIENCE)
+    press_by_name(panel, "Review")
+    expect(review_count(panel)).to_have_text("0")
     picture = panel.locator("img[src^='data:image/jpeg']")
     picture.wait_for()
     shoot("review_begins")
-    for number in range(1, LOOKS + 1):
+    for number in range(1, REVIEWS + 1):
         before = picture.get_attribute("src")
         shown = (open_review(dataset, KEY).next() or "").partition(":")[2]
-        verdict = answers.of(shown)
-        panel.get_by_role("button", name=verdict, exact=True).click()
-        expect(looks(panel)).to_have_text(str(number), timeout=PATIENCE)
-        expect(picture).not_to_have_attribute("src", before or "", timeout=PATIENCE)
-        said.append((shown, STATE_OF[verdict]))
+        button = answers.of(shown)
+        press_by_name(panel, button)
+        ledger_has(app, dataset, number)
+        expect(review_count(panel)).to_have_text(str(number))
+        expect(picture).not_to_have_attribute("src", before or "")
+        given.append((shown, STATE_OF[button]))
     shoot("review")
-    expect(looks(panel)).to_have_text(str(LOOKS), timeout=PATIENCE)
-    assert [(entry["label_id"], entry["state"]) for entry in Ledger(dataset).entries()] == said
+    expect(review_count(panel)).to_have_text(str(REVIEWS))
+    assert [(entry["label_id"], entry["state"]) for entry in Ledger(dataset).entries()] == given
 
-    panel.get_by_role("button", name="Undo", exact=True).click()
-    expect(looks(panel)).to_have_text(str(LOOKS - 1), timeout=PATIENCE)
-    assert len(Ledger(dataset).entries()) == LOOKS - 1
+    press_by_name(panel, "Undo")
+    expect(review_count(panel)).to_have_text(str(REVIEWS - 1))
+    ledger_has(app, dataset, REVIEWS - 1)
     before = picture.get_attribute("src")
-    panel.get_by_role("button", name="Skip", exact=True).click()
-    expect(picture).not_to_have_attribute("src", before or "", timeout=PATIENCE)
+    press_by_name(panel, "Skip")
+    expect(picture).not_to_have_attribute("src", before or "")
 
-    panel.get_by_role("button", name="Apply to weights", exact=True).click()
-    app.get_by_text(f"Weights follow {LOOKS - 1} looks").wait_for()
+    press_by_name(panel, "Apply to weights")
+    app.get_by_text(f"Weights updated with {REVIEWS - 1} reviews").wait_for()
     shoot("review_applied")
     dataset.reload()
     assert dataset.values(f"{KEY}_weight") != weights
@@ -121,15 +123,13 @@ def test_missing_labels_are_accepted_from_where_they_were_found(
     app, dataset = page, mined(digits, "completed")
     visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
-    panel.get_by_role("button", name="Review", exact=True).click()
-    panel.get_by_role("button", name="Label is missing", exact=True).click()
-    panel.get_by_role("button", name="Accept 1 missing label …", exact=True).click()
-    shoot("accept")
-    execute(app.locator(FORM)).click()
-    app.get_by_text("1 label was added to 'ground_truth_accepted'").wait_for()
-    shoot("accepted")
+    press_by_name(panel, "Review")
+    press_by_name(panel, "Label is missing")
+    press_by_name(panel, "Mend 1 label")
+    app.get_by_text("'ground_truth_corrected': 1 accepted").wait_for()
+    shoot("mended")
     dataset.reload()
-    more = dataset.count("ground_truth_accepted.detections") - dataset.count("ground_truth.detections")
+    more = dataset.count("ground_truth_corrected.detections") - dataset.count("ground_truth.detections")
     assert more == 1
 
 
@@ -139,14 +139,14 @@ def test_nothing_left_to_review(page: Page, address: str, shoot: Shoot, digits: 
     app, dataset = page, mined(digits, "all_reviewed")
     review = open_review(dataset, KEY)
     every = [review.keys[row] for row in review.mistakes.mined.nonzero()[0]]
-    from fiftyone_plugin import triage
+    from fiftyone_plugin.review import triage
 
     triage.triage(dataset, KEY, "hard_negative", every[1:])
     visit(app, f"{address}/{dataset.name}")
     panel = open_panel(app)
-    panel.get_by_role("button", name="Review", exact=True).click()
-    panel.get_by_role("button", name="Ignore", exact=True).click()
-    expect(panel).to_contain_text(f"All {len(every):,} mined objects are reviewed", timeout=PATIENCE)
+    press_by_name(panel, "Review")
+    press_by_name(panel, "Ignore")
+    expect(panel).to_contain_text(f"All {len(every):,} mined objects are reviewed")
     shoot("review_done")
 
 
@@ -158,24 +158,20 @@ def test_selected_patches_are_triaged_from_the_prompt(
     app, dataset = page, mined(digits, "triaged")
     patches = foo.get_operator(VIEW)(dataset, run_key=KEY, patches=True, save_as="patches")
     visit(app, f"{address}/{dataset.name}?view=patches")
-    app.locator('[data-cy="entry-counts"]').wait_for()
     panel = open_panel(app)
-    panel.get_by_role("button", name="Review", exact=True).click()
-    expect(looks(panel)).to_have_text("0", timeout=PATIENCE)
-    tiles = app.locator(GRID)
-    for number in range(2):
-        tiles.nth(number).click(position={"x": 12, "y": 12})  # its upper part selects
+    press_by_name(panel, "Review")
+    expect(review_count(panel)).to_have_text("0")
+    select_tiles(app, 2)
     form = operator(app, "Triage hard negatives")
-    expect(form).to_contain_text("said of 2 objects", timeout=PATIENCE)
-    form.get_by_text("Label is missing", exact=True).click()
-    app.wait_for_timeout(THOUGHT)
+    expect(form).to_contain_text("applies to 2 objects")
+    form.get_by_label("Label is missing").check()
+    settled(app)
     shoot("triage")
-    execute(form).click()
+    press(execute(form))
     app.get_by_text("Reviewed: missing label, 2 objects").wait_for()
-    expect(looks(panel)).to_have_text("2", timeout=PATIENCE)
+    expect(review_count(panel)).to_have_text("2")
     shoot("triaged")
-    said = Ledger(dataset).entries()
-    assert [entry["state"] for entry in said] == ["missing_label"] * 2
-    assert {entry["label_id"] for entry in said} <= set(patches.values("id"))
-    assert runs.settings_of(dataset, KEY).run_key == KEY
-    assert count
+    given = Ledger(dataset).entries()
+    assert [entry["state"] for entry in given] == ["missing_label"] * 2
+    assert {entry["label_id"] for entry in given} <= set(patches.values("id"))
+    assert records.settings_of(dataset, KEY).run_key == KEY

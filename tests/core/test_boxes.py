@@ -82,3 +82,21 @@ def test_overlap_is_symmetric_bounded_and_blind_to_the_unit_of_each_axis(
     unit = np.array([2.0**scale, 2.0**scale_y] * 2)  # powers of two: not one bit may change
     assert iou((first * unit).tolist(), (second * unit).tolist()) == overlap
     assert iou(first, first) == (1 if area(np.array([first]))[0] else 0)
+
+
+@pytest.mark.parametrize("size", [(640, 427), (500, 375), (1920, 1080), (1242, 375)])
+def test_an_overlap_is_the_same_in_pixels_and_in_fractions(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    corner, sides = rng.integers(0, 200, (500, 2)), rng.integers(1, 90, (500, 2))
+    first = np.concatenate([corner, corner + sides], axis=1).astype(float)
+    second = first + rng.integers(-9, 1, (500, 1)) * np.array([1, 1, 0, 0])
+    scale, rows = np.array([*size, *size], dtype=float), np.arange(500)
+    in_pixels = overlapping(first, second, rows, rows)[2]
+    in_fractions = overlapping(first / scale, second / scale, rows, rows)[2]
+    assert in_pixels.tolist() == in_fractions.tolist()
+
+
+def test_a_touch_that_rounds_to_nothing_is_no_overlap() -> None:
+    rows = np.array([0])
+    first, second = np.array([[0.0, 0, 1, 1]]), np.array([[1 - 1e-12, 0.0, 2, 1]])
+    assert [len(column) for column in overlapping(first, second, rows, rows)] == [0, 0, 0]

@@ -85,7 +85,7 @@ def test_the_code_of_the_command_is_the_code_of_hnm(ending: str, code: int) -> N
     [
         ("value", "hnm act: 2 of 3 boxes are upside down"),
         ("file", "hnm act: [Errno 2] No such file or directory: 'no/such/file'"),
-        ("package", "hnm act: No module named 'no_such_package' (`hnm doctor` says what to install)"),
+        ("package", "hnm act: No module named 'no_such_package' (`hnm doctor` tells what to install)"),
     ],
 )
 def test_wrong_input_is_one_line(ending: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

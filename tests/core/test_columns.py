@@ -107,12 +107,22 @@ def test_tables_cannot_be_changed_by_the_way() -> None:
         ({"classes": [1, "1"]}, "classes names '1' more than once: each name must be unique"),
         (
             {"xyxy": [[0, 0, 1, 1], [5, 5, 2, 2], [9, 9, 1, 1]]},  # xywh for xyxy
-            "2 of 3 boxes have x1 < x0, y1 < y0, NaN or infinity, first at row 1 (image 'c.jpg'): "
+            "2 of 3 boxes have x1 < x0, y1 < y0, NaN, infinity or beyond 1e100, first at row 1 (image 'c.jpg'): "
             "[5.0, 5.0, 2.0, 2.0]. Are they xywh? Then convert them with hnm_core.boxes.xywh_to_xyxy",
         ),
-        ({"xyxy": [[0, 0, 1, 1], [0, 0, np.nan, 1], [0, 0, 1, 1]]}, "1 of 3 boxes have x1 < x0, y1 < y0, NaN or inf"),
-        ({"xyxy": [[0, 0, 1, 1], [0, 0, np.inf, 1], [0, 0, 1, 1]]}, "1 of 3 boxes have x1 < x0, y1 < y0, NaN or inf"),
-        ({"xyxy": [[0, 0, 1, 1], [0, 5, 1, 1], [0, 0, 1, 1]]}, "1 of 3 boxes have x1 < x0, y1 < y0, NaN or infinity"),
+        (
+            {"xyxy": [[0, 0, 1, 1], [0, 0, np.nan, 1], [0, 0, 1, 1]]},
+            "1 of 3 boxes have x1 < x0, y1 < y0, NaN, infinity",
+        ),
+        ({"xyxy": [[0, 0, 1, 1], [0, 0, 1e200, 1e200], [0, 0, 1, 1]]}, "1 of 3 boxes have x1 < x0, y1 < y0, NaN, inf"),
+        (
+            {"xyxy": [[0, 0, 1, 1], [0, 0, np.inf, 1], [0, 0, 1, 1]]},
+            "1 of 3 boxes have x1 < x0, y1 < y0, NaN, infinity",
+        ),
+        (
+            {"xyxy": [[0, 0, 1, 1], [0, 5, 1, 1], [0, 0, 1, 1]]},
+            "1 of 3 boxes have x1 < x0, y1 < y0, NaN, infinity or beyond 1e100",
+        ),
         (
             {"score": [0.5, 97, 1.01]},
             "2 of 3 scores lie outside [0, 1], first at row 1 (image 'c.jpg'): 97. Are they percentages or logits?",

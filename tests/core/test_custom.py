@@ -1,4 +1,4 @@
-"""Strategies and miners of one's own, as the README shows them: by registration, by name, by subclass."""
+"""Strategies and miners of one's own, as the documents show them: by registration, by name, by subclass."""
 
 import sys
 import textwrap
@@ -102,10 +102,8 @@ def test_dicts_without_difficulty_count_by_confidence_or_one():
 
 
 def test_quotas_hold_over_a_miner_of_ones_own():
-    settings = MiningSettings(
-        strategy=f"{__name__}:PlainMiner", hard_negative_ratio=1.0, max_per_image=1, max_per_group=1
-    )
-    assert mine(*TABLES, settings, groups="xyz").prediction_hard.sum() == 2
+    settings = MiningSettings(strategy=f"{__name__}:PlainMiner", hard_negative_ratio=1.0, max_per_image=1)
+    assert mine(*TABLES, settings, groups="xyz", max_per_group=1).prediction_hard.sum() == 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +111,7 @@ def test_quotas_hold_over_a_miner_of_ones_own():
     [
         (
             "harsh",
-            "strategy must be one of confidence_based, iou_based, loss_based, or module:attribute of your own, got 'h",
+            "strategy must be one of confidence_based, iou_based, loss_based, or your own as module:attribute, got 'h",
         ),
         ("nowhere:sure", "strategy 'nowhere:sure' cannot be imported: No module named 'nowhere'"),
         ("math:sure", "strategy 'math:sure' cannot be imported: module 'math' has no attribute 'sure'"),
@@ -127,6 +125,6 @@ def test_what_cannot_be_found_is_named(name, message):
 
 def test_a_miner_that_invents_objects_is_told_so():
     with pytest.raises(
-        ValueError, match=r"StrangeMiner found a false_negative in 'a.jpg' whose ground_truth is none of the"
+        ValueError, match=r"StrangeMiner returned a false_negative in 'a.jpg' whose ground_truth is not one of the"
     ):
         mine(*TABLES, MiningSettings(strategy=f"{__name__}:StrangeMiner"))

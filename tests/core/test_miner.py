@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_guides_example_image_by_image_and_all_at_once() -> None:
     for report in (single.generate_report(), whole.generate_report()):
         assert report["statistics"] == statistics
         assert {name: round(value, 2) for name, value in report["metrics"].items()} == metrics
-        assert report["mining"]["cut"] == 0
+        assert report["mining"]["left_out"] == 0
     assert whole.generate_report()["mining"]["cap"] == 285
 
 
@@ -164,11 +165,12 @@ def test_calls_add_up_and_each_miner_keeps_its_own_account() -> None:
         "true_positives": 0,
     }
     assert miner.generate_report()["mining"] | {"expected_label_errors": 0} == {
-        **{"images": 3, "confident_predictions": 3, "ignored": 0, "lucky_hits": 0, "candidates": 6, "cap": 3, "cut": 3},
+        **{"images": 3, "counted_predictions": 3, "ignored": 0, "lucky_hits": 0},
+        **{"candidates": 6, "cap": 3, "left_out": 3},
         **{
             "expected_label_errors": 0,
             "expected_label_errors_interval": None,
-            "looks": 0,
+            "review_count": 0,
             "reviewed": {},
             "evidence": {},
         },
@@ -269,6 +271,12 @@ def test_a_subclass_may_find_its_own() -> None:
 # Saving
 
 
+@pytest.mark.parametrize("folder", [5, None, "", True, ["kept"]])
+def test_samples_need_the_path_of_a_folder(folder: Any) -> None:
+    with pytest.raises(ValueError, match=f"^output_dir must be the path of a folder, got {re.escape(repr(folder))}$"):
+        HardNegativeMiner(save_samples=True, output_dir=folder)
+
+
 def test_hard_images_are_saved_with_what_was_found(tmp_path: Path) -> None:
     for name in ("hard.png", "easy.png"):
         Image.new("RGB", (64, 64)).save(tmp_path / name)
@@ -280,7 +288,7 @@ def test_hard_images_are_saved_with_what_was_found(tmp_path: Path) -> None:
     ]
     assert json.loads((tmp_path / "kept" / "hard.png.json").read_text()) == {
         **{"image_path": str(tmp_path / "hard.png"), "hard_negatives": found},
-        **{"ground_truth": [THERE], "predictions": [CAT]},
+        **{"ground_truth": [THERE], "predictions": [CAT], "unit": "pixels"},
     }
 
 
@@ -298,7 +306,7 @@ def test_tables_are_saved_by_their_image_keys(tmp_path: Path) -> None:
 def test_what_cannot_be_saved_is_found_and_counted_all_the_same(tmp_path: Path) -> None:
     miner = HardNegativeMiner(save_samples=True, output_dir=str(tmp_path / "kept"))
     assert miner.find_hard_negatives([], []) == []
-    message = r"^a hard sample is not saved: which image is it\? Give find_hard_negatives\(\.\.\., image_path=\.\.\.\)$"
+    message = r"^a hard sample is not saved: its image is not known; give find_hard_negatives\(\.\.\., image_path="
     with pytest.warns(UserWarning, match=message):
         assert len(miner.find_hard_negatives([CAT], [])) == 1
     assert miner.generate_report()["mining"]["images"] == 2
@@ -357,21 +365,53 @@ def test_dicts_of_others_need_no_suspicion() -> None:
         (
             [],
             None,
-            "a bare list of hard negatives does not know the images without errors; give all images of the data set, "
+            "a list of hard negatives does not contain the images without errors; give all images of the dataset "
             "in its order: calculate_sample_weights(found, images=[...])",
         ),
         (
             [{"image_path": "a", "difficulty": 1}, {"image_path": None, "difficulty": 1}],
             ["a", "b"],
-            "1 of 2 hard negatives lie in images that are not among the 2 given, first None; were they found with "
+            "1 of 2 hard negatives are in images that are not among the 2 given, first None; were they found with "
             "image_path=?",
         ),
         ([], ["a", "b", "a"], "1 of the 3 images are named more than once"),
+        ([], "abc", "images are a str, expected a list"),
+        ([], {"a": 1}, "images are a dict, expected a list"),
+        ([], 5, "images are a int, expected a list"),
+        ([], ["a", []], "1 of 2 images are no names, first number 1: []"),
+        (None, ["a"], "hard negatives are a NoneType, expected a list"),
+        ({"image_path": "a"}, ["a"], "hard negatives are a dict, expected a list"),
+        (["a"], ["a"], "hard negative 0 is 'a', expected a dict with 'image_path' and 'difficulty'"),
+        (
+            [{"image_path": ["a"], "difficulty": 1}],
+            ["a"],
+            "hard negative 0 is {'image_path': ['a'], 'difficulty': 1}, expected a dict with 'image_path' and "
+            "'difficulty'",
+        ),
+        (
+            [{"difficulty": 1}],
+            ["a"],
+            "1 of 1 hard negatives are in images that are not among the 1 given, first None; were they found with "
+            "image_path=?",
+        ),
+        *(
+            (
+                [
+                    {"image_path": "a", "difficulty": 1, "suspicion": 0.5},
+                    {"image_path": "a", "difficulty": 1, key: value},
+                ],
+                ["a"],
+                f"1 of 2 hard negatives have no {key!r} in [0, 1], first number 1; your own find_hard_negatives must "
+                f"return it",
+            )
+            for key in ("difficulty", "suspicion")
+            for value in (float("nan"), -0.1, 1.1, True, "0.5", None)
+        ),
         (
             [{"image_path": "a", "difficulty": 1}, {"image_path": "a", "confidence": 0.9}],
             ["a"],
-            "1 of 2 hard negatives have no 'difficulty' in [0, 1], first number 1; a find_hard_negatives of your own "
-            "must give one",
+            "1 of 2 hard negatives have no 'difficulty' in [0, 1], first number 1; your "
+            "own find_hard_negatives must return it",
         ),
     ],
 )

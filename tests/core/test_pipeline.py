@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hnm_core import Detections, MiningResult, MiningSettings, mine
-from hnm_core.accounting import report_of
+from hnm_core.counting import report_of
 from hnm_core.io import read_coco
-from hnm_core.pipeline import find
+from hnm_core.pipeline import find_mistakes
 from hnm_core.report import Counts
 from tests.scenes import FAR, HERE, Tables, apart, everything_at_once, guides_example, high, random_scene, scene
 
@@ -33,7 +33,7 @@ def test_the_guides_example() -> None:
         "f1_score": 0.91,
         "hard_negative_rate": 0.15,
     }
-    assert (report["mining"]["cap"], report["mining"]["cut"]) == (285, 0)
+    assert (report["mining"]["cap"], report["mining"]["left_out"]) == (285, 0)
     assert Counter(result.prediction_error.tolist()) == {"true_positive": 800, "background": 120, "below_threshold": 80}
     assert Counter(result.truth_error.tolist()) == {"true_positive": 800, "missed": 30}
 
@@ -138,7 +138,7 @@ def test_the_cap_is_a_share_of_confident_predictions_and_misses(ratio: float, ca
     result = mine(*false_alarms(0.6, 0.9, 0.8, 0.7), MiningSettings(hard_negative_ratio=ratio))
     assert result.report.cap == cap
     assert np.flatnonzero(result.prediction_hard).tolist() == sorted([1, 2, 3, 0][:cap])
-    assert result.report.cut == max(0, 4 - cap)
+    assert result.report.left_out == max(0, 4 - cap)
     assert (result.prediction_difficulty[:4] > 0).all()  # what the cap cut is hard all the same
 
 
@@ -182,10 +182,24 @@ def test_a_false_positive_comes_before_an_equally_hard_lucky_hit_that_is_surer()
     tables = scene(
         [("a", "cat", 0.9, high(7.5)), ("b", "cat", 0.6, high(2.5))], [("a", "cat", HERE), ("b", "cat", HERE)]
     )
-    chosen = MiningSettings(strategy="iou_based", iou_band=0.5, candidates="false_positive", hard_negative_ratio=0.1)  # type: ignore[arg-type]
+    chosen = MiningSettings(
+        strategy="iou_based", iou_band=0.5, candidates=("false_positive", "lucky_hit"), hard_negative_ratio=0.1
+    )
     result = mine(*tables, chosen)
     assert result.prediction_difficulty.tolist() == [0.5, 0.5]
     assert result.prediction_hard.tolist() == [False, True]
+
+
+def test_false_positives_fill_the_cap_before_harder_misses() -> None:
+    """Two mild false positives and three misses of difficulty ½ for three places."""
+    found = [("a", "cat", 0.5, FAR), ("b", "cat", 0.5, high(0.5))]
+    real = [(name, "cat", HERE) for name in "bcde"]
+    result = mine(*scene(found, real), MiningSettings(hard_negative_ratio=0.5))
+    assert result.report.cap == 3
+    assert result.prediction_hard.all()
+    assert result.truth_hard.sum() == 1
+    within = mine(*scene(found, real), MiningSettings(hard_negative_ratio=0.5, max_hard_negatives=1))
+    assert (within.report.cap, within.prediction_hard.sum(), within.truth_hard.sum()) == (1, 1, 0)
 
 
 def test_misses_of_one_corner_are_cut_in_the_same_order_whatever_the_order_of_rows() -> None:
@@ -213,9 +227,11 @@ def test_extra_weight_is_owed_in_proportion_to_the_shares() -> None:
     tables = scene([("a", "cat", 0.9, FAR), ("a", "dog", 0.8, HERE)], [("a", "cat", HERE)], images=["a", *"bcdefghij"])
     weighting = mine(*tables, MiningSettings(hard_negative_ratio=1)).report.weighting
     assert weighting is not None
-    parts = {"classification": 4 * 0.64 + 2 * 0.4, "background": 0.18}
+    parts = {"classification": 4 * 0.64, "background": 0.18, "missed": 2 * 0.4}  # the truth of another class is missed
     total = sum(parts.values())
     assert weighting.extra_by_error == pytest.approx({name: part / total for name, part in parts.items()})
+    assert weighting.miss_share == weighting.extra_by_error["missed"] < 0.5
+    assert weighting.balance == 1
     assert weighting.hard_images == 1
     assert weighting.mean_weight == pytest.approx(1.1)
     assert weighting.effective_sample_size == pytest.approx(11**2 / (10 * 13))
@@ -300,7 +316,7 @@ def test_lucky_hits_are_mined_by_iou_and_counted_apart() -> None:
     assert result.prediction_difficulty.tolist() == pytest.approx([0.5, np.nan, 0.5], nan_ok=True)
     counts = result.report.counts
     assert (counts.lucky_hits, counts.hard_negatives, counts.true_positives) == (1, 2, 2)
-    assert result.report.cut == 0
+    assert result.report.left_out == 0
 
 
 # Real sets
@@ -315,7 +331,7 @@ def test_weights_of_real_sets_are_mild(shared_data: Path, name: str) -> None:
     assert weighting.mean_weight == pytest.approx(1.15, abs=0.01)  # 30 % of the images between 1 and 2
     assert weighting.effective_sample_size == pytest.approx(0.94, abs=0.01)
     assert weighting.effective_sample_size_of_repeats >= 0.9
-    assert all(0.9 < exposure < 1.25 for exposure in weighting.class_exposure.values())
+    assert all(0.9 < exposure < 1.3 for exposure in weighting.class_exposure.values())
 
 
 # The pieces agree
@@ -329,7 +345,7 @@ def test_the_report_counts_what_the_columns_say(seed: int, strategy: str) -> Non
     false_positive = ~np.isin(result.prediction_error, ["true_positive", "below_threshold", "ignored"])
     false_negative = ~np.isin(result.truth_error, ["true_positive", "ignored"])
     assert counts.total_predictions == len(result.predictions)
-    assert counts.confident_predictions == np.count_nonzero(result.prediction_error != "below_threshold")
+    assert counts.counted_predictions == counts.true_positives + counts.false_positives
     assert counts.true_positives == np.count_nonzero(result.prediction_error == "true_positive")
     assert counts.true_positives == np.count_nonzero(result.truth_error == "true_positive")
     assert counts.false_positives == false_positive.sum()
@@ -390,7 +406,7 @@ def test_sizes_are_cocos_in_pixels_and_those_of_a_640_pixel_image_in_fractions()
 
 def test_finding_alone_is_the_first_half_of_mining() -> None:
     tables = random_scene(3, images=12)
-    mined, found = mine(*tables), find(*tables)
+    mined, found = mine(*tables), find_mistakes(*tables)
     assert found.prediction_type.tolist() == mined.prediction_type.tolist()
     for name in ("prediction_suspicion", "truth_difficulty", "truth_near", "truth_iou", "hard_counts"):
         assert getattr(found, name).tolist() == pytest.approx(getattr(mined, name).tolist(), abs=0, nan_ok=True)

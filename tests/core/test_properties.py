@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnm_core import Detections, HardNegativeMiner, MiningResult, MiningSettings, match_detections, matching, mine
+from hnm_core import Detections, HardNegativeMiner, MiningResult, MiningSettings, match_detections, mine
+from hnm_core.labels.reviews import SIDES, Reviews
+from hnm_core.matching import chunks, greedy
+from hnm_core.taxonomy import BELOW_THRESHOLD, TRUE_POSITIVE
 from tests.scenes import Tables, patient, random_scene, scenes
 
 STRATEGIES = st.sampled_from(["confidence_based", "iou_based", "loss_based"])
@@ -74,6 +77,43 @@ def test_the_order_of_predictions_of_distinct_scores_does_not_matter(
 
 
 @patient
+@given(tables=scenes(distinct_scores=True), order=orders, strategy=STRATEGIES, twins=st.booleans())
+def test_no_order_changes_what_reviews_and_evidence_say(
+    tables: Tables, order: Random, strategy: str, twins: bool
+) -> None:
+    settings = MiningSettings(strategy=strategy, hard_negative_ratio=1.0, confidence_threshold=0.2)
+    values = np.random.default_rng(order.randrange(99)).normal(size=(3, len(tables[0])))
+    evidence = {"views": values[0], "appearance": values[1]}
+    same = (np.arange(len(tables[0])) // 2, np.arange(len(tables[1])) // 3) if twins else None
+    mistakes = mine(*tables, settings)
+    states = np.array(["hard_negative", "wrong_label", "wrong_box"])
+    reviews = Reviews.of(
+        {"image": table.images[table.image[row]], "side": side, "class": table.classes[table.label[row]]}
+        | {"bbox": table.xyxy[row].tolist(), "state": states[row % 3]}
+        for side, table, hard in zip(SIDES, tables, (mistakes.prediction_hard, mistakes.truth_hard), strict=True)
+        for row in np.flatnonzero(hard)[::2]
+    )
+    before = mine(*tables, settings, reviews=reviews, evidence=evidence, twins=same)
+
+    new, rows = shuffled(len(tables[0].images), order), shuffled(len(tables[0]), order)
+    place = np.argsort(new)
+    moved = [
+        dataclasses.replace(table, image=place[table.image], images=tuple(table.images[i] for i in new))
+        for table in (tables[0].take(rows), tables[1])
+    ]
+    after = mine(
+        *moved,
+        settings,
+        reviews=reviews,
+        evidence={name: column[rows] for name, column in evidence.items()},
+        twins=same and (same[0][rows], same[1]),
+    )
+    assert_same({name: column[rows] for name, column in columns(before, ROWS).items()}, columns(after, ROWS))
+    assert_same({name: column[new] for name, column in columns(before, IMAGES).items()}, columns(after, IMAGES))
+    assert before.report.as_dict() == after.report.as_dict()
+
+
+@patient
 @given(tables=scenes(), order=orders)
 def test_renaming_the_order_of_classes_does_not_matter(tables: Tables, order: Random) -> None:
     new = shuffled(len(tables[0].classes), order)
@@ -99,6 +139,37 @@ def test_the_unit_of_each_axis_does_not_matter(tables: Tables, x: int, y: int, s
     scaled = (dataclasses.replace(table, xyxy=table.xyxy * unit) for table in tables)
     everything = ROWS + TRUTH_ROWS + IMAGES
     assert_same(columns(mine(*tables, settings), everything), columns(mine(*scaled, settings), everything))
+
+
+@patient
+@given(seed=st.integers(0, 10_000), sides=st.tuples(st.integers(1, 4000), st.integers(1, 4000)))
+@pytest.mark.parametrize("what", ["at the threshold", "repeated", "without size"])
+def test_fractions_of_the_image_count_as_pixels_do(what: str, seed: int, sides: tuple[int, int]) -> None:
+    """Boxes on whole pixels, each stored as FiftyOne does: corner and size, divided by the sides of the image."""
+    rng = np.random.default_rng(seed)
+    corner, half, width = rng.integers(0, 500, (20, 2)), rng.integers(1, 60, 20), rng.integers(1, 100, 20)
+    found = np.column_stack([corner, width, half])  # IoU exactly .5 with the truth, which is twice as high
+    true = np.column_stack([corner, width, 2 * half])
+    if what == "repeated":
+        true = np.concatenate([true, true[:7]])
+    elif what == "without size":
+        true = np.concatenate([true, true[:7] * [1, 1, 0, 1]])
+    n = len(true)
+
+    def tables(unit: np.ndarray) -> tuple[Detections, Detections]:
+        boxes = [np.column_stack([b[:, :2], b[:, :2] + b[:, 2:]]) for b in (found / unit, true / unit)]
+        world = {"images": [str(i) for i in range(20)], "classes": ["a"]}
+        image = np.arange(n) % 20
+        return (
+            Detections(np.arange(20), boxes[0], np.zeros(20, int), np.full(20, 0.9), **world),
+            Detections(image, boxes[1], np.zeros(n, int), None, **world),
+        )
+
+    pixels, fractions = (mine(*tables(np.array(unit * 2))) for unit in ((1, 1), sides))
+    assert pixels.prediction_error.tolist() == fractions.prediction_error.tolist() == ["true_positive"] * 20
+    expected = ["true_positive"] * 20 + ["ignored"] * (n - 20)
+    assert sorted(pixels.truth_error) == sorted(fractions.truth_error) == sorted(expected)
+    assert pixels.weights.tolist() == fractions.weights.tolist() == [1.0] * 20
 
 
 FAR_AWAY = np.array([[1000.0, 1000, 1001, 1001]])
@@ -142,7 +213,7 @@ def test_a_truth_far_away_changes_nobody_elses_row(tables: Tables, strategy: str
 def test_the_size_of_chunks_does_not_matter(tables: Tables) -> None:
     whole = match_detections(*tables)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matching, "PAIRS_AT_ONCE", 1)
+        patch.setattr(chunks, "PAIRS_AT_ONCE", 1)
         parts = match_detections(*tables)
     names = tuple(field.name for field in dataclasses.fields(whole))
     assert_same({name: getattr(whole, name) for name in names}, {name: getattr(parts, name) for name in names})
@@ -159,7 +230,7 @@ def test_few_boxes_are_matched_as_many_are(tables: Tables, **chosen: Any) -> Non
     settings = MiningSettings(**chosen)
     few = match_detections(*tables, settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matching, "FEW_PAIRS", -1)
+        patch.setattr(greedy, "FEW_PAIRS", -1)
         many = match_detections(*tables, settings)
     for field in dataclasses.fields(few):
         one, other = getattr(few, field.name), getattr(many, field.name)
@@ -175,13 +246,13 @@ def test_few_boxes_are_matched_as_many_are(tables: Tables, **chosen: Any) -> Non
 def test_every_row_is_counted_once(tables: Tables, confidence: float, strategy: str) -> None:
     result = mine(*tables, MiningSettings(confidence_threshold=confidence, strategy=strategy))
     counts = result.report.counts
-    assert counts.true_positives + counts.false_negatives + tables[1].is_crowd().sum() == len(tables[1])
-    assert counts.true_positives + counts.false_positives + counts.ignored == counts.confident_predictions
+    assert counts.true_positives + counts.false_negatives + result.matches.truth_ignored.sum() == len(tables[1])
+    assert counts.true_positives + counts.false_positives == counts.counted_predictions
     assert sum(count["false_positives"] for count in result.report.errors.values()) == counts.false_positives
     assert sum(count["false_negatives"] for count in result.report.errors.values()) == counts.false_negatives
     assert sum(count["hard_negatives"] for count in result.report.errors.values()) == counts.hard_negatives
     assert result.report.errors["missed"]["false_positives"] == 0
-    assert counts.hard_negatives + counts.lucky_hits + result.report.cut == result.report.candidates
+    assert counts.hard_negatives + counts.lucky_hits + result.report.left_out == result.report.candidates
     assert counts.hard_negatives + counts.lucky_hits == min(result.report.cap, result.report.candidates)
 
 
@@ -195,7 +266,7 @@ def test_a_higher_confidence_threshold_finds_fewer_and_misses_more(tables: Table
     assert strict.true_positives <= mild.true_positives
     assert strict.false_positives <= mild.false_positives
     assert strict.false_negatives >= mild.false_negatives
-    assert strict.confident_predictions <= mild.confident_predictions
+    assert strict.counted_predictions <= mild.counted_predictions
     assert strict.total_predictions == mild.total_predictions
 
 
@@ -214,7 +285,7 @@ def test_what_is_near_does_not_depend_on_the_iou_threshold(tables: Tables, low: 
 
 @patient
 @given(tables=scenes(), ratio=st.floats(0, 1), strategy=STRATEGIES)
-def test_what_is_mined_is_hard_within_the_cap_and_never_milder_than_what_was_cut(
+def test_what_is_mined_is_hard_within_the_cap_and_goes_before_what_was_cut(
     tables: Tables, ratio: float, strategy: str
 ) -> None:
     result = mine(*tables, MiningSettings(hard_negative_ratio=ratio, strategy=strategy))
@@ -224,8 +295,13 @@ def test_what_is_mined_is_hard_within_the_cap_and_never_milder_than_what_was_cut
     assert (difficulty[hard] > 0).all()
     assert np.nanmax(difficulty, initial=0) <= 1
     cut = ~hard & (np.nan_to_num(difficulty) > 0)
+    found = np.isin(result.prediction_error, [TRUE_POSITIVE, BELOW_THRESHOLD])
+    kind = np.concatenate([np.where(found, 2, 0), np.full(len(tables[1]), 1)])  # lucky hits last, false positives first
+    if cut.any() and hard.any():
+        assert kind[cut].min() >= kind[hard].max()
+        edge = kind[hard].max()
+        assert np.max(difficulty[cut & (kind == edge)], initial=0) <= difficulty[hard & (kind == edge)].min()
     if cut.any():
-        assert difficulty[cut].max() <= difficulty[hard].min()
         assert hard.sum() == result.report.cap
 
 

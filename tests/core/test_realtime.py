@@ -93,7 +93,7 @@ def test_batches_and_truths_that_do_not_fit(images: Any, truths: Any, message: s
 
 def test_a_classifier_is_refused() -> None:
     model = SimpleNamespace(predict=lambda images, **_: [SimpleNamespace(boxes=None, probs=[0.5])])
-    with pytest.raises(ValueError, match=r"^the model gave a SimpleNamespace without boxes; is it a detector\?$"):
+    with pytest.raises(ValueError, match=r"^the model returned a SimpleNamespace without boxes; is it a detector\?$"):
         real_time_mining(model, "a.jpg", [], HardNegativeMiner())
 
 
@@ -109,13 +109,13 @@ def test_a_classifier_is_refused() -> None:
 def test_a_model_is_asked_for_all_that_shall_be_counted(settings: Any, given: Any, asked: Any) -> None:
     calls = []
     model = SimpleNamespace(predict=lambda images, **options: calls.append(options) or [])
-    with pytest.raises(ValueError, match=r"^the model gave 0 results for 1 images; can all be read"):
+    with pytest.raises(ValueError, match=r"^the model returned 0 results for 1 images; is one of them not readable"):
         real_time_mining(model, "a.jpg", [], HardNegativeMiner(**settings), **given)
     assert calls == [asked]
 
 
 def test_what_takes_no_callbacks_cannot_be_attached_to() -> None:
-    with pytest.raises(TypeError, match=r"^attach needs a model with callbacks, as Ultralytics' YOLO; a function has"):
+    with pytest.raises(TypeError, match=r"^attach needs a model with callbacks such as Ultralytics' YOLO, got a fun"):
         attach(both, HardNegativeMiner(), {})
 
 
@@ -207,17 +207,28 @@ def test_a_detector_in_a_batch_of_any_kind_of_image(model: Any, digits: Any) -> 
     assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.parametrize("kind", ["mapping", "relative mapping", "function"])
+@pytest.mark.parametrize("kind", ["mapping", "relative mapping", "linked mapping", "function"])
 @pytest.mark.parametrize("used_before", [False, True])
 def test_a_stream_mines_as_it_goes(
-    model: Any, digits: Any, by_hand: Any, monkeypatch: pytest.MonkeyPatch, kind: str, used_before: bool
+    model: Any,
+    digits: Any,
+    by_hand: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    used_before: bool,
 ) -> None:
     report, expected = by_hand
     if used_before:
         model.predict(next(iter(digits)), **OPTIONS)
     folder = Path(next(iter(digits))).parent
     monkeypatch.chdir(folder)
-    names = {path: Path(path).name if kind == "relative mapping" else path for path in digits}
+    (tmp_path / "link").symlink_to(folder)
+    as_named = {
+        "relative mapping": lambda path: path.name,
+        "linked mapping": lambda path: tmp_path / "link" / path.name,
+    }
+    names = {path: str(as_named.get(kind, str)(Path(path))) for path in digits}
     truth = {names[path]: truths for path, truths in digits.items()}
     miner = HardNegativeMiner(confidence_threshold=0.3)
     detach = attach(model, miner, truth.__getitem__ if kind == "function" else truth)
@@ -271,3 +282,75 @@ def test_results_are_read_as_ultralytics_writes_them(model: Any, digits: Any, tm
         assert record["confidence"] == pytest.approx(score, abs=1e-5)
         corners = [SIZE * edge for edge in (x - w / 2, y - h / 2, x + w / 2, y + h / 2)]
         assert record["bbox"] == pytest.approx(corners, abs=1e-2)
+
+
+# Videos
+
+
+@pytest.fixture(scope="module")
+def video(digits: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """A video of one digits image per frame, and the model's own boxes in each frame."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path_factory.mktemp("video") / "digits.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (SIZE, SIZE))
+    for image in list(digits):
+        writer.write(cv2.imread(image))
+    writer.release()
+    return path, [read_result(result) for result in detector().predict(str(path), conf=0.1, **OPTIONS)]
+
+
+def frames_of(path: Path, boxes: list[Any], truths: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+    miner = HardNegativeMiner(confidence_threshold=0.1)
+    pairs = enumerate(zip(boxes, truths, strict=True), 1)
+    return [miner.find_hard_negatives(*pair, f"{path}#{i}") for i, pair in pairs], miner.generate_report()
+
+
+@pytest.mark.parametrize("how", ["predict", "track", "track, attached later"])
+def test_every_frame_of_a_video_has_its_own_truth(model: Any, digits: Any, video: Any, how: str) -> None:
+    if how != "predict":
+        pytest.importorskip("lap", reason="Ultralytics tracks with it")
+    path, boxes = video
+    truths = list(digits.values())
+    expected, report = frames_of(path, boxes, truths)
+    assert sum(map(len, expected)) > 3
+    if how == "track, attached later":
+        model.track(str(path), conf=0.1, **OPTIONS)
+    miner = HardNegativeMiner(confidence_threshold=0.1)
+    detach = attach(model, miner, {str(path): truths})
+    ask = model.predict if how == "predict" else model.track
+    results = ask(str(path), conf=0.1, stream=True, **OPTIONS)
+    shown = [(len(result.boxes), result.hard_negatives) for result in results]
+    assert [found for _, found in shown] == expected
+    assert miner.generate_report() == report
+    if how != "predict":  # what the tracker shows is not what is mined
+        assert sum(number for number, _ in shown) < sum(map(len, boxes))
+    detach()
+    ask(str(path), conf=0.1, **OPTIONS)
+    assert miner.generate_report() == report
+
+
+def test_a_frame_is_known_where_frames_are_skipped(model: Any, digits: Any, video: Any) -> None:
+    path, boxes = video
+    truths = list(digits.values())
+    expected, _ = frames_of(path, boxes[1::2], truths[1::2])
+    detach = attach(model, HardNegativeMiner(confidence_threshold=0.1), lambda path: truths)
+    results = model.predict(str(path), conf=0.1, vid_stride=2, **OPTIONS)
+    detach()
+    found = [[{**one, "image_path": None} for one in result.hard_negatives] for result in results]
+    assert found == [[{**one, "image_path": None} for one in of_frame] for of_frame in expected]
+    assert {one["image_path"] for result in results for one in result.hard_negatives} <= {
+        f"{path}#{number}" for number in range(2, len(truths) + 1, 2)
+    }
+
+
+@pytest.mark.parametrize(
+    ("truths", "message"),
+    [
+        ([CAT], "is a video, its ground truth one list of dicts: give such a list for every frame"),
+        ([[CAT]] * 3, "has a frame 4, its ground truth has 3 frames: give them all"),
+    ],
+)
+def test_truths_that_do_not_fit_a_video(model: Any, video: Any, truths: Any, message: str) -> None:
+    attach(model, HardNegativeMiner(confidence_threshold=0.1), {str(video[0]): truths})
+    with pytest.raises(ValueError, match=rf"digits\.avi {message}$"):
+        model.predict(str(video[0]), conf=0.1, **OPTIONS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from hnm_core import (
 )
 from hnm_core.strategies import (
     Difficulty,
-    Evidence,
+    StrategyInput,
     boundary_difficulty,
     confidence_difficulty,
     forget_strategy,
@@ -192,12 +194,12 @@ def register() -> Iterator[Callable[[Any], str]]:
 
 
 def test_a_strategy_of_ones_own_reads_the_evidence(register: Callable[[Any], str]) -> None:
-    def by_size(evidence: Evidence) -> Difficulty:
+    def by_size(evidence: StrategyInput) -> Difficulty:
         wide = [table.xyxy[:, 2] - table.xyxy[:, 0] for table in (evidence.predictions, evidence.truth)]
         return Difficulty(wide[0] / 20, wide[1] / 20)
 
     prediction, truth = difficulties(everything_at_once(), strategy=register(by_size), hard_negative_ratio=1)
-    assert prediction == approx(0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, NAN, NAN)  # it scores matched ones: lucky hits
+    assert prediction == approx(NAN, 0.5, 0.5, NAN, 0.5, 0.5, 0.5, NAN, NAN)  # mistakes alone, though it scores all
     assert truth == approx(NAN, 0.5, 0.5, NAN, 0.5, 0.5, 0.5, 0.5, NAN)
 
 
@@ -241,11 +243,11 @@ def test_a_strategy_that_returns_something_else(register: Callable[[Any], str], 
 
 def test_unknown_and_taken_names() -> None:
     assert strategy_names() == ("confidence_based", "iou_based", "loss_based")
-    names = "confidence_based, iou_based, loss_based, or module:attribute of your own"
+    names = "confidence_based, iou_based, loss_based, or your own as module:attribute"
     with pytest.raises(ValueError, match=rf"^strategy must be one of {names}, got 'hardest'$"):
         mine(*scene(), MiningSettings(strategy="hardest"))
     with pytest.raises(
-        ValueError, match=r"^a strategy named 'iou_based' exists already; choose another name, or forget_"
+        ValueError, match=r"^a strategy named 'iou_based' exists already; choose another, or call forget_"
     ):
         register_strategy("iou_based")(lambda evidence: Difficulty(np.zeros(0), np.zeros(0)))
     forget_strategy("never heard of")
@@ -257,5 +259,39 @@ def test_the_steps_can_be_taken_one_by_one() -> None:
     chosen = MiningSettings()
     matches = match_detections(predictions, truth)
     errors = classify_errors(predictions, truth, matches)
-    difficulty = score_difficulty(Evidence(predictions, truth, matches, errors, chosen))
+    difficulty = score_difficulty(StrategyInput(predictions, truth, matches, errors, chosen))
     assert difficulty.prediction.tolist() == approx(*mine(predictions, truth).prediction_difficulty)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("raise SystemExit(3)", "ends the program \\(SystemExit\\)"),
+        ("raise GeneratorExit", "ends the program \\(GeneratorExit\\)"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("def own(:", "cannot be imported: SyntaxError"),
+        ("def own(inputs):\n    raise SystemExit", "ends the program \\(SystemExit\\) instead of returning"),
+    ],
+)
+def test_a_module_that_fails_or_exits_ends_in_a_sentence(
+    text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hnm_leaving.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hnm_leaving", raising=False)
+    predictions, truth = scene([])
+    with pytest.raises(ValueError, match=f"strategy 'hnm_leaving:own' {sentence}"):
+        mine(predictions, truth, MiningSettings(strategy="hnm_leaving:own"))
+
+
+def test_ctrl_c_in_a_strategy_still_ends_the_program() -> None:
+    @register_strategy("interrupted")
+    def interrupted(inputs: StrategyInput) -> Difficulty:
+        raise KeyboardInterrupt
+
+    predictions, truth = scene([])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            mine(predictions, truth, MiningSettings(strategy="interrupted"))
+    finally:
+        forget_strategy("interrupted")

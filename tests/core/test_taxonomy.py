@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hnm_core import MiningSettings, classify_errors, match_detections
-from hnm_core.taxonomy import ERROR_TYPES, ROW_NAMES, Errors
+from hnm_core.taxonomy import ERROR_TYPES, PROPOSALS, ROW_NAMES, Errors
 from tests.scenes import CROWD, FAR, HERE, Row, Tables, everything_at_once, high, scene
 
 
@@ -21,7 +21,8 @@ def names(found: list[Row], truth: list[Row], **chosen: object) -> tuple[list[st
 
 def test_the_names() -> None:
     assert ERROR_TYPES == ("localization", "classification", "duplicate", "background", "both", "missed")
-    assert len(set(ROW_NAMES)) == len(ROW_NAMES) == 9
+    assert len(set(ROW_NAMES)) == len(ROW_NAMES) == 12
+    assert (*ERROR_TYPES, *PROPOSALS) == ROW_NAMES[3:]
 
 
 @pytest.mark.parametrize(

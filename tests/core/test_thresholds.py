@@ -56,5 +56,5 @@ def test_no_other_threshold_gives_a_higher_f1():
 
 @pytest.mark.parametrize("precision", [0.0, 1.5])
 def test_impossible_precision(precision):
-    with pytest.raises(ValueError, match=rf"target_precision must lie in \(0, 1\], got {precision:g}"):
+    with pytest.raises(ValueError, match=rf"target_precision must be in \(0, 1\], got {precision:g}"):
         choose_confidence(*scene([0.9], [True]), target_precision=precision)

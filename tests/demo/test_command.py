@@ -1,13 +1,15 @@
-"""The demo's command, beside what `tests/test_readme.py` sees of it when it runs it whole."""
+"""The demo's command, beside what `tests/docs/test_readme.py` sees of it when it runs it whole."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -37,13 +39,14 @@ def test_the_demo_tells_what_it_did_as_json_and_is_quicker_the_second_time(tmp_p
     for done in (first, second):
         assert done.returncode == 0, done.stderr
     assert "Predicting" in first.stderr
-    assert "as made before" in second.stderr
+    assert "made before" in second.stderr
     one, two = last_json(first.stdout), last_json(second.stdout)
     assert one["report"]["report"] == two["report"]["report"]
     assert one["answered"]
     assert Path(one["export"]["data"]).is_file()
 
 
+@pytest.mark.slow
 def test_what_is_no_export_of_ours_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "demo" / "export").mkdir(parents=True)
     (tmp_path / "demo" / "export" / "thesis.txt").write_text("years of work")
@@ -51,6 +54,53 @@ def test_what_is_no_export_of_ours_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "exists and is not empty" in done.stderr
     assert (tmp_path / "demo" / "export" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.slow
+def test_a_terminated_demo_leaves_no_database_behind(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics", reason="the bundled detector needs it")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FIFTYONE_")} | {"TMPDIR": str(tmp_path)}
+    demo = [sys.executable, "-m", "hnm_core.cli", "demo", "--images", "20", "--folder", str(tmp_path / "demo")]
+    running = subprocess.Popen(
+        demo, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert running.stdout
+    for line in running.stdout:  # by its first word the database runs
+        if "Making" in line:
+            break
+    assert list(tmp_path.glob("hnm_demo_*"))
+    running.send_signal(signal.SIGTERM)
+    rest, _ = running.communicate(timeout=300)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in rest
+    assert list(tmp_path.glob("hnm_demo_*")) == []
+
+
+def test_a_server_that_is_slow_to_start_is_waited_for_and_then_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fiftyone.core.service import ServerService
+
+    class Slow(ServerService):
+        """A server without a process, so without a port."""
+
+        def __init__(self) -> None:
+            self.child = os.getpid()
+
+        def __del__(self) -> None:
+            """There is nothing to stop."""
+
+    monkeypatch.setattr("fiftyone.service.util.normalize_wrapper_process", lambda child: Childless())
+    monkeypatch.setattr(command, "APP_TIMEOUT", 0.6)
+    said: list[str] = []
+    begun = time.monotonic()
+    assert command.launched(lambda port: Slow()._wait_for_child_port(port=port), 5151, said.append) is None
+    assert 0.4 < time.monotonic() - begun < 30, "FiftyOne's own minute is not in force"
+    assert said == ["App:    its server did not start within 1 s: this machine is busy, try again later"]
+    assert command.launched(lambda port: port >= 5151, 5151, said.append)
+
+
+class Childless:
+    def children(self, recursive: bool) -> list[object]:
+        return []
 
 
 def test_a_taken_port_is_stepped_over() -> None:

@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fiftyone_plugin.demo import ink, photographs, train_detector
+from fiftyone_plugin.demo import ink, photographs
 from fiftyone_plugin.demo.digits import ANSWERS, make_digits
 from fiftyone_plugin.demo.scenes import BARE, CLASSES, TARGETLESS, deal_scans, handwriting
+from tools import train_demo_detector
 
 IMAGES = 120
 SPLITS = (("train", 0.5), ("val", 0.25), ("test", 0.25))
@@ -301,27 +302,27 @@ class TestDetector:
             {"digit": 8, "xyxy": [50, 10, 70, 40], "target": False, "withheld": False},
             {"digit": 7, "xyxy": [90, 10, 110, 40], "target": True, "withheld": True},
         ]
-        assert train_detector.judge(np.array([xyxy]), np.array([class_index]), placed) == [word]
-        assert train_detector.judge(np.array([xyxy]), np.array([class_index]), []) == ["photograph"]
+        assert train_demo_detector.name_predictions(np.array([xyxy]), np.array([class_index]), placed) == [word]
+        assert train_demo_detector.name_predictions(np.array([xyxy]), np.array([class_index]), []) == ["photograph"]
 
     def test_a_second_claim_to_a_digit_is_a_duplicate(self):
         placed = [{"digit": 7, "xyxy": [10, 10, 30, 40], "target": True, "withheld": False}]
         twice = np.array([(10, 10, 30, 40), (11, 10, 30, 40)])
-        assert train_detector.judge(twice, np.array([1, 1]), placed) == ["right", "duplicate"]
+        assert train_demo_detector.name_predictions(twice, np.array([1, 1]), placed) == ["right", "duplicate"]
 
     def test_weights_are_small_and_know_nothing_of_the_machine_they_come_from(self):
         torch = pytest.importorskip("torch")
-        assert train_detector.WEIGHTS.stat().st_size <= 3_000_000
-        stored = torch.load(train_detector.WEIGHTS, map_location="cpu", weights_only=False)
+        assert train_demo_detector.WEIGHTS.stat().st_size <= 3_000_000
+        stored = torch.load(train_demo_detector.WEIGHTS, map_location="cpu", weights_only=False)
         assert set(stored["train_args"]) == {"task", "imgsz"}
         assert stored["optimizer"] is None
         assert next(stored["model"].parameters()).dtype == torch.float16
-        assert str(Path.home()).encode() not in train_detector.WEIGHTS.read_bytes()
+        assert str(Path.home()).encode() not in train_demo_detector.WEIGHTS.read_bytes()
 
     def test_finds_most_targets_of_handwriting_it_has_never_seen_and_is_now_and_then_fooled(self, tmp_path):
         pytest.importorskip("ultralytics")
         data = make_digits(tmp_path / "set", 60, seed=99, withheld=0, splits=(("test", 1.0),))
-        found = train_detector.measure(train_detector.WEIGHTS, data, "test", confidence=0.25)
+        found = train_demo_detector.measure(train_demo_detector.WEIGHTS, data, "test", confidence=0.25)
         assert found["targets"] >= 60
         assert found["right"] >= RECALL_FLOOR * found["targets"]
         assert found["errors"].get("look-alike", 0) >= 3

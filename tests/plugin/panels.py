@@ -68,7 +68,14 @@ class Shown(NamedTuple):
 
 def size_of(chart: str, trace: dict[str, Any], index: int) -> int:
     """How many objects a mark claims to stand for."""
-    lengths = {"scatter": "customdata", "errors": "x", "classes": "x", "difficulty": "x", "weights": "x"}
+    lengths = {
+        "scatter": "customdata",
+        "errors": "x",
+        "classes": "x",
+        "confusions": "x",
+        "difficulty": "x",
+        "weights": "x",
+    }
     return int(trace[lengths.get(chart, "y")][index])
 
 

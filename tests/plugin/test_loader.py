@@ -18,7 +18,7 @@ import pytest
 import yaml
 from fiftyone.operators.executor import ExecutionContext
 
-from fiftyone_plugin.icons import ON_DARK, ON_LIGHT
+from fiftyone_plugin.app.icons import ON_DARK, ON_LIGHT
 from tests.datasets import FIELDS
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +110,7 @@ def test_importing_the_package_needs_no_fiftyone() -> None:
     assert done.stdout.strip() == str(ROOT)
 
 
+@pytest.mark.slow
 def test_a_bare_copy_works_where_the_package_is_not_installed(tmp_path: Path) -> None:
     copy = tmp_path / "plugins" / "hard-negative-mining"
     copy.mkdir(parents=True)
@@ -127,9 +128,9 @@ def test_a_bare_copy_works_where_the_package_is_not_installed(tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["errors"] == []
-    assert set(told["names"]) == NAMES
-    assert told["run"] == "fiftyone_plugin.runs.MiningRunConfig"
-    assert (told["found"], told["left"]) == (1, False)
-    assert all(Path(file).is_relative_to(copy) for file in told["files"])
+    requests = json.loads(done.stdout.splitlines()[-1])
+    assert requests["errors"] == []
+    assert set(requests["names"]) == NAMES
+    assert requests["run"] == "fiftyone_plugin.runs.config.MiningRunConfig"
+    assert (requests["found"], requests["left"]) == (1, False)
+    assert all(Path(file).is_relative_to(copy) for file in requests["files"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fiftyone_plugin.settings import RunSettings
+from fiftyone_plugin.settings import RunSettings, switch_of
 from hnm_core import MiningSettings
 
 NEEDED = {"pred_field": "predictions", "gt_field": "ground_truth", "run_key": "run"}
@@ -20,6 +20,17 @@ def asked(**more: Any) -> RunSettings:
 def test_defaults_are_the_engines() -> None:
     assert asked() == RunSettings(**NEEDED, engine=MiningSettings())
     assert asked().weighs
+
+
+@pytest.mark.parametrize("value", [None, "", False, 0])
+def test_an_absent_switch_is_off(value: Any) -> None:
+    assert switch_of({"overwrite": value}, "overwrite") is switch_of({}, "overwrite") is False
+
+
+@pytest.mark.parametrize("value", ["false", "0", "no", "true"])
+def test_no_text_is_taken_for_true(value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^overwrite must be True or False, got '{value}'$"):
+        switch_of({"overwrite": value}, "overwrite")
 
 
 def test_emptied_inputs_keep_their_defaults() -> None:
@@ -88,8 +99,29 @@ def test_classes_may_be_text_with_commas(text: str, names: tuple[str, ...]) -> N
             r'class_map must be a mapping of class names, in the form as \{"car": ...\}, got \'person\'',
         ),
         ({"class_map": "{broken"}, "class_map must be a mapping of class names"),
-        ({"class_map": {"person": 3}}, "class_map must map prediction class names to truth class names, got 3"),
+        ({"class_map": {"person": 3}}, "class_map must give a class name per class name, like {'van': 'car'}, got 3"),
+        ({"appearance": "false"}, "appearance must be True or False, got 'false'"),
+        ({"choose_thresholds": "0"}, "choose_thresholds must be True or False, got '0'"),
+        ({"use_suspicion": "false"}, "use_suspicion must be True or False, got 'false'"),
+        ({"target_precision": 2}, r"target_precision must lie in \[0, 1\], got 2"),
+        ({"max_per_group": -1}, "max_per_group must be a whole number, 0 or more, got -1"),
+        ({"max_per_group": 1}, "max_per_group needs group_field, the sample field that names each sample's scene"),
+        ({"split_field": 3}, "split_field must be a text, got 3"),
+        ({"engine": 3}, "engine must be a mapping of settings, got 3"),
+        (
+            {"choose_thresholds": True, "mine_split": "val"},
+            r"choose_thresholds tunes on the val split, so it needs mine_split='train'\. Or set class_confidence",
+        ),
         ({"classes": [3, 7]}, r"classes must be class names, in the form as car, truck, got \[3, 7\]"),
+        ({"class_rows": [1]}, "class_rows must be rows by name"),
+        ({"class_rows": {"c0": 5}}, "class_rows must be rows by name"),
+        ({"class_rows": {"c0": {"label": ["car"], "iou": 0.5}}}, "row 1 .* has the class \\['car'\\], expected text"),
+        ({"class_rows": {"c0": {"label": [[1]], "iou": None}}}, "row 1 .* has the class \\[\\[1\\]\\], expected text"),
+        ({"class_map": "{" * 100_000}, "class_map must be a mapping of class names"),
+        ({"class_map": '{"a":' * 100_000}, "class_map must be a mapping of class names"),
+        ({"pred_field": ["predictions"]}, "pred_field must be a text, got \\['predictions'\\]"),
+        ({"split_field": {"a": 1}}, "split_field must be a text, got {'a': 1}"),
+        ({"run_key": "x" * 5000}, "run_key has 5,000 characters, 100 at most: choose a shorter one"),
         ({"class_rows": {"c0": {"confidence": 0.5}}}, "row 1 of the thresholds per class names no class"),
         (
             {"class_rows": {"c0": {"label": "car", "iou": 0.5}, "c1": {"label": "car"}}},

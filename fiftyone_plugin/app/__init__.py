@@ -1,0 +1,1 @@
+"""The plugin in the App: background work, URIs, icons."""

@@ -1,0 +1,1 @@
+"""The forms that operators show, made from the settings' own metadata."""

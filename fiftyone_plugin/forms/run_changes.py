@@ -1,0 +1,41 @@
+"""Inputs of the operators that delete or rename a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import fiftyone.operators.types as types
+
+from ..runs import lifecycle, records
+from . import parts
+
+if TYPE_CHECKING:
+    from fiftyone.operators import ExecutionContext
+
+
+def what_goes(ctx: ExecutionContext, inputs: types.Object) -> None:
+    """List the fields and tags of the run that will be removed."""
+    key = ctx.params.get("run_key") or records.newest(ctx.dataset)
+    if key not in records.keys(ctx.dataset):
+        return
+    fields = records.find(ctx.dataset, key).fields
+    leaves = ", ".join(sorted({path.rpartition(".")[2] for path in fields}))
+    stays = "Boxes, labels, your own tags and reviews stay"
+    what = f"{leaves}; and the tag hard_negative, where no other run gave it. {stays}"
+    label = f"This removes {len(fields)} fields of run {key!r}, and cannot be undone"
+    inputs.view("what", types.Warning(label=label, description=what))
+
+
+def new_key(ctx: ExecutionContext, inputs: types.Object) -> None:
+    """Ask for a new key of a run, and show why it cannot be used."""
+    inputs.str("new_run_key", label="New key", required=True, description="Every field of the run begins with it")
+    key, new = ctx.params.get("run_key") or records.newest(ctx.dataset), ctx.params.get("new_run_key")
+    if not new:
+        return
+    try:
+        record = records.opened(ctx.dataset, key, besides=("renaming",))
+        if not record.problem:
+            lifecycle.check_new(ctx.dataset, dataclasses.replace(record.settings, run_key=new), name="new_run_key")
+    except ValueError as error:
+        parts.refuse(inputs, str(error))

@@ -1,0 +1,70 @@
+"""The order in which mistakes are shown for review: those first whose review is expected to change the weights most."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from threading import Thread
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnm_core.labels.mistakes import Mistakes
+from hnm_core.labels.next_reviews import next_reviews
+from hnm_core.settings import MiningSettings
+from hnm_core.weighting.images import Images
+
+from ..runs.evidence_columns import Evidence
+
+LARGE = 5_000
+"""Number of mistakes from which on the next ones are chosen in the background."""
+
+LENGTH = 24
+"""How many are chosen at a time then."""
+
+
+class ReviewQueue:
+    """The mistakes to show next.
+
+    The time to choose grows with the number of mistakes: among 100,000 it is longer than the tenth of a second that a
+    click may take, and nearly the same for one as for :data:`LENGTH`. So in a large run :data:`LENGTH` are chosen at
+    once, and chosen again in a thread while the person looks at a crop. The thread is a daemon: it only fills this
+    queue, so a process that ends need not wait for it.
+
+    Args:
+        mistakes: the mistakes of a run, ``k`` of them.
+        images: the images of the run.
+        settings: the settings that the run was mined with.
+        evidence: evidence on each mistake, or None.
+    """
+
+    def __init__(self, mistakes: Mistakes, images: Images, settings: MiningSettings, evidence: Evidence | None) -> None:
+        self._mistakes, self._images, self._settings, self._evidence = mistakes, images, settings, evidence
+        self._rows: list[int] = []
+        self.worker: Thread | None = None
+
+    def next(self, state: NDArray[np.int8], skipped: Collection[int]) -> int | None:
+        """Return the row of the mistake to show, or None if none is left.
+
+        Args:
+            state: ``(k,)`` review state of each mistake, 0 where there is no review.
+            skipped: rows that were shown and skipped.
+        """
+        large = len(state) >= LARGE
+        row = self._first(state, skipped) if large else None
+        if row is None:
+            self._fill(state, skipped, LENGTH if large else 1)
+            return self._first(state, skipped)
+        if self.worker is None or not self.worker.is_alive():
+            self.worker = Thread(target=self._fill, args=(state.copy(), skipped, LENGTH), daemon=True)
+            self.worker.start()
+        return row
+
+    def _first(self, state: NDArray[Any], skipped: Collection[int]) -> int | None:
+        return next((row for row in self._rows if state[row] == 0 and row not in skipped), None)
+
+    def _fill(self, state: NDArray[np.int8], skipped: Collection[int], length: int) -> None:
+        rows = next_reviews(
+            self._mistakes, state, self._images, self._settings, length, skip=skipped, evidence=self._evidence
+        )
+        self._rows = rows.tolist()

@@ -1,0 +1,1 @@
+"""The mining runs of a dataset: records, saving, history and comparison."""

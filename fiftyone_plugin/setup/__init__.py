@@ -1,0 +1,1 @@
+"""Check and prepare the machine: MongoDB, the plugin, its dependencies."""

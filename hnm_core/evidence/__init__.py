@@ -1,0 +1,1 @@
+"""Evidence for or against a label error, one column of log-likelihood ratios per kind."""

@@ -1,0 +1,164 @@
+"""Read ground truth whatever kind of files it is in, with the pictures and the sizes of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..boxes import are_fractions
+from ..columns import DIFFICULT, OBJECT, Detections
+from .box_texts import has_corner_lines, read_box_csv, read_box_folder
+from .coco import coco_truth
+from .data_yaml import read_data_yaml, split_images
+from .json_rows import ids_of, read_truth_file
+from .names import check_names
+from .pictures import outside
+from .progress import Progress, silent
+from .shapes import mask_note
+from .shard_heads import are_shards
+from .shard_reading import read_whole
+from .shards import Shard
+from .voc import BoxRows, read_voc
+from .yaml_names import class_names, keypoint_shape
+from .yolo import read_yolo_truth
+
+__all__ = ["COCO", "SHARDS", "YOLO", "TruthFiles", "kind_of", "of_coco", "of_shards", "of_yolo", "read_truth_files"]
+
+YOLO, COCO, VOC, CORNERS, CSV = "a YOLO data set", "COCO json", "a Pascal VOC folder", "a folder of box texts", "CSV"
+SHARDS = "a folder of shards"
+
+
+@dataclass(frozen=True)
+class TruthFiles:
+    """The ground truth of some files, with what is known of its images.
+
+    Attributes:
+        table: the boxes.
+        names: file name of every image, for looking up; empty text if it has none.
+        ids: id of every image as text; None if images have none.
+        sizes: ``(images, 2)`` width and height in pixels that the files give, NaN where they give none; None if
+            boxes are fractions.
+        files: the picture of every image; None where there is none, or its name leads out of the data.
+        numbered: whether the files give their classes an order, which numbers of a model can mean.
+        notes: sentences on what the labels have and no table holds.
+    """
+
+    table: Detections
+    names: list[str]
+    ids: list[str] | None
+    sizes: NDArray[np.float64] | None
+    files: list[Path | None]
+    numbered: bool = True
+    notes: tuple[str, ...] = ()
+
+    def locate(self) -> Callable[[str], Path | None]:
+        """Return a function from the key of an image to its picture, None where there is none."""
+        return dict(zip(self.table.images, self.files, strict=True)).get
+
+
+def kind_of(data: Path) -> str:
+    """Return what kind of ground truth a file or folder is.
+
+    Raises:
+        ValueError: if it is none that can be read.
+        FileNotFoundError: if there is nothing.
+    """
+    if not data.exists():
+        raise FileNotFoundError(f"there is no {data}")
+    if are_shards(data):
+        return SHARDS
+    if not data.is_dir():
+        return {".json": COCO, ".csv": CSV, ".tsv": CSV}.get(data.suffix.lower(), YOLO)
+    if any(data.glob("*.xml")) or any((data / "Annotations").glob("*.xml")):
+        return VOC
+    if any(data.glob("*.txt")):
+        if has_corner_lines(data, scored=False):
+            return CORNERS
+        raise ValueError(f"{data} has YOLO label files, whose classes are numbers: give the data.yaml of the data set")
+    raise ValueError(
+        f"{data} is a folder without *.xml (Pascal VOC), *.txt (class x0 y0 x1 y1) and *.parquet (shards); for YOLO "
+        f"give data.yaml, for COCO the annotation json"
+    )
+
+
+def read_truth_files(
+    data: Path, split: str = "train", images: Path | None = None, progress: Progress = silent
+) -> TruthFiles:
+    """Read the ground truth alone, with the pictures and the sizes of its images.
+
+    Raises:
+        ValueError: if files are not valid.
+        FileNotFoundError: if a file does not exist.
+    """
+    kind = kind_of(data)
+    if kind == YOLO:
+        config = read_data_yaml(data)
+        pictures = split_images(data, split, config)
+        table = read_yolo_truth(pictures, class_names(data, config), progress, keypoint_shape(data, config))
+        return of_yolo(table)
+    if kind == COCO:
+        return of_coco(data, read_truth_file(data), images)
+    if kind == SHARDS:
+        return of_shards(read_whole(data, progress), images)
+    rows = {VOC: lambda: read_voc(data, progress), CSV: lambda: read_box_csv(data, scored=False)}.get(
+        kind, lambda: read_box_folder(data, scored=False)
+    )()
+    if not rows.images:
+        raise ValueError(f"{data} names no images: there is nothing to mine")
+    table = _table(rows, list(rows.images), data)
+    sizes = np.array([rows.sizes.get(i, (np.nan, np.nan)) for i in range(len(rows.images))]).reshape(-1, 2)
+    root = images or (data.parent if kind == CSV else data)
+    files = _files(list(rows.images), root) if kind == CSV else [rows.files.get(i) for i in range(len(rows.images))]
+    fractions = len(table) > 0 and are_fractions(table.xyxy)
+    return TruthFiles(table, list(rows.images), None, None if fractions else sizes, files, numbered=False)
+
+
+def of_yolo(truth: Detections) -> TruthFiles:
+    """Return the files of the ground truth of a YOLO data set, whose images are named by their paths."""
+    return TruthFiles(truth, list(truth.images), None, None, [Path(name) for name in truth.images])
+
+
+def of_coco(data: Path, content: Mapping[str, Any], images: Path | None) -> TruthFiles:
+    """Return the ground truth of an annotation file, from its content.
+
+    Raises:
+        ValueError: if it is not valid.
+    """
+    table, sizes, names = coco_truth(data, content)
+    said = [image.get("file_name") for image in content["images"]]
+    known = [name if isinstance(name, str) else "" for name in said]
+    ids = ids_of(data, "images", content["images"], "id")
+    note = mask_note(content["annotations"], data)
+    return TruthFiles(table, known, ids, sizes, _files(names, images or data.parent), notes=(note,) if note else ())
+
+
+def of_shards(shard: Shard, images: Path | None) -> TruthFiles:
+    """Return the ground truth of shards; pictures are where they were when it was converted, or below ``images``."""
+    names = list(shard.truth.images)
+    if images is not None:
+        files = _files(names, images)
+    else:
+        files = [None if file is None else Path(file) for file in shard.files or [None] * len(names)]
+    return TruthFiles(shard.truth, names, None, shard.sizes, files)
+
+
+def _files(names: Sequence[str], root: Path) -> list[Path | None]:
+    """Return the picture of every name, None for names that lead out of the folder."""
+    leaving = set(outside(names, root))
+    return [None if name in leaving else root / name for name in names]
+
+
+def _table(rows: BoxRows, images: list[str], source: Path) -> Detections:
+    check_names(images, source)
+    classes = tuple(dict.fromkeys(rows.names))
+    number = {name: i for i, name in enumerate(classes)}
+    label = np.array([number[name] for name in rows.names], dtype=np.int64)
+    boxes = np.array(rows.boxes, dtype=np.float64).reshape(-1, 4)
+    kind = np.full(len(boxes), OBJECT, dtype=np.uint8)
+    kind[rows.difficult] = DIFFICULT
+    return Detections(np.array(rows.image, dtype=np.int64), boxes, label, None, tuple(images), classes, kind=kind)

@@ -1,0 +1,138 @@
+"""Read Pascal VOC folders: one XML file per image."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from .data_yaml import IMAGE_SUFFIXES
+from .numbers import as_number
+from .progress import Progress, silent, tracked
+
+__all__ = ["BoxRows", "read_voc"]
+
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+PICTURES = (".", "..", "../JPEGImages", "../images")
+"""Where the pictures of a folder of XML files may lie, from that folder."""
+
+
+@dataclass
+class BoxRows:
+    """Boxes as a file has them, with names in words.
+
+    Attributes:
+        images: every image of the file, each once.
+        image: image number of each box.
+        boxes: four numbers each, ``x0 y0 x1 y1``.
+        names: class name of each box.
+        scores: confidence of each box; empty for ground truth.
+        difficult: rows that the file marks as difficult.
+        sizes: width and height by image number, where the file says them.
+        files: the picture by image number, where it was found.
+        broken: what can't be read, with its place.
+    """
+
+    images: dict[str, int] = field(default_factory=dict)
+    image: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, ...]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    difficult: list[int] = field(default_factory=list)
+    sizes: dict[int, tuple[float, float]] = field(default_factory=dict)
+    files: dict[int, Path] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+    def add(self, image: str, name: str, box: list[Any], score: Any, place: str) -> bool:
+        """Add a box, or note why it is none; return whether it was added."""
+        edges = [as_number(edge) for edge in box]
+        numbers = [edge for edge in edges if edge is not None and np.isfinite(edge)]
+        confidence = 0.0 if score is None else as_number(score)
+        why = ""
+        if len(numbers) < 4:
+            why = f"the box {reprlib.repr(box)} is not four numbers"
+        elif numbers[2] < numbers[0] or numbers[3] < numbers[1]:
+            why = f"the box {reprlib.repr(numbers)} has xmax < xmin or ymax < ymin"
+        elif confidence is None or not 0 <= confidence <= 1:
+            why = f"the confidence {reprlib.repr(score)} is not a number in [0, 1]"
+        elif not name:
+            why = "no class"
+        if why or confidence is None:
+            self.broken.append(f"{place}: {why}")
+            return False
+        self.image.append(self.images.setdefault(image, len(self.images)))
+        self.boxes.append(tuple(numbers))
+        self.names.append(name)
+        if score is not None:
+            self.scores.append(confidence)
+        return True
+
+    def check(self, source: Path) -> BoxRows:
+        """Return the rows.
+
+        Raises:
+            ValueError: if some can't be read.
+        """
+        if self.broken:
+            raise ValueError(f"{source}: {len(self.broken)} boxes or files can't be read, first {self.broken[0]}")
+        return self
+
+
+def read_voc(folder: Path, progress: Progress = silent) -> BoxRows:
+    """Read the boxes of all XML files of a folder, or of its ``Annotations``; edges as written, in pixels.
+
+    Raises:
+        ValueError: if a file is no VOC annotation; the message names it.
+    """
+    place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
+    rows = BoxRows()
+    for file in tracked(sorted(place.glob("*.xml")), "reading labels", progress):
+        try:
+            data = file.read_bytes()
+            if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+                raise ValueError("it declares entities, which a VOC annotation never does")
+            root = ElementTree.fromstring(data)
+        except (ElementTree.ParseError, ValueError, OSError, RecursionError) as error:
+            rows.broken.append(f"{file}: {error}")
+            continue
+        if root.tag != "annotation":
+            rows.broken.append(f"{file}: its root is <{root.tag[:40]}>, expected <annotation>")
+            continue
+        _add_image(rows, file, root)
+    return rows.check(folder)
+
+
+def _add_image(rows: BoxRows, file: Path, root: ElementTree.Element) -> None:
+    said = Path((root.findtext("filename") or "").strip().replace("\\", "/")).name
+    picture = next(_pictures(file, said), None)
+    name = str(picture or said or file.stem)
+    if name in rows.images:
+        rows.broken.append(f"{file}: {name} has an annotation already")
+        return
+    number = rows.images[name] = len(rows.images)
+    if picture is not None:
+        rows.files[number] = picture
+    size = [as_number((root.findtext(f"size/{side}") or "").strip()) for side in ("width", "height")]
+    if size[0] and size[1] and min(size[0], size[1]) > 0 and max(size[0], size[1]) < np.inf:
+        rows.sizes[number] = (size[0], size[1])
+    for at, one in enumerate(root.iter("object")):
+        box = [(one.findtext(f"bndbox/{edge}") or "").strip() for edge in EDGES]
+        added = rows.add(name, (one.findtext("name") or "").strip(), box, None, f"{file}, object {at}")
+        if added and (one.findtext("difficult") or "0").strip() not in ("0", "", "false", "False"):
+            rows.difficult.append(len(rows.image) - 1)
+
+
+def _pictures(file: Path, said: str) -> Iterator[Path]:
+    """Yield the pictures that an XML file may belong to: of the name that it says, else of its own."""
+    folders = [file.parent / place for place in PICTURES]
+    for name in filter(None, (said,)):
+        yield from ((folder / name).resolve() for folder in folders if (folder / name).is_file())
+    for folder in folders:
+        for suffix in sorted(IMAGE_SUFFIXES):
+            if (folder / f"{file.stem}{suffix}").is_file():
+                yield (folder / f"{file.stem}{suffix}").resolve()

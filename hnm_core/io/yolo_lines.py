@@ -1,0 +1,169 @@
+"""Read the lines of YOLO text files: boxes, polygons and poses, with confidence and track id in predictions.
+
+What ``data.yaml`` says (``kpt_shape``) decides before the number of columns does. Ultralytics writes predictions as
+``class x y w h [keypoints] [confidence] [track id]`` or ``class x y x y … [confidence] [track id]``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..boxes import FRACTION_LIMIT
+
+__all__ = ["RowKind", "read_line_by_line", "read_regular"]
+
+BEYOND = 0.01
+"""How far a point of a polygon may lie outside the image (Ultralytics' tolerance for labels)."""
+
+LONGEST_BOX = 5, 7
+"""Most values of a line with a box: class and box; in predictions also confidence and track id. Polygons have more."""
+
+Texts = list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True)
+class RowKind:
+    """What lines hold.
+
+    Attributes:
+        classes: number of classes.
+        scored: whether lines are predictions, with a confidence.
+        keypoints: ``kpt_shape`` of ``data.yaml``; None without keypoints.
+        named_by: who says how many classes there are, for messages.
+    """
+
+    classes: int
+    scored: bool
+    keypoints: tuple[int, int] | None = None
+    named_by: str = "data.yaml"
+
+    def pose_lengths(self) -> tuple[int, ...]:
+        """Return how many values keypoints have in a line; predictions may add or leave out what is visible."""
+        if self.keypoints is None:
+            return ()
+        count, each = self.keypoints
+        return tuple(dict.fromkeys((count * each, count * 2, count * 3))) if self.scored else (count * each,)
+
+
+def read_regular(texts: Texts, kind: RowKind) -> NDArray[np.float64] | None:
+    """Read files that contain only valid boxes to ``(n, 7)`` image, class, x, y, w, h, score; else return None.
+
+    Much faster than :func:`read_line_by_line`, which finds the errors.
+    """
+    width = 5 + kind.scored
+    lines = [text.count(b"\n") + (text != b"" and not text.endswith(b"\n")) for _, text in texts]
+    whole = b"\n".join(text.removesuffix(b"\n") for _, text in texts if text)
+    rows = np.zeros((0, width))
+    try:
+        if whole.strip():
+            rows = np.loadtxt(io.StringIO(whole.decode("ascii")), comments=None, ndmin=2)
+    except ValueError:
+        return None
+    if rows.shape != (sum(lines), width):
+        return None
+    label, box, score = rows[:, 0], rows[:, 1:5], rows[:, 5] if kind.scored else np.ones(len(rows))
+    sound = (label >= 0) & (label < kind.classes) & (label == np.floor(label)) & (score >= 0) & (score <= 1)
+    sound &= (np.abs(box) <= FRACTION_LIMIT).all(axis=1) & (box[:, 2:] >= 0).all(axis=1)  # False for NaN
+    return np.column_stack([np.repeat([i for i, _ in texts], lines), label, box, score]) if sound.all() else None
+
+
+def read_line_by_line(texts: Texts, files: list[Path], kind: RowKind) -> tuple[NDArray[np.float64], list[str], int]:
+    """Read any files: skip blank lines, convert polygons; return the rows, the errors by line, number of polygons."""
+    rows: list[tuple[float, ...]] = []
+    broken: list[str] = []
+    polygons = 0
+    for i, text in texts:
+        for number, line in enumerate(text.decode("utf-8", errors="replace").splitlines(), 1):
+            if not line.strip():
+                continue
+            row, why = _read_line(line, kind)
+            if row is None:
+                broken.append(f"{files[i]}:{number}: {why}")
+            else:
+                rows.append((i, *row))
+                polygons += kind.keypoints is None and len(line.split()) > LONGEST_BOX[kind.scored]
+    return np.array(rows, dtype=np.float64).reshape(-1, 7), broken, polygons
+
+
+def _read_line(line: str, kind: RowKind) -> tuple[tuple[float, ...] | None, str]:
+    """Return ``(class, x, y, w, h, score)`` of a line, or None and the reason."""
+    shown = f"{line.strip()[:60]!r}"
+    try:
+        values = [float(v) for v in line.split()]
+    except ValueError:
+        return None, f"not numbers: {shown}"
+    if "_" in line or not all(map(math.isfinite, values)):  # Python reads 1_0 as 10
+        return None, f"{'not numbers' if '_' in line else 'NaN or infinite'}: {shown}"
+    if len(values) < 5:
+        return None, _shape(values, kind)
+    score, why = 1.0, ""
+    if kind.scored:
+        score, why = _take_score(values, kind)
+        if why:
+            return None, why
+    label, box = values[0], values[1:]
+    if label != int(label) or not 0 <= label < kind.classes:
+        hint = (
+            "; the model's own names can be given with --prediction-names"
+            if kind.scored and label > 0 and label == int(label)
+            else ""
+        )
+        expected = f"expected 0 to {kind.classes - 1}: {kind.named_by} names {kind.classes} classes{hint}"
+        return None, f"class {label:g}, {expected}"
+    if len(box) - 4 in kind.pose_lengths():
+        box = box[:4]
+    elif kind.keypoints is None and len(box) >= 6 and len(box) % 2 == 0:  # a polygon: the box around it
+        if max(box) > 1 + BEYOND or min(box) < -BEYOND:
+            return None, f"a polygon that leaves the image: {shown}; are they keypoints? Then data.yaml needs kpt_shape"
+        xs, ys = box[0::2], box[1::2]
+        box = [(min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)]
+    if len(box) != 4:
+        return None, _shape(values if not kind.scored else [*values, score], kind)
+    if box[2] < 0 or box[3] < 0:
+        return None, f"negative width or height: {shown}"
+    if max(map(abs, box)) > FRACTION_LIMIT:
+        return None, f"not fractions of the image: {shown}; are they pixels?"
+    return (label, *box, score), ""
+
+
+def _take_score(values: list[float], kind: RowKind) -> tuple[float, str]:
+    """Remove confidence and track id from the end of a line; return the confidence, and why there is none."""
+    poses = kind.pose_lengths()
+    if len(values) == 5 or (len(values) - 5 in poses and len(values) - 6 not in poses):
+        return 0.0, "no confidence in the sixth column; predict with save_conf=True"
+    if _with_track(len(values), kind):
+        first, last = values[-2:]
+        if _is_track(last) and 0 <= first <= 1:
+            values.pop()
+        elif _is_track(first) and 0 <= last <= 1:  # the id before the confidence
+            del values[-2]
+    score = values.pop()
+    if 0 <= score <= 1:
+        return score, ""
+    hint = "; is it a track id? Predict with save_conf=True" if score == int(score) and score > 1 else ""
+    return score, f"confidence {score:g} outside [0, 1]{hint}"
+
+
+def _with_track(length: int, kind: RowKind) -> bool:
+    """Return whether a line of this length has one value more than box, pose or polygon and confidence."""
+    if length == 7 or any(length == 5 + pose + 2 for pose in kind.pose_lengths()):
+        return length - 6 not in kind.pose_lengths()
+    return kind.keypoints is None and length >= 9 and length % 2 == 1
+
+
+def _is_track(value: float) -> bool:
+    return value >= 0 and value == int(value)
+
+
+def _shape(values: list[float], kind: RowKind) -> str:
+    columns = f"{len(values)} columns, expected class x y w h{' confidence' if kind.scored else ''}"
+    if kind.keypoints is None:
+        return columns
+    count, each = kind.keypoints
+    return f"{columns}, or with {count} × {each} values of keypoints (kpt_shape of data.yaml) after the box"

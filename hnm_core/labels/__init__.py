@@ -1,0 +1,1 @@
+"""Is the label wrong? Reviews by people, and the estimate that follows from them."""

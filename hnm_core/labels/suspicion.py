@@ -1,0 +1,300 @@
+"""Estimate how likely the label of each mistake is wrong, of mistakes that lie in one place or in many.
+
+Nobody needs all mistakes at once: each part of them is asked for whole numbers and exact sums, which add up to the same
+bits however the mistakes are split, and then applies the common :class:`Belief` to its own rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..taxonomy import LOCALIZATION, ROW_NAMES
+from ..weighting.exact import as_floats, exact_units
+from .evidence_weights import as_columns, bins_of, kinds_of, only_ranks, shift_of, weigh_evidence, weighted
+from .merging import merge_strata
+from .mistakes import Mistakes
+from .prior import prior_suspicion
+from .reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, STATES, UNREVIEWED, state_codes
+from .stats import expit, logit
+from .strata import Levels, Strata, number_strata
+
+__all__ = ["Belief", "Suspicion", "SuspicionPart", "believe", "estimate_suspicion"]
+
+NAMES = len(ROW_NAMES)
+
+Ask = Callable[..., Sequence[Any]]
+"""Calls a method of every :class:`SuspicionPart`, by name, and returns the answers in a fixed order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """How likely the label of each mistake is wrong.
+
+    Attributes:
+        value: ``(k,)`` float64 in ``[0, 1]``: 0 or 1 if reviewed, else the share of its stratum; 0 for lucky hits.
+        state: ``(k,)`` int8, review state, as index in :data:`~hnm_core.labels.reviews.STATES`.
+        stratum: ``(k,)`` int64, row in ``strata``; -1 for lucky hits.
+        strata: counts and shares of each stratum.
+        offset: ``(k,)`` change of the log odds by evidence.
+        evidence: the weight of each kind of evidence, 1 before any review.
+    """
+
+    value: NDArray[np.float64]
+    state: NDArray[np.int8]
+    stratum: NDArray[np.int64]
+    strata: Strata
+    offset: NDArray[np.float64]
+    evidence: Mapping[str, float]
+
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """``(k,)`` lower end of the 90 % interval; the value itself for reviewed objects."""
+        return self._end(self.strata.low)
+
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """``(k,)`` upper end of the 90 % interval; the value itself for reviewed objects."""
+        return self._end(self.strata.high)
+
+    def _end(self, of_stratum: NDArray[np.float64]) -> NDArray[np.float64]:
+        open_rows = np.flatnonzero((self.stratum >= 0) & ~_is_reviewed(self.state))
+        ends = self.value.copy()
+        ends[open_rows] = _with_evidence(of_stratum[self.stratum[open_rows]], self.offset[open_rows])
+        return ends
+
+    def after(self, row: int, wrong: bool) -> Suspicion:
+        """Return the suspicion if the next review were this one; the strata are not updated."""
+        value, state = self.value.copy(), self.state.copy()
+        open_rows = np.flatnonzero((self.stratum >= 0) & ~_is_reviewed(self.state))
+        share = self.strata.levels.after(int(self.stratum[row]), wrong)
+        value[open_rows] = _with_evidence(share[self.stratum[open_rows]], self.offset[open_rows])
+        value[row], state[row] = float(wrong), MISSING_LABEL if wrong else HARD_NEGATIVE
+        return replace(self, value=value, state=state)
+
+    @property
+    def review_count(self) -> int:
+        """Return the number of reviews, without ``ignore``."""
+        return int(self.strata.review_count.sum())
+
+    @property
+    def reviewed(self) -> dict[str, int]:
+        """Return the number of objects per review state, for states that occur."""
+        counts = np.bincount(self.state, minlength=len(STATES)).tolist()
+        return {STATES[code]: counts[code] for code in range(1, len(STATES)) if counts[code]}
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What all reviews and all evidence say about a single mistake.
+
+    Attributes:
+        names: the kinds of evidence.
+        weights: ``(kinds,)`` the weight of each.
+        means: ``(names, kinds)`` mean evidence on the mistakes of an error type, where one of the kinds only ranks.
+        middle: ``(names,)`` mean change of the log odds by error type, and
+        shift: ``(names,)`` how far it moves, so that the mean share stays what it is; 0 where no kind only ranks.
+        levels: the shares of label errors of every stratum; None as long as they are not known.
+        moved: whether evidence changes anything.
+    """
+
+    names: tuple[str, ...]
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    levels: Levels | None = None
+    moved: bool = False
+
+    def offsets(self, columns: NDArray[np.float64], code: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Return the change of the log odds, ``(k,)``, by the evidence ``(k, kinds)`` on errors of some types."""
+        change = weighted(columns - self.means[code], self.weights)
+        return np.asarray(change - self.middle[code] - self.shift[code], dtype=np.float64)
+
+    def shares(self, stratum: NDArray[np.int64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability that each label is wrong, ``(k,)``, before any review of that very mistake."""
+        assert self.levels is not None  # asked last
+        share = self.levels.own[stratum]
+        return expit(logit(share) + offset) if self.moved else share
+
+
+@dataclass(frozen=True, eq=False)
+class SuspicionPart:
+    """Some of the mistakes, with their reviews and their evidence.
+
+    Attributes:
+        mistakes: the mistakes, and mined lucky hits.
+        state: ``(k,)`` int8, review states.
+        columns: ``(k, kinds)`` float64, evidence.
+    """
+
+    mistakes: Mistakes
+    state: NDArray[np.int8]
+    columns: NDArray[np.float64]
+
+    @cached_property
+    def errors(self) -> NDArray[np.int64]:
+        """Return the rows that are mistakes: lucky hits have no suspicion."""
+        return np.flatnonzero(self.mistakes.code >= LOCALIZATION)
+
+    @cached_property
+    def strata(self) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Return the stratum of every error, numbered within this part, and the strata."""
+        some = self.mistakes.take(self.errors)
+        return number_strata(some.code, some.label, some.score, some.of_truth)
+
+    def counts(self) -> tuple[Any, ...]:
+        """Return the strata, six counts of each, the errors of each type, sums of their evidence, and the answers."""
+        number, keys = self.strata
+        state, mined = self.state[self.errors], self.mistakes.mined[self.errors]
+        label_error, code = np.isin(state, LABEL_ERRORS), self.mistakes.code[self.errors]
+        which = (
+            *(mined & (state == UNREVIEWED), mined & label_error, mined & (state == HARD_NEGATIVE)),
+            *(_is_reviewed(state), label_error),
+        )
+        counts = [np.bincount(number[rows], minlength=len(keys[0])) for rows in which]
+        pairs = np.bincount(number[which[0]], _others(self._twins, which[0]), len(keys[0])).astype(np.int64)
+        sums = [exact_units(code, column, NAMES) for column in self.columns[self.errors].T]
+        return keys, np.stack([*counts, pairs]), np.bincount(code, minlength=NAMES), sums, self.answers()
+
+    def answers(self) -> tuple[NDArray[Any], ...]:
+        """Return stratum, whether the label is wrong, how much each review counts, and its evidence."""
+        state = self.state[self.errors]
+        reviewed = _is_reviewed(state)
+        counts = 1.0 / (1 + _others(self._twins, reviewed))
+        wrong = np.isin(state[reviewed], LABEL_ERRORS)
+        return self.strata[0][reviewed], wrong, counts, self.columns[self.errors[reviewed]]
+
+    def offset_sums(self, belief: Belief) -> NDArray[np.object_]:
+        """Return the sum of the changes of the log odds by error type."""
+        return exact_units(self.mistakes.code[self.errors], self.offsets(belief), NAMES)
+
+    def offset_bins(self, belief: Belief) -> NDArray[np.int64]:
+        """Return the changes of the log odds by error type, counted in bins."""
+        return bins_of(self.offsets(belief), self.mistakes.code[self.errors], NAMES)
+
+    def is_moved(self, belief: Belief) -> bool:
+        """Return whether evidence changes the suspicion of any of these mistakes."""
+        return bool(self.offsets(belief).any())
+
+    def expected_sums(self, belief: Belief, place: NDArray[np.int64]) -> NDArray[np.object_]:
+        """Return the sum of the shares of the pending objects of each stratum; ``place`` numbers those of this part."""
+        assert belief.levels is not None
+        pending = self.mistakes.mined[self.errors] & (self.state[self.errors] == UNREVIEWED)
+        number = place[self.strata[0]]
+        own = belief.shares(number, self.offsets(belief))
+        return exact_units(number[pending], own[pending], len(belief.levels.own))
+
+    def offsets(self, belief: Belief) -> NDArray[np.float64]:
+        """Return the change of the log odds of every error by its evidence."""
+        return belief.offsets(self.columns[self.errors], self.mistakes.code[self.errors])
+
+    def suspicion(self, belief: Belief, strata: Strata, place: NDArray[np.int64]) -> Suspicion:
+        """Return the suspicion of these mistakes; ``place`` numbers the strata of this part among all."""
+        n, number = len(self.mistakes), place[self.strata[0]]
+        value, stratum, offset = np.zeros(n), np.full(n, -1), np.zeros(n)
+        offset[self.errors], stratum[self.errors] = self.offsets(belief), number
+        value[self.errors] = belief.shares(number, offset[self.errors])
+        value[self.state == HARD_NEGATIVE] = 0.0
+        value[np.isin(self.state, LABEL_ERRORS)] = 1.0
+        kinds = dict(zip(belief.names, belief.weights.tolist(), strict=True))
+        return Suspicion(value, self.state, stratum, strata, offset, kinds)
+
+    @property
+    def _twins(self) -> NDArray[np.int64] | None:
+        return None if self.mistakes.twins is None else self.mistakes.twins[self.errors]
+
+
+def believe(ask: Ask, names: Sequence[str]) -> tuple[Belief, Strata, list[NDArray[np.int64]]]:
+    """Learn from all reviews and all evidence, wherever the mistakes lie.
+
+    Args:
+        ask: asks every :class:`SuspicionPart`.
+        names: the kinds of evidence.
+
+    Returns:
+        The belief, the strata of all mistakes, and for every part the numbers of its strata among them.
+    """
+    keys, counted, per_type, sums, answers = zip(*ask("counts"), strict=True)
+    strata, places = merge_strata(keys)
+    counts = np.zeros((len(counted[0]), len(strata[0])), dtype=np.int64)
+    for place, part in zip(places, counted, strict=True):
+        counts[:, place] += part  # a part names each stratum once
+    among, ranks = np.maximum(_added(per_type), 1), only_ranks(names)
+    means = np.zeros((NAMES, len(names)))
+    if ranks:
+        means = np.stack([as_floats(_added(part)) / among for part in zip(*sums, strict=True)], axis=1)
+
+    stratum, wrong, count, columns = _joined_answers(answers, places)
+    columns = columns - means[strata[0][stratum]]
+    order = np.lexsort((*columns.T, count, wrong, stratum))  # so that no sum depends on the order of rows
+    stratum, wrong, count, columns = stratum[order], wrong[order], count[order], columns[order]
+    weights = weigh_evidence(columns, wrong, stratum, *strata[:2], kinds_of(names), count)
+    none = np.zeros(NAMES)
+    belief = Belief(tuple(names), weights, means, none, none)
+    if ranks:
+        belief = replace(belief, middle=as_floats(_added(ask("offset_sums", belief))) / among)
+        prior = np.nan_to_num(prior_suspicion(np.arange(NAMES, dtype=np.int8)), nan=0.5)
+        belief = replace(belief, shift=shift_of(_added(ask("offset_bins", belief)), prior))
+    code = strata[0][stratum]
+    offset = weighted(columns, weights) - belief.middle[code] - belief.shift[code]
+    levels = Levels.of(*strata[:2], stratum, wrong, offset, count)
+    belief = replace(belief, levels=levels, moved=bool(names) and any(ask("is_moved", belief)))
+    pending, confirmed, cleared, review_count, wrong_count, pairs = counts
+    share = levels.own.copy()
+    if belief.moved:
+        expected = _added(ask("expected_sums", belief, each=places))
+        share = np.divide(as_floats(expected), pending, out=share, where=pending > 0)
+    numbers = (pending, confirmed, cleared, review_count, wrong_count)
+    return belief, Strata(*strata, *numbers, levels, share, pairs), places
+
+
+def estimate_suspicion(
+    mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None, evidence: Mapping[str, Any] | None = None
+) -> Suspicion:
+    """Estimate the probability that each label is wrong; arguments as for :func:`~.estimate.estimate_labels`."""
+    part = SuspicionPart(mistakes, _states_of(mistakes, state), as_columns(evidence, len(mistakes)))
+
+    def ask(name: str, *args: Any, each: Sequence[Any] | None = None) -> list[Any]:
+        return [getattr(part, name)(*args, *(each or ()))]
+
+    belief, strata, (place,) = believe(ask, list(evidence or {}))
+    return part.suspicion(belief, strata, place)
+
+
+def _added(parts: Sequence[Any]) -> Any:
+    return np.sum(np.stack(parts), axis=0)  # of whole numbers
+
+
+def _joined_answers(answers: Sequence[Any], places: Sequence[NDArray[np.int64]]) -> list[NDArray[Any]]:
+    stratum = np.concatenate([place[answer[0]] for place, answer in zip(places, answers, strict=True)])
+    return [stratum, *(np.concatenate([answer[i] for answer in answers]) for i in (1, 2, 3))]
+
+
+def _with_evidence(share: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    return expit(logit(share) + offset) if offset.any() else share
+
+
+def _others(twins: NDArray[np.int64] | None, some: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many twins each of some mistakes has among them, itself left out."""
+    if twins is None:
+        return np.zeros(int(some.sum()), dtype=np.int64)
+    _, number, count = np.unique(twins[some], return_inverse=True, return_counts=True)
+    return np.asarray(count[number] - 1, dtype=np.int64)
+
+
+def _is_reviewed(state: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return which states are reviews, ``(k,)`` bool: all but ``unreviewed`` and ``ignore``."""
+    return np.isin(state, (UNREVIEWED, IGNORE), invert=True)
+
+
+def _states_of(mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None) -> NDArray[np.int8]:
+    codes = np.zeros(len(mistakes), dtype=np.int8) if state is None else state_codes(state)
+    if len(codes) != len(mistakes):
+        raise ValueError(f"{len(codes)} review states are given for {len(mistakes)} mistakes: give one for each")
+    return codes

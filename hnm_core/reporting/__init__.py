@@ -1,0 +1,1 @@
+"""A mining result as charts, figures, Markdown and HTML."""

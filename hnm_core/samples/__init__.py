@@ -1,0 +1,1 @@
+"""Save hard images with their mistakes drawn in, and a page that shows them."""

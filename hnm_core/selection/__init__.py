@@ -1,0 +1,1 @@
+"""Choose which mistakes are mined: the hardest within the cap and the quotas."""

@@ -1,0 +1,1 @@
+"""From difficulty to image scores, sample weights and repeats, and what the weights do."""

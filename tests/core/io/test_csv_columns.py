@@ -1,0 +1,50 @@
+"""CSV by columns: the bytes of Python's ``csv``, whether Python or Arrow joins them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hnm_core.io import csv_columns
+from hnm_core.io.cells import safe_cell
+from hnm_core.io.csv_columns import Numbers, Words, write_columns
+from tests.scenes import patient
+
+pytest.importorskip("pyarrow", reason="Arrow joins many rows")
+
+numbers = st.floats() | st.sampled_from([0.0, -0.0, 1.0, 1e-4, 9.9e-5, 1e9, 999999999.5, 1e15, 1e16, 1e22, 0.1 + 0.2])
+texts = st.text(st.characters(codec="utf-8"), max_size=9) | st.sampled_from(
+    ["=1", "'=1", 'a"b', "a,b", "a\nb", "", "é"]
+)
+rows = st.lists(st.tuples(texts, numbers, st.integers(-(2**63), 2**63 - 1), st.booleans()), max_size=30)
+
+
+@settings(patient, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows, st.integers(1, 9))
+def test_the_bytes_are_those_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, some: list[tuple[str, float, int, bool]], at_once: int
+) -> None:
+    names, floats, whole, empty = ([row[at] for row in some] for at in range(4))
+    with io.StringIO(newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["name", "float", "whole", "some", "again"])
+        for name, number, integer, gone in some:
+            writer.writerow([safe_cell(name), number, integer, "" if gone else number, safe_cell(name)])
+        expected = out.getvalue().encode()
+    words = list(dict.fromkeys(names))
+    columns = [
+        *(Words(names), Numbers(np.array(floats, dtype=np.float64)), Numbers(np.array(whole, dtype=np.int64))),
+        *(Numbers(np.array(floats, dtype=np.float64), np.array(empty, dtype=bool)),),
+        Words(words, np.array([words.index(name) for name in names], dtype=np.int64)),
+    ]
+    monkeypatch.setattr(csv_columns, "ROWS_AT_ONCE", at_once)
+    for many in (1, 1_000):
+        monkeypatch.setattr(csv_columns, "MANY", many)
+        write_columns(tmp_path / "some.csv", ["name", "float", "whole", "some", "again"], columns, len(some))
+        assert (tmp_path / "some.csv").read_bytes() == expected

@@ -1,0 +1,1 @@
+"""Pages of the reference that are read off the code, so that they cannot be behind it."""
