@@ -43,9 +43,9 @@ test-engine: $(ENGINE)/.installed ## run the engine's tests where numpy is the o
 test-oldest: $(OLDEST)/.installed ## run tests with the oldest releases that pyproject.toml allows
 	$(OLDEST)/bin/python $(PYTEST) -W ignore::DeprecationWarning $(OLDEST_TESTS) $(ARGS)
 
-coverage: $(STAMP) ## run the engine's tests and fail below 95 % of its lines and branches
+coverage: $(STAMP) ## run the engine's tests, not the slow ones, and fail below 95 % of its lines and branches
 	$(BIN)/coverage erase
-	$(BIN)/coverage run $(PYTEST) hnm_core tests/core $(ARGS)
+	$(BIN)/coverage run $(PYTEST) -m "not slow" hnm_core tests/core $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
