@@ -53,7 +53,8 @@ class ThresholdSection:
         note = NOTE_CLASSES if settings.class_confidence else ""
         note += NOTE_AGNOSTIC if settings.class_agnostic else ""
         ctx.panel.state.set("counts", {"rows": rows, "chosen": value, "note": note})
-        ctx.panel.state.set(f"thresholds.{SLIDER}", value)
+        if chosen is None:
+            ctx.panel.state.set(f"thresholds.{SLIDER}", value)
 
     def mine_at(self, ctx: ExecutionContext) -> None:
         """Open the form of mining with the threshold of the slider."""

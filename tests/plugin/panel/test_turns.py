@@ -119,6 +119,26 @@ def test_a_choice_made_in_an_older_state_holds() -> None:
     assert window.state["section"] == "rounds"
 
 
+def test_two_moves_of_the_slider_under_way_come_to_rest_at_the_last() -> None:
+    """A page that tells, as the App does, of each value of the slider that an answer made it draw."""
+    window = Window(mined())
+
+    def moved_to(value: float) -> ExecutionContext:
+        window.state["thresholds"]["confidence"] = value
+        return window.sends("change_threshold", path="thresholds.confidence", value=value)
+
+    events = [moved_to(0.3), moved_to(0.9)]
+    for _ in range(20):
+        if not events:
+            break
+        answer, before = answered(events.pop(0)), window.state["thresholds"]["confidence"]
+        window.takes(answer)
+        if (drawn := window.state["thresholds"]["confidence"]) != before:
+            events.append(moved_to(drawn))
+    assert not events, "each value is the answer to the other"
+    assert (window.state["thresholds"]["confidence"], window.state["counts"]["chosen"]) == (0.9, 0.9)
+
+
 def test_an_event_waits_for_the_one_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made = mined()
     window = Window(made)
