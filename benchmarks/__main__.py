@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 TABLES = (
     "suspicion",
@@ -24,52 +24,50 @@ TABLES = (
     "trust",
     "trainers",
     "verifier",
+    "live",
     "before",
 )
 """Modules beside this one, each with a ``table() -> list[str]`` of Markdown lines."""
-
-ON_DEMAND = ("live",)
-"""Modules of the same kind whose table no page includes."""
 
 FOLDER = Path(__file__).parents[1] / "docs" / "tables"
 """One file per table. Pages of every language include it, so a number is written once."""
 
 
-def main() -> None:
+GIVEN: dict[str, tuple[tuple[str, ...], str]] = {
+    "data": (("shares", "evidence", "verifier"), "sets"),
+    "before": (("before", "scaling"), "before"),
+    "kills": (("trust",), "sizes"),
+    "strikes": (("trust",), "strikes"),
+    "clips": (("live",), "clips"),
+}
+"""Which tables a flag is for, and the parameter that it becomes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables asked for, and write them for the documents if that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--what",
-        nargs="+",
-        choices=(*TABLES, *ON_DEMAND),
-        help="which tables (default: all that pages include; `before` with --before alone)",
-    )
+    parser.add_argument("--what", nargs="+", choices=TABLES, help="tables (default: all; before with --before alone)")
     parser.add_argument("--data", type=Path, help="folder of public sets, for shares, evidence and verifier")
-    parser.add_argument("--before", type=Path, metavar="TREE", help="for before: an older tree with its environment")
+    parser.add_argument(
+        "--before", type=Path, metavar="TREE", help="for before and scaling: an older tree with its environment"
+    )
     parser.add_argument("--kills", nargs="+", type=kills, help="for trust: SAMPLES=N, at most N kills of each operator")
     parser.add_argument("--strikes", type=int, help="for trust: stops of each operator by each signal (default: 10)")
-    parser.add_argument("--before", type=Path, help="for scaling: checkout of an earlier commit with its own .venv")
+    parser.add_argument("--clips", type=int, help="for live: test clips of each kind of motion (default: 80)")
     parser.add_argument("--write", action="store_true", help="write them to docs/tables/, which the pages include")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
+    if args.kills:
+        args.kills = dict(args.kills)
     for name in args.what or [name for name in TABLES if name != "before" or args.before]:
-        given: dict[str, Any] = {}
-        if name in ("shares", "evidence", "verifier") and args.data:
-            given["sets"] = args.data
-        if name == "before":
-            if args.before is None:
-                parser.error("before needs --before TREE, a tree of an older commit in which `make install` ran")
-            given["before"] = args.before
-        if name == "trust":
-            given |= {"sizes": dict(args.kills)} if args.kills else {}
-            given |= {"strikes": args.strikes} if args.strikes else {}
-        if name == "scaling" and args.before:
-            given["before"] = args.before
+        if name == "before" and args.before is None:
+            parser.error("before needs --before TREE, a tree of an older commit in which `make install` ran")
+        given = {key: getattr(args, flag) for flag, (names, key) in GIVEN.items() if name in names}
         try:
-            lines = importlib.import_module(f"benchmarks.{name}").table(**given)
+            lines = importlib.import_module(f"benchmarks.{name}").table(**{k: v for k, v in given.items() if v})
         except FileNotFoundError as error:
             parser.error(str(error))
         print("\n".join([f"### {name}", "", *lines]), end="\n\n", flush=True)
-        if args.write and name in TABLES:
+        if args.write:
             write_table(FOLDER, name, lines)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import before, evidence, label_noise, labels, operator, reliability, shares, suspicion, trust
+from benchmarks import __main__, before, evidence, label_noise, labels, operator, reliability, shares, suspicion, trust
 from benchmarks.__main__ import FOLDER, TABLES, kills, write_table
 from benchmarks.scenes import CLASSES, coco_like, write_coco
 from hnm_core import Detections, mine
@@ -37,6 +38,24 @@ def test_peers_read_the_boxes_that_we_mine(tmp_path: Path) -> None:
     predictions, truth = coco_like(20)
     found, real = read_coco(*write_coco(predictions, truth, tmp_path))
     assert mine(found, real).report.counts == mine(predictions, truth).report.counts
+
+
+def test_each_flag_reaches_the_tables_that_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, dict[str, Any]] = {}
+
+    def imported(name: str) -> SimpleNamespace:
+        of_table = given.setdefault(name.removeprefix("benchmarks."), {})
+        return SimpleNamespace(table=lambda **asked: of_table.update(asked) or ["| a |"])
+
+    monkeypatch.setattr(__main__, "importlib", SimpleNamespace(import_module=imported))
+    __main__.main("--data sets --before tree --kills 120=6 2000=3 --strikes 1 --clips 2".split())
+    assert tuple(given) == TABLES
+    assert {name: asked for name, asked in given.items() if asked} == {
+        **{name: {"sets": Path("sets")} for name in ("shares", "evidence", "verifier")},
+        **{name: {"before": Path("tree")} for name in ("before", "scaling")},
+        "trust": {"sizes": {120: 6, 2000: 3}, "strikes": 1},
+        "live": {"clips": 2},
+    }
 
 
 def test_a_table_is_a_file_of_its_own(tmp_path: Path) -> None:
@@ -355,9 +374,13 @@ def test_clips_are_what_they_say_and_ranked(tmp_path: Path) -> None:
         assert len(made.truth) == 6
         assert all(name in ("three", "seven") for boxes in made.truth for name, _ in boxes)
     key = ("clip", 1, 0.0, 0.0, 10.0, 10.0, "three")
-    assert not live._is_wrong(key, [("three", (0.0, 0.0, 10.0, 9.0))])
-    assert live._is_wrong(key, [("seven", (0.0, 0.0, 10.0, 10.0)), ("three", (8.0, 0.0, 18.0, 10.0))])
-    assert live._quality(np.array([0.9, 0.1]), np.array([True, False])) == [1.0, 0.5]
+    assert not live.lies_on_none(key, [("three", (0.0, 0.0, 10.0, 9.0))])
+    assert live.lies_on_none(key, [("seven", (0.0, 0.0, 10.0, 10.0)), ("three", (8.0, 0.0, 18.0, 10.0))])
+    values, right, track = np.array([0.1, 0.9, 0.8]), np.array([True, False, False]), np.array([1, 0, 0])
+    whole = [np.arange(3)]
+    assert live.quality(-values, right, track, whole) == (1.0, 1 / 3, 0.5)
+    assert live.quality(values, right, track, whole) == (1 / 3, 1 / 3, 0.5)
+    assert live.quality(-values, right, track, [whole[0], np.array([1, 2])]) == (1.0, 0.2, 1 / 3)
 
 
 @pytest.mark.slow

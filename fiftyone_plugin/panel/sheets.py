@@ -194,14 +194,14 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any], excepti
     counted = exceptions if exceptions and exceptions["first"] == sheet["keys"][0] else {"count": 0}
     panel.md(f"{_title(sheet)}\n\n{HOW}", name="sheet_title", componentsProps=TEXT)
     answers = panel.grid("sheet_answers", orientation="horizontal", gap=1, componentsProps=columns(200))
-    known = sheets.states_of(sheet["side"])
+    known, favoured = sheets.states_of(sheet["side"]), 2 * sheet["fitting"] >= sum(sheet["seen"])
     for review in [sheet["answer"], *(each for each in known if each != sheet["answer"])]:
         answers.btn(
             f"all_{review}",
             label=_answer_text(review, sum(sheet["seen"]), counted["count"]),
             on_click=handler.answer_sheet,
             params={"review": review, "first": sheet["keys"][0]},
-            variant="contained" if review == sheet["answer"] else "outlined",
+            variant="contained" if favoured and review == sheet["answer"] else "outlined",
             componentsProps={"button": {"sx": {"width": "100%"}}},
         )
     bar = panel.h_stack("sheet_bar", gap=1, align_y="center", componentsProps=WRAPPED)
@@ -241,7 +241,9 @@ def _answer_text(review: str, count: int, selected: int) -> str:
 
 
 def _cost(sheet: Mapping[str, Any]) -> str:
-    clicks = round(sheet["clicks"])
+    """Say how many clicks are expected, with the answer that fits more of the pictures, or its opposite."""
+    exceptions = sheet["clicks"] - 1.0
+    clicks = round(1.0 + min(exceptions, len(sheet["keys"]) - exceptions))
     return f"This sheet takes about {clicks:,} click{'' if clicks == 1 else 's'}."
 
 

@@ -45,7 +45,7 @@ class HandedOut:
         error: error type of its objects.
         label: their class.
         side: ``prediction`` or ``truth``.
-        answer: the review state that most of them are expected to have.
+        answer: the review state that the sheet looks for; of doubtful objects fewer than half may have it.
         fitting: how many of them are expected to have it.
         clicks: expected clicks.
         keys: the objects, ``SIDE:ID``, in the order in which they are shown; of twins the one that is shown.

@@ -55,7 +55,7 @@ class Sheet:
         code: error type, as index in :data:`~hnm_core.taxonomy.ROW_NAMES`.
         label: number of the class.
         of_truth: whether they are truths.
-        answer: the review state that is expected of most of them.
+        answer: the review state that the sheet looks for; of doubtful objects fewer than half may have it.
         fitting: expected number of objects that the answer fits.
         gain: expected gain: label errors found, or change of effective difficulty.
         clicks: expected clicks: one for the answer and one for each exception.

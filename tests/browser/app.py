@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import fiftyone as fo
@@ -38,6 +42,19 @@ PANEL = '[data-cy="panel-content-hard_negatives_panel"]'
 SELECTED = '[data-cy="action-manage-selected"]'
 
 Shoot = Callable[[str], None]
+
+
+@contextmanager
+def at_work(*arguments: str, log: Path) -> Iterator[None]:
+    """A command of ``fiftyone`` that runs beside the App, as in a terminal; it is killed at the end."""
+    command = [str(Path(sys.executable).with_name("fiftyone")), *arguments]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ, start_new_session=True)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def visit(app: Page, address: str) -> None:

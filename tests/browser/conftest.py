@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.app import IMAGES, PATIENCE, PICTURES, Shoot, drawn, overhear
+from tests.browser.app import IMAGES, PATIENCE, PICTURES, Shoot, at_work, drawn, overhear
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -90,17 +91,31 @@ def _only_this_machine(route: Route) -> None:
         route.abort()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page that reaches this machine only, large enough for the grid and a panel side by side."""
+@contextmanager
+def opened(browser: Browser) -> Iterator[Page]:
+    """Open a page of a person who was never here, which reaches this machine only."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000})
     context.add_init_script(NO_ADVERTISEMENT)
     context.route("**/*", _only_this_machine)
     context.set_default_timeout(PATIENCE)
-    opened = context.new_page()
-    with overhear(opened):
-        yield opened
+    page = context.new_page()
+    with overhear(page):
+        yield page
     context.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page, large enough for the grid and a panel side by side."""
+    with opened(browser) as page:
+        yield page
+
+
+@pytest.fixture
+def other_page(browser: Browser) -> Iterator[Page]:
+    """The page of another person."""
+    with opened(browser) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +155,19 @@ def address(digits: Any) -> Iterator[str]:
     time.sleep(2)
     yield at
     session.close()
+
+
+@pytest.fixture
+def other_address(digits: Any, tmp_path: Path) -> Iterator[str]:
+    """Where another person's App shows the same datasets."""
+    from fiftyone_plugin.demo.command import answers, free_port
+
+    port = free_port(6400 + os.getpid() % 1000)
+    asked = ("app", "launch", digits.name, "--remote", "--address", "127.0.0.1", "--port", str(port))
+    with at_work(*asked, log=tmp_path / "other_app.log"):
+        at = f"http://127.0.0.1:{port}/datasets"
+        assert answers(f"{at}/{digits.name}"), f"the other App did not answer at {at}"
+        yield at
 
 
 @pytest.fixture

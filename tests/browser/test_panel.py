@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +19,7 @@ from tests.browser.app import (
     FORM,
     PATIENCE,
     Shoot,
+    at_work,
     click,
     copy_of,
     cut,
@@ -65,19 +60,6 @@ def color(element: Locator, name: str) -> str:
         lambda found: "(" in found,
     )
     return "#" + "".join(f"{int(float(part)):02x}" for part in shown[shown.index("(") + 1 : -1].split(",")[:3])
-
-
-@contextmanager
-def executor(log: Path) -> Iterator[None]:
-    """``fiftyone delegated launch`` at work, as in a terminal beside the App."""
-    command = [str(Path(sys.executable).with_name("fiftyone")), "delegated", "launch"]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ, start_new_session=True)
-        try:
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -146,10 +128,6 @@ def test_a_bar_leads_to_its_patches_and_a_deleted_run_goes_by_itself(
     expect(panel).not_to_contain_text("second")
 
 
-@pytest.mark.skipif(
-    not os.environ.get("HNM_SLIDER"),
-    reason="not stable yet: passes alone (HNM_SLIDER=1), but on a busy machine the App may never show the last key",
-)
 def test_the_slider_of_thresholds_is_moved_by_keyboard(
     page: Page, address: str, shoot: Shoot, digits: fo.Dataset
 ) -> None:
@@ -187,7 +165,7 @@ def test_work_in_the_background_is_seen_from_the_queue_to_its_end(
     expect(panel).to_contain_text("Mine hard negatives (night) is queued")
     expect(panel).to_contain_text("It starts when fiftyone delegated launch runs in a terminal")
     shoot("queued")
-    with executor(tmp_path / "executor.log"):
+    with at_work("delegated", "launch", log=tmp_path / "executor.log"):
         expect(panel).to_contain_text("Mine hard negatives (taken) failed", timeout=2 * PATIENCE)
         expect(panel).to_contain_text("run 'taken' exists: choose another run_key")
         expect(panel.get_by_role("combobox")).to_contain_text("night", timeout=2 * PATIENCE)

@@ -89,3 +89,25 @@ def test_a_sheet_is_answered_with_exceptions_undone_and_answered_again(
         return str(records.settings_of(dataset, KEY).gt_field)
 
     eventually(app, mined_field, lambda field: field == "ground_truth_corrected")
+
+
+def test_two_people_divide_the_pile(
+    page: Page, other_page: Page, address: str, other_address: str, shoot: Shoot, digits: fo.Dataset
+) -> None:
+    """Each has an App; what one answers the other is not asked."""
+    dataset = mined(digits, "divided")
+    panels = []
+    for app, at in ((page, address), (other_page, other_address)):
+        visit(app, f"{at}/{dataset.name}")
+        panels.append(open_panel(app))
+        press_by_name(panels[-1], "Review")
+        press_by_name(panels[-1], "By sheets")
+        panels[-1].locator("button", has_text=": all ").first.wait_for()
+    for done, panel in enumerate(panels, start=1):
+        press(panel.locator("button", has_text=": all ").first)
+        ledger_has(page, dataset, done)
+    shoot("divided")
+    one, other = ({(e.side, e.label_id) for e in action.entries} for action in Ledger(dataset).actions())
+    assert len(one) > 1
+    assert len(other) > 1
+    assert not one & other

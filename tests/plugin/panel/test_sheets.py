@@ -68,6 +68,15 @@ def test_a_sheet_fills_the_grid_and_says_what_it_is(dataset: fo.Dataset) -> None
     assert len(json.dumps(shown.state)) < 12_000
 
 
+def test_no_answer_is_favoured_that_fits_fewer_than_half(dataset: fo.Dataset) -> None:
+    shown = by_sheets(dataset)
+    shown.state["review"]["sheet"] |= {"fitting": 5.0, "clicks": 20.0}  # 19 of 24 are expected to be exceptions
+    doubted = selecting(dataset, "on_change_selected", shown, [])
+    answers = [button_of(doubted, f"all_{review}")["variant"] for review in ("missing_label", "hard_negative")]
+    assert answers == ["outlined", "outlined"]
+    assert "This sheet takes about 6 clicks" in doubted.text, "5 clicks on what fits, and the other answer"
+
+
 def test_a_second_browser_that_is_given_the_state_of_the_first_reads_a_sheet_of_its_own(dataset: fo.Dataset) -> None:
     first = by_sheets(dataset)
     second = event(dataset, "on_load", first.state, panel_id="second")
