@@ -107,7 +107,9 @@ def _say_results(dataset: fo.Dataset, export: dict[str, Any], say: Any) -> None:
     for warning in results.warnings:
         say(f"note: {warning}")
     say(f"Export: {export['output_dir']} ({export['images']['train']} images, {export['train_entries']} per epoch)")
-    say(f"        {export['train_with']} model=...")
+    command, *hints = export["train_with"].splitlines()
+    for line in (f"{command} model=...", *hints):
+        say(f"        {line}")
     for warning in export["warnings"]:
         say(f"        note: {warning}")
 

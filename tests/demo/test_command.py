@@ -44,6 +44,8 @@ def test_the_demo_tells_what_it_did_as_json_and_is_quicker_the_second_time(tmp_p
     assert one["report"]["report"] == two["report"]["report"]
     assert one["answered"]
     assert Path(one["export"]["data"]).is_file()
+    (train,) = [line.split() for line in first.stderr.splitlines() if "yolo detect train" in line]
+    assert train == ["yolo", "detect", "train", f"data={one['export']['data']}", "model=..."]
 
 
 @pytest.mark.slow
