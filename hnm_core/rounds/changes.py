@@ -206,15 +206,15 @@ def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
 
 
 def value_text(value: Any) -> str:
-    """Return the value of a setting as text.
+    """Return the value of a setting as text, a dash for none.
 
     Example:
-        >>> value_text({"cat": 0.3, "dog": 0.5}), value_text([]), value_text(0.7)
-        ('cat: 0.3, dog: 0.5', '–', '0.7')
+        >>> value_text({"cat": 0.3, "dog": 0.5}), value_text([]), value_text(None), value_text(0.7)
+        ('cat: 0.3, dog: 0.5', '–', '–', '0.7')
     """
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {each}" for name, each in value.items()) or "–"
-    return (", ".join(map(str, value)) or "–") if isinstance(value, list) else str(value)
+    return (", ".join(map(str, value or ())) or "–") if value is None or isinstance(value, list) else str(value)
 
 
 def renumbered(table: Detections, images: Sequence[str], classes: Sequence[str]) -> Detections:
