@@ -79,13 +79,14 @@ def read_box_folder(folder: Path, *, scored: bool) -> BoxRows:
             added = rows.add(file.stem, name, list(parts[-4:]), parts[-5] if scored else None, place)
             if added and difficult:
                 rows.difficult.append(len(rows.image) - 1)
-    return rows.check(folder)
+    return rows.check(folder, f"class{' score' if scored else ''} x0 y0 x1 y1")
 
 
 def has_corner_lines(folder: Path, *, scored: bool) -> bool:
     """Return whether the text files of a folder hold corners after a class (and a score), and not YOLO's fractions.
 
-    Told from the first lines: a class in words, or numbers that can be no fractions where YOLO has some.
+    Told from the first lines: a class in words, or corners of which right and bottom can be no fractions. A line of
+    YOLO's with a percentage, or with a box in pixels, is none of these.
     """
     for parts in islice(_first_lines(folder), LOOKED_AT):
         if not scored and parts[-1].lower() == DIFFICULT:
@@ -93,10 +94,10 @@ def has_corner_lines(folder: Path, *, scored: bool) -> bool:
         numbers = [as_number(part) for part in parts]
         if len(parts) < 5 + scored or None in numbers[-4 - scored :]:
             continue
-        if numbers[0] is None:
+        if None in numbers[: -4 - scored]:
             return True
-        box = numbers[2:6] if scored else numbers[1:5]
-        if len(box) == 4 and any(edge is not None and abs(edge) > FRACTION_LIMIT for edge in box):
+        left, top, right, bottom = (number or 0.0 for number in (numbers[2:6] if scored else numbers[1:5]))
+        if min(right, bottom) > FRACTION_LIMIT and left <= right and top <= bottom:
             return not scored or (numbers[1] is not None and 0 <= numbers[1] <= 1)
     return False
 

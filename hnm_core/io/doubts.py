@@ -124,8 +124,13 @@ def _part(predictions: Detections, truth: Detections, source: Path) -> str:
     full = np.bincount(truth.image, minlength=len(truth.images)) > 0
     bare = full & (np.bincount(predictions.image, minlength=len(truth.images)) == 0)
     without, labelled = int(bare.sum()), int(full.sum())
-    if not labelled or without < max(PART * labelled, 2) or not len(predictions):
+    if not labelled or without < max(PART * labelled, 2):
         return ""
+    if not len(predictions):
+        return (
+            f"{source} holds no predictions: all objects of the {labelled} images with objects count as missed; does "
+            f"the detector write to another place, or only above a high confidence?"
+        )
     first = truth.images[int(bare.argmax())]
     return (
         f"{source}: {without} of the {labelled} images with objects have no predictions, first {first}: all their "

@@ -72,14 +72,19 @@ class BoxRows:
             self.scores.append(confidence)
         return True
 
-    def check(self, source: Path) -> BoxRows:
+    def check(self, source: Path, read_as: str = "") -> BoxRows:
         """Return the rows.
+
+        Args:
+            source: for the message.
+            read_as: what a line was taken to hold, where nothing in the file says it.
 
         Raises:
             ValueError: if some can't be read.
         """
         if self.broken:
-            raise ValueError(f"{source}: {len(self.broken)} boxes or files can't be read, first {self.broken[0]}")
+            said = f" (read as {read_as})" if read_as else ""
+            raise ValueError(f"{source}: {len(self.broken)} boxes or files can't be read, first {self.broken[0]}{said}")
         return self
 
 

@@ -146,7 +146,9 @@ def _take_score(values: list[float], kind: RowKind) -> tuple[float, str]:
     score = values.pop()
     if 0 <= score <= 1:
         return score, ""
-    hint = "; is it a track id? Predict with save_conf=True" if score == int(score) and score > 1 else ""
+    hint = (
+        "; is it a percentage, or a track id? Predict with save_conf=True" if score == int(score) and score > 1 else ""
+    )
     return score, f"confidence {score:g} outside [0, 1]{hint}"
 
 

@@ -177,6 +177,8 @@ def test_copies_parts_and_other_images_are_said(read: Any) -> None:
         read([*rows, *rows], names)
     with pytest.warns(UserWarning, match=r"9 of the 12 images with objects have no predictions, first 100\.jpg"):
         read(rows[9:], names)
+    with pytest.warns(UserWarning, match=r"holds no predictions: all objects of the 12 images with objects count as"):
+        read([], names)
     with pytest.warns(UserWarning, match=r"only 0 of 12 predictions of .* lie on an object"):
         read([{**one, "bbox": FAR} for one in rows], names)
 

@@ -13,6 +13,7 @@ import pytest
 
 from hnm_core import Detections
 from hnm_core.cli import main
+from hnm_core.io.box_texts import has_corner_lines
 from hnm_core.io.pictures import UnreadablePictureError, image_size, leads_outside, open_picture, outside
 from hnm_core.io.sources import read_any
 from hnm_core.io.truth_files import read_truth_files
@@ -126,6 +127,22 @@ def scored_csv(root: Path) -> Path:
 
 
 Maker = Callable[[Path], Path]
+
+
+@pytest.mark.parametrize(
+    ("line", "corners"),
+    [
+        ("0 0.9 10 20 50 60", True),
+        ("owl 0.9 0.1 0.2 0.5 0.6", True),
+        ("2 owls 0.9 10 20 50 60", True),
+        ("0 0.3 0.3 0.4 0.5 90", False),  # a percentage
+        ("0 19 14 12 9 0.9", False),  # a box of YOLO's order in pixels
+        ("0 0.5 0.5 0.2 0.2 0.9", False),
+    ],
+)
+def test_lines_of_corners_are_told_from_yolos(tmp_path: Path, line: str, corners: bool) -> None:
+    (tmp_path / "a.txt").write_text(f"\n{line}\n")
+    assert has_corner_lines(tmp_path, scored=True) is corners
 
 
 @pytest.mark.parametrize("found", [texts, results, scored_corners, scored_csv])

@@ -74,7 +74,9 @@ def test_a_track_id_is_no_confidence(read: Any, line: str) -> None:
 
 
 def test_track_ids_alone_are_said(read: Any) -> None:
-    with pytest.raises(ValueError, match=r"confidence 2 outside \[0, 1\]; is it a track id\? Predict with save_conf"):
+    with pytest.raises(
+        ValueError, match=r"confidence 2 outside \[0, 1\]; is it a percentage, or a track id\? Predict with save_conf"
+    ):
         read([BOX], [f"{BOX} 1\n{BOX} 2\n"])
     with pytest.warns(UserWarning, match="all 3 confidences are whole numbers; are they track ids"):
         read([BOX] * 3, [f"{BOX} 1"] * 3)
