@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**done, "notes": list(given.files.notes)}))
         return DONE
     what = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    print(f"{folder}: {what} in {len(sizes):,} shards of {sum(sizes) / 1e6:,.1f} MB")
+    print(f"{folder}: {what} in {len(sizes):,} shard{'' if len(sizes) == 1 else 's'} of {sum(sizes) / 1e6:,.1f} MB")
     print(*given.files.notes, sep="\n", end="\n" if given.files.notes else "")
     return DONE
 
