@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 __all__ = ["BATCH", "detect", "load_detector", "read_images"]
 
 BATCH = 16
+
+LONGEST = 200
+"""Characters of Ultralytics' errors that are told: some list all that it knows."""
 
 TASKS = ("detect", "segment", "pose")
 """Ultralytics' tasks whose results contain axis-parallel boxes."""
@@ -33,9 +37,12 @@ def load_detector(path: str | Path) -> Any:
         raise ImportError("predicting needs Ultralytics; install it with: pip install ultralytics") from None
     try:
         model = YOLO(str(path))
+        if isinstance(model.model, str):  # what is no .pt is opened only when it is asked for the first time
+            model.predict(np.zeros((32, 32, 3), dtype=np.uint8), verbose=False)
     except Exception as error:  # torch, pickle and zip raise different types
         why = re.sub(r"^ERROR\W*", "", " ".join(str(error).split())).partition(" Recommended fixes")[0]
-        raise ValueError(f"Ultralytics cannot load {path} as a checkpoint: {why}") from None
+        said = textwrap.shorten(why, LONGEST, placeholder=" …")
+        raise ValueError(f"Ultralytics cannot load {path} as a checkpoint: {said}") from None
     if model.task not in TASKS:
         raise ValueError(
             f"{path} is a model for the task {model.task!r}; mining needs boxes, so use one for {', '.join(TASKS)}"

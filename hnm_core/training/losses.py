@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..io.progress import Progress, silent, tracked
 from ..strategies import Difficulty, StrategyInput, find_strategy
+from .detecting import load_detector
 
 __all__ = ["ImageLosses", "image_losses", "loss_percentiles", "loss_strategy"]
 
@@ -80,13 +81,12 @@ def image_losses(
     """
     try:
         import torch
-        from ultralytics import YOLO
         from ultralytics.cfg import get_cfg
         from ultralytics.data import build_yolo_dataset
         from ultralytics.data.utils import check_det_dataset
     except ImportError:
         raise ImportError("the loss of a model needs Ultralytics: pip install ultralytics") from None
-    yolo = YOLO(str(model))
+    yolo = load_detector(model)
     if yolo.task not in ("detect", "segment"):
         raise ValueError(f"{model} is a model for {yolo.task}; the loss is available for detect and segment")
     described = check_det_dataset(str(data))
