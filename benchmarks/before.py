@@ -65,8 +65,10 @@ def table(before: Path, rounds: int = ROUNDS, sizes: dict[str, Any] = SIZES) -> 
             cells = []
             for column, unit in ((0, 1), (1, MEGABYTE)):
                 old, new = ([turn[side][column] / unit for turn in turns] for side in (0, 1))
-                ratio = statistics.median(n / o for o, n in zip(old, new, strict=True))
-                cells += [f"{statistics.median(old):.3g}", f"{statistics.median(new):.3g}", f"{ratio:.2f}"]
+                tiny = column == 1 and max(old) < 1.0  # noise: no ratio
+                ratio = statistics.median(n / o for o, n in zip(old, new, strict=True)) if not tiny else None
+                said = "–" if ratio is None else f"{ratio:.2f}"
+                cells += [f"{statistics.median(old):.3g}", f"{statistics.median(new):.3g}", said]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=before, capture_output=True, text=True)
     return [

@@ -280,6 +280,9 @@ def _measured(
     rows = [np.flatnonzero(clip == each) for each in np.unique(clip)]
     drawn = [rng.integers(0, len(rows), len(rows)) for _ in range(DRAWS)]
     draws = [[np.arange(len(right))], *([rows[at] for at in places] for places in drawn)]
+    draws = [parts for parts in draws if right[np.concatenate(parts)].any()]  # else there is nothing to find
+    if not draws:
+        return {name: ["–"] * 3 for name in score}
     found = {name: [quality(values, right, track, parts) for parts in draws] for name, values in score.items()}
     cells = {}
     for name, of_draws in found.items():
@@ -309,8 +312,6 @@ def quality(
     A track of a clip that is drawn twice counts twice.
     """
     rows = np.concatenate(parts)
-    if not right[rows].any():
-        return 0.0, 0.0, 0.0
     order = np.argsort(-values[rows], kind="stable")
     part = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
     thing = part[order] * (int(track.max()) + 1) + track[rows][order]

@@ -393,4 +393,4 @@ def test_watching_is_measured_beside_baselines() -> None:
     orders = ("verifier", "lowest confidence of the track", "lowest confidence", "random")
     rows = [line.split(" | ") for line in lines if "confident |" in line]
     assert [row[2] for row in rows] == list(orders) * 2
-    assert lines[-2].startswith("| ByteTrack")
+    assert lines[-3].startswith("| ByteTrack")
