@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,8 +14,9 @@ __all__ = ["KINDS", "Detections", "RowMasks", "check_same_world"]
 FARTHEST = 1e100
 """Largest coordinate (chosen): areas and their sums stay finite, so that every IoU is a number."""
 
-FEW_ROWS, ROWS_AT_ONCE = 50, 100_000
-"""Rows up to which plain Python finds repeated ones faster than numpy; rows per block, so that copies stay small."""
+FEW_ROWS, ROWS_AT_ONCE = 50, 16_384
+"""Rows up to which plain Python finds repeated ones faster than numpy; rows per block, which the processor's cache
+holds."""
 
 RowMasks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """Masks over the rows of the predictions, ``(n,)`` bool, and of the truths, ``(m,)`` bool."""
@@ -132,28 +133,40 @@ class Detections:
         if len(self) <= FEW_ROWS:
             texts = list(zip(*(column.tolist() for column in self._compared(slice(None))), strict=True))
             return np.array([text in texts[:row] for row, text in enumerate(texts)], dtype=bool)
-        key = np.zeros(len(self), dtype=np.uint32)
-        blocks = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(self), ROWS_AT_ONCE)]
-        for rows in blocks:
-            mixed = np.zeros(len(key[rows]), dtype=np.uint64)
-            for column in self._compared(rows):
-                mixed = (mixed ^ np.ascontiguousarray(column).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-                mixed ^= mixed >> np.uint64(29)
-            key[rows] = mixed >> np.uint64(32)
         again = np.zeros(len(self), dtype=bool)
-        ordered = np.sort(key)
-        twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if not len(twice):
-            return again  # the usual case: sorting the keys alone is fast
-        near = np.zeros(1 << 16, dtype=bool)
-        near[twice >> np.uint32(16)] = True  # a table tells most rows from them, faster than a search
-        same = np.concatenate([rows.start + np.flatnonzero(near[key[rows] >> np.uint32(16)]) for rows in blocks])
-        same = same[twice[np.searchsorted(twice[:-1], key[same])] == key[same]]
-        columns = self._compared(same)
-        order = np.lexsort(columns)  # stable: the earliest row comes first
-        equal = np.all([column[order[1:]] == column[order[:-1]] for column in columns], axis=0)
-        again[same[order[1:][equal]]] = True
+        for part in self._parts():
+            starts = range(part.start, part.stop, ROWS_AT_ONCE)
+            key = np.concatenate([self._keys(slice(at, min(at + ROWS_AT_ONCE, part.stop))) for at in starts])
+            ordered = np.sort(key)
+            twice = ordered[1:][ordered[1:] == ordered[:-1]]
+            if not len(twice):
+                continue  # the usual case: sorting the keys of a few images is fast
+            same = part.start + np.flatnonzero(np.isin(key, twice))
+            columns = self._compared(same)
+            order = np.lexsort(columns)  # stable: the earliest row comes first
+            equal = np.all([column[order[1:]] == column[order[:-1]] for column in columns], axis=0)
+            again[same[order[1:][equal]]] = True
         return again
+
+    def _parts(self) -> Iterator[slice]:
+        """Yield the rows in parts of whole images; all at once where they do not come image by image."""
+        n, start = len(self), 0
+        if not (self.image[1:] >= self.image[:-1]).all():
+            yield slice(0, n)
+            return
+        while start < n:
+            last = self.image[min(start + ROWS_AT_ONCE, n) - 1]
+            end = int(np.searchsorted(self.image, last, side="right"))
+            yield slice(start, end)
+            start = end
+
+    def _keys(self, rows: slice) -> NDArray[np.uint32]:
+        """Return a number per row, the same for equal rows and hardly ever for others."""
+        mixed = np.zeros(len(self.image[rows]), dtype=np.uint64)
+        for column in self._compared(rows):
+            mixed = (mixed ^ np.ascontiguousarray(column).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(29)
+        return (mixed >> np.uint64(32)).astype(np.uint32)
 
     def _compared(self, rows: slice | NDArray[np.int64]) -> list[NDArray[Any]]:
         """Return the columns that equal rows share, each of eight bytes; + 0.0 so that -0.0 is 0.0."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hnm_core import Detections, MiningSettings, classify_errors, match_detections, mine
+from hnm_core import Detections, MiningSettings, classify_errors, columns, match_detections, mine
 from hnm_core.columns import CROWD, DIFFICULT, GROUP_OF, REGION
 from hnm_core.matching import greedy
 from hnm_core.matching.ignored import RULES
@@ -178,11 +178,16 @@ def test_a_report_says_what_does_not_count_and_its_rates_leave_it_out() -> None:
     assert "2 truths are difficult" in " ".join(str(twice).split())
 
 
+@pytest.mark.parametrize("by_image", [False, True])
 @pytest.mark.parametrize("rows", [20, 400])
-def test_repeated_rows_are_those_of_a_set(rows: int) -> None:
+def test_repeated_rows_are_those_of_a_set(rows: int, by_image: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "ROWS_AT_ONCE", 70)
     rng = np.random.default_rng(rows)
     boxes = rng.integers(0, 3, (rows, 4)) + np.array([0, 0, 3, 3])
-    table = Detections(rng.integers(0, 2, rows), boxes, rng.integers(0, 2, rows), None, "ab", ("cat", "dog"))
+    image = rng.integers(0, max(rows // 50, 2), rows)
+    if by_image:
+        image.sort()
+    table = Detections(image, boxes, rng.integers(0, 2, rows), None, "abcdefgh", ("cat", "dog"))
     seen: set[Any] = set()
     expected = []
     for row in zip(table.image.tolist(), map(tuple, boxes.tolist()), table.label.tolist(), strict=True):
