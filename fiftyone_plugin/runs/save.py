@@ -72,7 +72,8 @@ def record(
 
     Raises:
         ValueError: if the key is taken, or somebody else is writing this run.
-        RuntimeError: if writing fails after the existing run of this key was removed.
+        RuntimeError: if writing fails while the existing run of this key is being replaced. As after a kill, the run
+            is then refused by everything but deleting it, and mining again under its key.
     """
     dataset, key = access.root(samples), settings.run_key
     with lease(dataset, f"{RUN}{key}", operator="mine_hard_negatives", held=held) as held:
@@ -95,14 +96,24 @@ def record(
         except LeaseLost:  # what there is now belongs to somebody else
             raise
         except BaseException as error:  # a keyboard interrupt must leave a clean dataset, too
-            with suppress(Exception):  # the journal says what is left, and deleting or mining again removes it
-                lifecycle.delete(dataset, key, held=held)
-            if before is None or not isinstance(error, Exception):
+            if before is None:
+                with suppress(Exception):  # the journal says what is left, and deleting or mining again removes it
+                    lifecycle.delete(dataset, key, held=held)
+                raise
+            if not isinstance(error, Exception) or not _is_begun(held, key):
                 raise
             raise RuntimeError(
-                f"run {key!r} and its fields are gone: it was being replaced when writing failed "
-                f"({type(error).__name__}: {error}); mining again under its key brings them back"
+                f"run {key!r} is neither what it was nor new: it was being replaced when writing failed "
+                f"({type(error).__name__}: {error}); mine again under its key with overwrite, or delete it"
             ) from error
+
+
+def _is_begun(held: Lease, key: str) -> bool:
+    """Return whether a run that is replaced is no longer what it was; yes, if that cannot be known."""
+    try:
+        return held.journal(f"{RUN}{key}").state == "replacing"
+    except Exception:  # the lease is lost, or the database does not answer
+        return True
 
 
 def _write(

@@ -17,7 +17,7 @@ from fiftyone_plugin.runs import lifecycle, records, save
 from fiftyone_plugin.settings import RunSettings
 from fiftyone_plugin.store import box_tables, schema, writeback
 from hnm_core import __version__, mine
-from tests.datasets import DELETE, FIELDS, MINE, dataset_of, stored
+from tests.datasets import DELETE, FIELDS, MINE, VIEW, dataset_of, stored
 from tests.scenes import FAR, HERE, scene
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +31,7 @@ def mine_run(dataset: fo.Dataset, run_key: str = "run", **more: object) -> RunSe
     return settings
 
 
-def failing(error: Exception) -> Any:
+def failing(error: BaseException) -> Any:
     """A function that does nothing but fail."""
 
     def fail(*_: Any, **__: Any) -> Any:
@@ -171,25 +171,44 @@ def test_nothing_is_taken_away_before_everything_is_worked_out(monkeypatch: pyte
     assert stored(dataset) == before
 
 
-@pytest.mark.parametrize(("where", "step"), [(writeback, "_write"), (schema, "declare"), (lifecycle, "clear")])
-def test_a_run_lost_while_it_was_replaced_is_told_of(monkeypatch: pytest.MonkeyPatch, where: Any, step: str) -> None:
+STEPS = ((writeback, "_write"), (schema, "declare"), (lifecycle, "clear"))
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("connection closed"), KeyboardInterrupt()], ids=["error", "ctrl_c"])
+@pytest.mark.parametrize(("where", "step"), STEPS)
+def test_a_run_that_was_being_replaced_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, where: Any, step: str, error: BaseException
+) -> None:
     dataset = dataset_of()
     before = stored(dataset)
     mine_run(dataset)
     mined = stored(dataset)["documents"]
     with monkeypatch.context() as broken:
-        broken.setattr(where, step, failing(AutoReconnect("connection closed")))
+        broken.setattr(where, step, failing(error))
         words = (
-            r"run 'run' and its fields are gone: it was being replaced when writing failed \(AutoReconnect: connection "
-            r"closed\); mining again under its key brings them back"
+            r"run 'run' is neither what it was nor new: it was being replaced when writing failed \(AutoReconnect: "
+            r"connection closed\); mine again under its key with overwrite, or delete it"
         )
-        with pytest.raises(RuntimeError, match=words):
+        told = isinstance(error, Exception)
+        with pytest.raises(RuntimeError if told else KeyboardInterrupt, match=words if told else None):
             mine_run(dataset, overwrite=True)
-    if where is not lifecycle:
-        assert stored(dataset) == before
+    with pytest.raises(ValueError, match=r"run 'run' was interrupted while it was being replaced .*: delete it"):
+        foo.get_operator(VIEW)(dataset, run_key="run")
     mine_run(dataset, overwrite=True)
     assert stored(dataset)["documents"] == mined
     lifecycle.delete(dataset, "run")
+    assert stored(dataset) == before
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("connection closed"), KeyboardInterrupt()], ids=["error", "ctrl_c"])
+def test_a_run_that_was_not_begun_to_be_replaced_stays(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    dataset = dataset_of()
+    mine_run(dataset)
+    before = stored(dataset)
+    with monkeypatch.context() as broken:
+        broken.setattr(lifecycle, "begin", failing(error))
+        with pytest.raises(type(error)):
+            mine_run(dataset, overwrite=True)
     assert stored(dataset) == before
 
 
