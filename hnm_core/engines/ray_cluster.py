@@ -130,7 +130,7 @@ class RayCluster:
         ref = ray.remote(_once).options(**self._leading).remote(self, work, args)
         try:
             answer: Answer = pickle.loads(_get(ref, "the task that leads"))
-        except BaseException:
+        except (KeyboardInterrupt, SystemExit):  # nobody waits for it any more; an error has ended it already
             ray.cancel(ref)
             raise
         return answer
@@ -160,25 +160,24 @@ class RayCluster:
         loads: bool,
         keeps: bool,
     ) -> Iterator[Any]:
-        """Yield the answers in the order of the shards; a task that is not yet needed is handed in ahead."""
+        """Yield the answers in the order of the shards; a task that is not yet needed is handed in ahead.
+
+        After an error those few end by themselves, and what they keep is what a later mining takes.
+        """
         ray = import_ray()
         common = (self.folder, step, args, self._strategies, keeps, self._digest(step, args), self._version)
         call = ray.put(_Call(*common))
         task = _task().options(**self._options)
         ahead = max(AT_LEAST, round(AHEAD * ray.cluster_resources().get("CPU", 0)))
         waiting: deque[tuple[int, Any]] = deque()
-        try:
-            for at, number in enumerate(numbers):
-                if len(waiting) >= ahead:
-                    yield self._answer(*waiting.popleft())
-                own = pickle.dumps(() if each is None else (each[at],))
-                load = self._shards[number] if loads else None
-                waiting.append((number, task.remote(call, number, self._parts[number], load, own, self._keys[number])))
-            while waiting:
+        for at, number in enumerate(numbers):
+            if len(waiting) >= ahead:
                 yield self._answer(*waiting.popleft())
-        finally:
-            for _, ref in waiting:
-                ray.cancel(ref)
+            own = pickle.dumps(() if each is None else (each[at],))
+            load = self._shards[number] if loads else None
+            waiting.append((number, task.remote(call, number, self._parts[number], load, own, self._keys[number])))
+        while waiting:
+            yield self._answer(*waiting.popleft())
 
     def _answer(self, number: int, ref: Any) -> Any:
         part, answer = _get(ref, f"shard {number}")
