@@ -282,7 +282,7 @@ def _measured(
     draws = [[np.arange(len(right))], *([rows[at] for at in places] for places in drawn)]
     draws = [parts for parts in draws if right[np.concatenate(parts)].any()]  # else there is nothing to find
     if not draws:
-        return {name: ["–"] * 3 for name in score}
+        return {name: ["–"] * 4 for name in score}
     found = {name: [quality(values, right, track, parts) for parts in draws] for name, values in score.items()}
     cells = {}
     for name, of_draws in found.items():

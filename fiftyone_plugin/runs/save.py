@@ -95,8 +95,8 @@ def record(
             return _write(held, samples, tables, job, written, result, settings, before, results, wanted, known, gaps)
         except LeaseLost:  # what there is now belongs to somebody else
             raise
-        except BaseException as error:  # a keyboard interrupt must leave a clean dataset, too
-            if before is None:
+        except BaseException as error:
+            if before is None:  # a keyboard interrupt must leave a clean dataset, too
                 with suppress(Exception):  # the journal says what is left, and deleting or mining again removes it
                     lifecycle.delete(dataset, key, held=held)
                 raise
