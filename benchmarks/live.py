@@ -25,11 +25,11 @@ from fiftyone_plugin.demo.scenes import CLASSES, HEIGHTS, Pool, deal_scans, hand
 from hnm_core import Detections, mine
 from hnm_core.boxes import overlapping
 from hnm_core.live import Verifier
+from hnm_core.live.pieces import pieces_of
 from hnm_core.live.sources import Clip, find_clips, png_of
 from hnm_core.live.tracking import UltralyticsTracker
 from hnm_core.live.tracks import GAP, LISTS
 from hnm_core.live.watch import watch
-from hnm_core.live.watch_folder import pieces_of
 from hnm_core.settings import WatchSettings
 
 MOTIONS = ("camera", "objects")

@@ -52,6 +52,13 @@ VERIFIER: dict[str, Any] = {
     "quality": {"lists": {"confident": {**LISTS, "lowest_confidence": LISTS["verifier"]}}, "images": 2, "own_fit": 1.0},
 }
 VERIFIER["quality"]["notes"] = ["a"]
+SEEN = {"bbox": [1.0, 1.0, 9.0, 9.0], "class": "cat", "confidence": 0.9}
+LISTED = {"error": "confident", "difficulty": 0.5, "ranked_by": "verifier", "track": 1, "prediction": SEEN}
+FRAME = {"image": "a.png", "number": 1, "seconds": 0.1, "size": [40, 40], "predictions": [SEEN], "proposals": [LISTED]}
+WATCHED: dict[str, Any] = {
+    **{"clip": "a.mp4", "first": 1, "last": 2, "seconds": 0.2, "counts": {"frames": 2, "detections": 1}},
+    **{"frames": [FRAME], "end": False, "notes": ["a"], "cut_off": False},
+}
 LINES = b"0 .5 .5 .2 .2 .9\n1 .3 .3 .1 .1 .8\n"
 
 
@@ -260,6 +267,24 @@ def verifier(folder: Path, data: bytes) -> None:
     Verifier.load(folder / "verifier.npz")
 
 
+def watched(folder: Path, data: bytes) -> None:
+    """Go on with a watch, of which a piece is damaged."""
+    from hnm_core.live.choosing import Chooser
+    from hnm_core.live.watch_folder import WatchFolder
+    from hnm_core.live.watched import summary
+
+    for name in ("pieces", "images"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "images" / "a.png").write_bytes(PIXEL)
+    (folder / "watch.json").write_text(json.dumps({"what": "hnm watch", "format": 1, "names": ["cat"]}))
+    (folder / "pieces" / "000001.json").write_bytes(data)
+    before = WatchFolder(folder, {"names": ["cat"]})
+    with before.opened():
+        before.remind(Chooser(0.1))
+        before.finish()
+    summary(before, "verifier", False, False, [])
+
+
 def shards(folder: Path, data: bytes) -> None:
     """Read a shard."""
     from hnm_core import mine
@@ -319,6 +344,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], bytes]]] = {
     "plan": (plan, _plan),
     "settings": (settings, lambda: json.dumps(SETTINGS).encode()),
     "verifier": (verifier, lambda: json.dumps(VERIFIER).encode()),
+    "watched": (watched, lambda: json.dumps(WATCHED).encode()),
     "shards": (shards, _shard),
     "parameters": (parameters, lambda: json.dumps(PARAMETERS).encode()),
 }

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnm_core import Detections
+from hnm_core.live.pieces import IMAGES, pieces_of
 from hnm_core.live.tracks import GAP
-from hnm_core.live.watch_folder import IMAGES, pieces_of
 from hnm_core.taxonomy import BELOW_THRESHOLD, ROW_NAMES
 
 from ..settings import RunSettings

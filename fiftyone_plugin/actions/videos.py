@@ -19,9 +19,9 @@ import numpy as np
 from hnm_core.io.names import unique_stem
 from hnm_core.io.progress import Progress, part_of
 from hnm_core.live.examples import LEAST_CONFIDENCE
+from hnm_core.live.pieces import IMAGES, pieces_of
 from hnm_core.live.sources import VIDEO, Clip
 from hnm_core.live.tracks import Frame
-from hnm_core.live.watch_folder import IMAGES, pieces_of
 from hnm_core.settings import WatchSettings
 
 from ..settings import RunSettings

@@ -10,8 +10,8 @@ import fiftyone as fo
 from fiftyone import ViewField as F
 
 from hnm_core.live.examples import LEAST_CONFIDENCE
+from hnm_core.live.pieces import IMAGES, pieces_of, read_record
 from hnm_core.live.tracks import GAP, LISTS
-from hnm_core.live.watch_folder import IMAGES, pieces_of, read_record
 
 from ..store import access, model_record, schema
 from ..store.lock import lease

@@ -167,7 +167,8 @@ def cut_box(pixels: NDArray[np.uint8], box: NDArray[np.float64], margin: float =
 
     Args:
         pixels: ``(height, width, 3)`` uint8.
-        box: ``(4,)`` float64, ``x0 y0 x1 y1`` in pixels.
+        box: ``(4,)`` float64, ``x0 y0 x1 y1`` in pixels; it counts as at most twice as large as the image, so that
+            memory does not grow with it.
         margin: on each side, as share of the longer side of the box.
 
     Returns:
@@ -175,8 +176,10 @@ def cut_box(pixels: NDArray[np.uint8], box: NDArray[np.float64], margin: float =
     """
     from PIL import Image
 
-    half = max(box[2] - box[0], box[3] - box[1], 1.0) * (0.5 + margin)
-    x, y = (box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0
+    rows, width, _ = pixels.shape
+    most = 2.0 * max(rows, width)
+    half = min(max(box[2] - box[0], box[3] - box[1], 1.0), most) * (0.5 + margin)
+    x, y = np.clip((box[:2] + box[2:]) / 2.0, -2.0 * most, [width + 2.0 * most, rows + 2.0 * most])
     low, high = np.floor([x - half, y - half]).astype(int), np.ceil([x + half, y + half]).astype(int)
     columns, lines = (np.clip(np.arange(low[axis], high[axis]), 0, pixels.shape[1 - axis] - 1) for axis in (0, 1))
     part = Image.fromarray(pixels[lines][:, columns])

@@ -19,12 +19,13 @@ from ..io.progress import Progress, silent
 from ..settings.watching import WatchSettings
 from .choosing import Chooser, Chosen
 from .examples import LEAST_CONFIDENCE
+from .pieces import Piece
 from .sources import LIVE, STILLS, Clip, UnreadableSourceError, find_clips
 from .tracking import Alone, Tracker, UltralyticsTracker
 from .tracks import Frame, Judge, Proposal
 from .unlabelled import RANKED_BY
 from .verifier import Verifier
-from .watch_folder import Piece, WatchFolder, full_disk_said, proposal_dict
+from .watch_folder import WatchFolder, full_disk_said, proposal_dict
 from .watched import Watched, summary
 
 __all__ = ["MOST_FRAMES", "PIECE", "watch"]

@@ -26,23 +26,19 @@ from ..io.pictures import open_picture
 from ..io.write_aside import check_free, new_file, say_unfinished
 from ..samples.folder import SampleFolder
 from .choosing import REMEMBERED, Chooser
+from .pieces import IMAGES, PIECES, RECORD, WHAT, Piece, pieces_of, read_record
 from .sources import png_of
 from .tracks import LISTS, Frame
 from .unlabelled import PROPOSAL
 
-__all__ = ["IMAGES", "Spool", "WatchFolder", "full_disk_said", "pieces_of", "proposal_dict", "read_record"]
+__all__ = ["Spool", "WatchFolder", "full_disk_said", "proposal_dict"]
 
-RECORD, PIECES, IMAGES, PREDICTIONS, SAMPLES, TABLE = (
-    *("watch.json", "pieces", "images", "predictions", "samples", "proposals.csv"),
-)
-NAMES = "classes.txt"
-WHAT, FORMAT = "hnm watch", 1
+PREDICTIONS, SAMPLES, TABLE, NAMES = "predictions", "samples", "proposals.csv", "classes.txt"
+FORMAT = 1
 COLUMNS = (
     *("list", "difficulty", "ranked_by", "class", "confidence", "image", "source", "frame", "seconds", "track"),
     *("x0", "y0", "x1", "y1"),
 )
-
-Piece = dict[str, Any]
 
 
 class Spool:
@@ -207,27 +203,6 @@ class WatchFolder:
             writer.writerows(map(safe_cell, row) for row in _rows(self.pieces()))
         for folder in self._samples.values():
             folder.write_index()
-
-
-def pieces_of(path: Path) -> Iterator[Piece]:
-    """Yield the pieces of a folder that are done, in order."""
-    for file in sorted((path / PIECES).glob("*.json")):
-        yield json.loads(file.read_text(encoding="utf-8"))
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Return what a folder says of its watch.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = None
-    if not isinstance(record, dict) or record.get("what") != WHAT:
-        raise ValueError(f"{path} is no folder that hnm watch wrote")
-    return record
 
 
 def full_disk_said(error: OSError, folder: Path) -> OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from hnm_core import Detections, MiningSettings, mine
-from hnm_core.evidence.appearance import SIDE, appearance_evidence, cut_crops, edge_features
+from hnm_core.evidence.appearance import SIDE, appearance_evidence, cut_box, cut_crops, edge_features
 from hnm_core.evidence.crop_classifier import likeness
 from hnm_core.evidence.second_model import agreement_evidence
 from hnm_core.labels.evidence_weights import LARGEST, as_columns, weigh_evidence
@@ -244,6 +245,21 @@ def test_it_is_the_same_in_fractions_of_the_image(pictures: Path) -> None:
     cut, same = (cut_crops(table, rows, lambda name: pictures / name) for table in (pixels[0], fractions[0]))
     assert np.abs(cut[0].astype(int) - same[0]).max() <= 1
     assert cut[0].shape == (9, SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1e6, 1e6), (-1e9, -1e9, 1e9, 10), (1e7, 5, 1e7 + 9, 9), (-1e12, 0, -1e12, 1)])
+def test_a_box_far_larger_than_its_image_or_outside_takes_no_more_memory(box: tuple[float, ...]) -> None:
+    pytest.importorskip("PIL")
+    pixels = np.full((60, 80, 3), 7, dtype=np.uint8)
+    pixels[:, -1], pixels[:, 0] = 200, 100
+    tracemalloc.start()
+    cut = cut_box(pixels, np.array(box))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert cut.shape == (SIDE, SIDE, 3)
+    assert peak < 5e6
+    if box[2] - box[0] < 80:  # nothing of the image: its border alone
+        assert np.unique(cut).tolist() == [200 if box[0] > 0 else 100]
 
 
 def test_boxes_cut_by_the_edge_of_the_image_are_told_but_still_cut(pictures: Path) -> None:
