@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from .. import __version__
 from ..settings import MiningSettings
-from ..strategies.registry import forget_strategy, registered_strategies, restore_strategies
+from ..strategies.registry import forget_strategy, is_own, registered_strategies, restore_strategies
 from .arrow_folder import ArrowFolder
 from .kept_parts import StoredColumns, answer_of, clear_parts, part_name, write_part
 from .ray_start import connect, import_ray, in_short
@@ -29,9 +29,6 @@ from .shard import Answer, Shard, Step
 __all__ = ["RayCluster"]
 
 Loader = Callable[[], Shard]
-
-BUILT_IN = "hnm_core.strategies.builtin"
-"""Where the strategies are that every machine has; all others are sent."""
 
 RETRIES = 10
 """How often a task is run again whose machine or process was lost (chosen)."""
@@ -97,8 +94,7 @@ class RayCluster:
         self._mining = uuid4().hex
         self._keys = [self._mining] * len(shards) if keys is None else list(keys)
         self._version = __version__
-        known = registered_strategies().items()
-        self._strategies = {name: own for name, own in known if getattr(own[0], "__module__", "") != BUILT_IN}
+        self._strategies = {name: own for name, own in registered_strategies().items() if is_own(name)}
         self._ours = connect(address, processes)
 
     def __len__(self) -> int:

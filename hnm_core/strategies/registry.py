@@ -132,7 +132,7 @@ def is_own(name: str) -> bool:
     Raises:
         ValueError: if there is no such strategy.
     """
-    return find_strategy(name).__module__ != f"{__package__}.builtin"
+    return not str(getattr(find_strategy(name), "__module__", None)).startswith(f"{__package__}.")
 
 
 def find_strategy(name: str) -> Strategy:
