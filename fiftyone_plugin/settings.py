@@ -11,6 +11,7 @@ from typing import Any
 from hnm_core.io.data_yaml import SPLITS
 from hnm_core.settings import MAX_PER_GROUP, MiningSettings, Options, check_switch, inner, option
 from hnm_core.settings.mining import APPEARANCE, CLASS_MAP, CLASSES
+from hnm_core.strategies.learnability import check_second
 
 MAPPINGS = {"class_map", "class_confidence", "class_iou", "chosen_confidence", "neutral"}
 """Settings that a form may send as JSON text."""
@@ -52,7 +53,8 @@ class RunSettings(Options):
         appearance: open the images: what looks like the labelled objects is suspected more, other mistakes less.
         views: ask the model that made the predictions again, under views of the images.
         views_model: its checkpoint; None for the one that is recorded with the predictions.
-        second_field: field of another model's boxes: mistakes that it makes too are suspected more.
+        second_field: field of another model's boxes: mistakes that it makes too are suspected more;
+            ``learnability_based`` does not mine them.
         unlabelled: what samples without ground truth (None) are: ``leave_out`` or ``background``.
         pos_label_field: field of Classifications with the classes that somebody verified as present in an image.
         neg_label_field: the same for classes verified as absent.
@@ -107,7 +109,8 @@ class RunSettings(Options):
     )
     second_field: str | None = option(
         None,
-        "Field of another model's boxes: mistakes that both models make are suspected more of being label errors",
+        "Field of another model's boxes: mistakes that both models make are suspected more of being label errors; "
+        "strategy learnability_based does not mine them",
         label="Second opinion",
     )
     unlabelled: str = option(
@@ -153,6 +156,7 @@ class RunSettings(Options):
             raise ValueError(
                 "choose_thresholds tunes on the val split, so it needs mine_split='train'. Or set class_confidence."
             )
+        check_second(self.engine.strategy, bool(self.second_field))
         if self.max_per_group and not self.group_field:
             raise ValueError("max_per_group needs group_field, the sample field that names each sample's scene")
 

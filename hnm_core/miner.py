@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .columns import Detections
 from .counting import report_of
 from .io.hard_negatives import HardNegative, hard_negative_dicts
-from .io.records import Record, RecordView, read_records, rows_by_image
+from .io.records import Record, RecordView, read_image, rows_by_image
 from .pipeline import find_mistakes, mine
 from .report import MiningReport
 from .result import MiningResult
@@ -43,7 +43,7 @@ class HardNegativeMiner:
             mistakes drawn in, and a page that shows all, hardest first. Images without ``image_path`` are not saved.
             See :class:`~hnm_core.samples.folder.SampleFolder`.
         output_dir: folder of the samples; an interrupted run of the same mining is continued.
-        strategy: ``confidence_based``, ``iou_based``, ``loss_based`` or your own.
+        strategy: ``confidence_based``, ``iou_based``, ``loss_based``, ``learnability_based`` or your own.
         **settings: any other field of :class:`MiningSettings`.
 
     Example:
@@ -99,6 +99,7 @@ class HardNegativeMiner:
         predictions: Sequence[Record] | Detections,
         ground_truth: Sequence[Record] | Detections,
         image_path: str | None = None,
+        second_predictions: Sequence[Record] | Detections | None = None,
     ) -> list[HardNegative]:
         """Return the hard negatives of one image (dicts), or of many images (two tables), hardest first.
 
@@ -107,6 +108,7 @@ class HardNegativeMiner:
                 or a table.
             ground_truth: its dicts, without ``confidence``, or a table.
             image_path: copied into the returned dicts; for tables the image keys are used.
+            second_predictions: another model's, for ``learnability_based``; likewise dicts or a table.
 
         Returns:
             A dict per hard negative, see :data:`HardNegative`; the cap holds per call.
@@ -114,22 +116,30 @@ class HardNegativeMiner:
         Raises:
             ValueError: if a dict lacks a key, or holds an invalid value.
         """
-        if isinstance(predictions, Detections) and isinstance(ground_truth, Detections):
-            result = mine(predictions, ground_truth, self.settings)
+        if (
+            isinstance(predictions, Detections)
+            and isinstance(ground_truth, Detections)
+            and (second_predictions is None or isinstance(second_predictions, Detections))
+        ):
+            result = mine(predictions, ground_truth, self.settings, second_predictions=second_predictions)
             found = hard_negative_dicts(result, RecordView(predictions), RecordView(ground_truth), result.truth.images)
             if self.save_samples:
                 from .samples.folder import save_samples  # imported only if samples are saved
 
                 save_samples(result, self._samples())
             self.report = self.report + result.report
-        elif isinstance(predictions, Detections) or isinstance(ground_truth, Detections):
+        elif (
+            isinstance(predictions, Detections)
+            or isinstance(ground_truth, Detections)
+            or isinstance(second_predictions, Detections)
+        ):
             raise ValueError("predictions and ground_truth must both be tables or both be lists of dicts")
         else:
             image = "image" if image_path is None else str(image_path)
-            of_class = self.settings.neutral
-            near = (name for of, names in of_class.items() for name in (of, *names))
+            near = (name for of, names in self.settings.neutral.items() for name in (of, *names))
             classes = (*self.settings.class_confidence, *self.settings.class_iou, *near)
-            found_tables = find_mistakes(*read_records(predictions, ground_truth, image, classes), self.settings)
+            table, truth, second = read_image(predictions, ground_truth, second_predictions, image, classes)
+            found_tables = find_mistakes(table, truth, self.settings, second_predictions=second)
             found = hard_negative_dicts(found_tables, predictions, ground_truth, [image_path])
             if self.save_samples and found and image_path is not None:
                 self._samples().save(str(image_path), found, predictions, ground_truth)
@@ -139,10 +149,8 @@ class HardNegativeMiner:
                     stacklevel=2,
                 )
             self._uncounted.append(found_tables)
-            if (
-                len(self._uncounted) >= COUNTED_AT_ONCE
-                or len(found_tables.predictions) + len(found_tables.truth) > FEW_BOXES
-            ):
+            boxes = len(found_tables.predictions) + len(found_tables.truth)
+            if len(self._uncounted) >= COUNTED_AT_ONCE or boxes > FEW_BOXES:
                 self._count()
         return found
 

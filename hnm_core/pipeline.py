@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .boxes import SIZES, are_fractions, check_units, sizes_of
-from .columns import Detections
+from .columns import Detections, check_same_world
 from .counting import report_of
 from .labels.mistakes import mistake_rows
 from .labels.reviews import IGNORE, Reviews, inherit_reviews
@@ -39,6 +39,7 @@ def mine(
     evidence: Mapping[str, Any] | None = None,
     twins: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     matches: Matches | None = None,
+    second_predictions: Detections | None = None,
 ) -> MiningResult:
     """Find the confident mistakes of a detector and compute sample weights from them.
 
@@ -60,6 +61,8 @@ def mine(
             and their reviews count as one. See :func:`hnm_core.evidence.near_crops.twins_of`.
         matches: the match table of these tables with these settings, if it is known; see
             :func:`hnm_core.matching.again.match_again`.
+        second_predictions: another model's predictions on the same images and classes, for strategies that compare
+            with it, such as ``learnability_based``; the result keeps them.
 
     Raises:
         ValueError: if the tables differ in images or classes, or do not fit the settings.
@@ -72,8 +75,8 @@ def mine(
         >>> result.prediction_error.tolist(), result.prediction_difficulty.tolist()
         (['true_positive', 'background'], [nan, 0.9])
     """
-    of_images: dict[str, Any] = {"groups": groups, "max_per_group": max_per_group}
-    found = find_mistakes(predictions, truth, settings, **of_images, reviews=reviews, matches=matches)
+    known: dict[str, Any] = {"groups": groups, "max_per_group": max_per_group, "reviews": reviews, "matches": matches}
+    found = find_mistakes(predictions, truth, settings, **known, second_predictions=second_predictions)
     states = None
     if found.states is not None:
         rows = mistake_rows(found.errors, (found.prediction_hard, found.truth_hard))
@@ -90,6 +93,7 @@ def find_mistakes(
     max_per_group: int = 0,
     reviews: Reviews | None = None,
     matches: Matches | None = None,
+    second_predictions: Detections | None = None,
 ) -> MinedTables:
     """Do the first half of :func:`mine`: find the mined rows, without report, estimate and weights.
 
@@ -97,7 +101,7 @@ def find_mistakes(
     images together faster than each alone.
     """
     settings = settings or MiningSettings()
-    found = examine(predictions, truth, settings, reviews, matches=matches)
+    found = examine(predictions, truth, settings, reviews, matches=matches, second_predictions=second_predictions)
     if not found.overlap:
         check_units(predictions.xyxy, truth.xyxy)
     images = Images.of(truth)
@@ -119,6 +123,7 @@ def find_mistakes(
         truth_hard=hard[1],
         groups=group,
         max_per_group=max_per_group,
+        second_predictions=second_predictions,
         mined=mined,
         candidates=len(candidates),
         cap=cap,
@@ -181,6 +186,7 @@ def examine(
     *,
     matches: Matches | None = None,
     world: World | None = None,
+    second_predictions: Detections | None = None,
 ) -> Examined:
     """Match, classify errors and score difficulty of some whole images: the part of mining that is done per shard.
 
@@ -191,12 +197,15 @@ def examine(
         reviews: see :func:`mine`.
         matches: the match table, if it is known.
         world: what the whole data say, if the tables are a part of them; None: what these tables say.
+        second_predictions: see :func:`mine`.
     """
     find_strategy(settings.strategy)  # fail early
+    if second_predictions is not None:
+        _check_second_world(second_predictions, truth)
     named = None if world is None else world.named
     matches = matches or match_detections(predictions, truth, settings, named=named)
     errors = classify_errors(predictions, truth, matches, settings)
-    difficulty = score_difficulty(StrategyInput(predictions, truth, matches, errors, settings))
+    difficulty = score_difficulty(StrategyInput(predictions, truth, matches, errors, settings, second_predictions))
     states = None if reviews is None else inherit_reviews(reviews, predictions, truth)
     if states is not None:
         difficulty = _without_ignored(difficulty, states)
@@ -204,6 +213,13 @@ def examine(
         fractions = are_fractions(predictions.xyxy, truth.xyxy) if world is None else world.fractions
         difficulty = _of_sizes(difficulty, predictions, truth, settings.sizes, fractions)
     return Examined(matches, errors, difficulty, states)
+
+
+def _check_second_world(second: Detections, truth: Detections) -> None:
+    try:
+        check_same_world(second, truth)
+    except ValueError as error:
+        raise ValueError(f"second_predictions: {error}") from None
 
 
 def _of_sizes(

@@ -74,6 +74,7 @@ class MiningResult(MinedRows):
         truth_hard: ``(m,)``, likewise.
         groups: ``(images,)`` int64, number of each image's group; None if no groups were given.
         max_per_group: at most this many objects of a group are mined, 0 for no limit.
+        second_predictions: another model's predictions; None if none were given.
         image_scores: ``(images,)`` float64 in ``[0, 1]``, higher is harder.
         weights: ``(images,)`` float64 ≥ 1.
         repeats: ``(images,)`` int64 ≥ 1.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hnm_core import MiningResult
+from hnm_core import Detections, MiningResult
+from hnm_core.io.classes import select_classes
 from hnm_core.io.progress import Progress, silent
 from hnm_core.training.view_cache import digest_of
 
@@ -65,6 +66,19 @@ def check(samples: SampleCollection, settings: RunSettings) -> None:
         model_of(samples, settings)
 
 
+def second_predictions(samples: SampleCollection, tables: Tables, settings: RunSettings) -> Detections | None:
+    """Return the boxes of the second model, over the images and classes of the tables; None if no field is named.
+
+    What is to be said of its field alone is added to the warnings of the tables.
+    """
+    second = settings.second_field
+    if not second:
+        return None
+    read = box_tables.read_tables(samples, replace(settings, pred_field=second))
+    tables.warnings.extend(f"{second}: {note}" for note in read.warnings if note not in tables.warnings)
+    return select_classes(read.predictions, tables.predictions.classes)
+
+
 def gather(
     samples: SampleCollection,
     tables: Tables,
@@ -78,7 +92,7 @@ def gather(
         samples: the dataset or view that is mined.
         tables: the tables that were read.
         result: the result of mining without evidence.
-        settings: ``appearance``, ``views``, ``views_model`` and ``second_field``.
+        settings: ``appearance``, ``views`` and ``views_model``; a second model is asked if the result has one.
         progress: called with the share done.
 
     Raises:
@@ -91,11 +105,10 @@ def gather(
     if settings.views:
         seen, labels = _views(samples, tables, result, settings, progress)
         found |= seen
-    if settings.second_field:
+    if result.second_predictions is not None:
         from hnm_core.evidence.second_model import agreement_evidence
 
-        as_second = replace(settings, pred_field=settings.second_field, classes=tables.predictions.classes)
-        found["agreement"] = agreement_evidence(result, box_tables.read_tables(samples, as_second).predictions)
+        found["agreement"] = agreement_evidence(result, result.second_predictions)
     return Told(found, labels, near)
 
 

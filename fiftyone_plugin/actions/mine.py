@@ -66,6 +66,7 @@ def mine_samples(
         tables = box_tables.read_tables(samples, settings, known.read if known else None)
         settings, notes = thresholds.with_chosen_thresholds(dataset, settings, tables.truth.classes)
         tables.warnings.extend([*notes, *model_record.model_notes(dataset, settings.pred_field)])
+        second = evidence.second_predictions(samples, tables, settings)
         groups = thresholds.groups_of(samples, settings, tables.sample_ids)
         progress(0.4, f"Mining {len(tables.predictions)} predictions")
         result = mine(
@@ -76,9 +77,10 @@ def mine_samples(
             max_per_group=settings.max_per_group,
             reviews=Reviews.of(Ledger(samples).entries()),
             matches=known.match(tables, settings) if known else None,
+            second_predictions=second,
         )
         told = evidence.Told()
-        if settings.appearance or settings.views or settings.second_field:
+        if settings.appearance or settings.views or second is not None:
             progress(0.45, "Looking for label errors")
             told = evidence.gather(samples, tables, result, settings, part_of(progress, 0.45, 0.5))
             result = result.with_evidence(told.mistakes, told.near.twin_of if told.near else None)

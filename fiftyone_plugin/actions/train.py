@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hnm_core import MiningSettings
 from hnm_core.io.data_yaml import class_names, read_data_yaml
 from hnm_core.io.progress import Progress, part_of, silent
+from hnm_core.strategies.learnability import LEARNABILITY
 from hnm_core.training.plan import OFF, TrainerSettings, TrainingPlan
 
 from ..runs import lifecycle, records
@@ -128,7 +130,8 @@ def train(
             warnings.append(
                 "max_per_group is not applied to the rounds during training, since the export has no groups"
             )
-        plan = replace(plan, settings=before.engine.for_classes(class_names(data, read_data_yaml(data))))
+        engine, notes = in_training(before.engine.for_classes(class_names(data, read_data_yaml(data))))
+        plan, warnings = replace(plan, settings=engine), [*warnings, *notes]
         if exported["reviews"]:
             plan = replace(plan, reviews=str(root / "data" / export.REVIEWS))
         if plan.gate != OFF:
@@ -212,6 +215,15 @@ def next_round(
     """Return the settings of the round after a run: the same, on the new predictions."""
     key = new_run_key or next_key(dataset, before.run_key)
     return replace(before, run_key=key, pred_field=pred_field or f"{key}_predictions", eval_key=None)
+
+
+def in_training(engine: MiningSettings) -> tuple[MiningSettings, list[str]]:
+    """Return the settings of the rounds during training, which have no second model, and a sentence on what changes."""
+    if engine.strategy != LEARNABILITY:
+        return engine, []
+    plain = replace(engine, strategy=MiningSettings().strategy)
+    note = f"the rounds during training have no second model: they are mined by {plain.strategy}, not by {LEARNABILITY}"
+    return plain, [note]
 
 
 def with_thresholds_of(samples: SampleCollection, settings: RunSettings) -> tuple[RunSettings, list[str]]:

@@ -16,6 +16,7 @@ from hnm_core import MiningSettings
 from hnm_core.io.data_yaml import SPLITS
 from hnm_core.settings import options
 from hnm_core.strategies import strategy_names
+from hnm_core.strategies.learnability import LEARNABILITY
 
 from ..actions import export
 from ..actions.strategies import check_registered
@@ -143,8 +144,9 @@ def split(ctx: ExecutionContext, inputs: types.Object) -> None:
 
 
 def engine(ctx: ExecutionContext, inputs: types.Object, known: Collection[str] = ()) -> bool:
-    """Ask for the engine's main settings but those known already, and whether to see :func:`more`."""
+    """Ask for the engine's main settings but those known already, what they need, and whether to see :func:`more`."""
     rows.add_rows(inputs, MiningSettings, main=True, skip=known, suggestions={"strategy": strategy_names()})
+    _second_field(ctx, inputs, main=True)
     inputs.bool("show_advanced", label="More settings", default=False, view=types.SwitchView())
     return bool(ctx.params.get("show_advanced"))
 
@@ -153,16 +155,27 @@ def more(ctx: ExecutionContext, inputs: types.Object, known: Collection[str] = (
     """Ask for all other settings; what may be set per class is asked for elsewhere, in rows."""
     texts = [name for name in ctx.dataset.get_field_schema(ftype=fo.StringField) if name != "filepath"]
     groups = [*texts, *ctx.dataset.get_field_schema(ftype=fo.IntField)]
-    compared = [ctx.params.get("pred_field"), ctx.params.get("gt_field")]
-    others = [name for name in checks.detection_fields(ctx.dataset) if name not in compared]
-    fields_of = {"split_field": texts, "group_field": groups, "second_field": others}
+    fields_of = {"split_field": texts, "group_field": groups}
     for each in options(RunSettings):
         if each.name in fields_of:
             if fields_of[each.name]:
                 choose(inputs, each.name, fields_of[each.name], None, each.label, each.help)
+        elif each.name == "second_field":
+            _second_field(ctx, inputs, main=False)
         elif each.offered and not each.main and not _pointless(ctx, each.name):
             rows.add_row(inputs, each, default=each.default)
     rows.add_rows(inputs, MiningSettings, main=False, skip=known)
+
+
+def _second_field(ctx: ExecutionContext, inputs: types.Object, *, main: bool) -> None:
+    """Ask for a second model's field: with the main settings if the strategy needs it, else with the others."""
+    found = checks.detection_fields(ctx.dataset)
+    guessed = zip(("pred_field", "gt_field"), guess_fields(found), strict=True)
+    compared = [ctx.params.get(name) or guess for name, guess in guessed]
+    others = [name for name in found if name not in compared]
+    declared = rows.of(RunSettings, "second_field")
+    if others and main == (ctx.params.get("strategy") == LEARNABILITY):
+        choose(inputs, declared.name, others, None, declared.label, declared.help)
 
 
 def _pointless(ctx: ExecutionContext, name: str) -> bool:

@@ -22,7 +22,7 @@ KEPT = ".kept"
 
 NOT_ON_A_CLUSTER = (
     *("predictions", "prediction_names", "images", "class_map", "classes"),
-    *("save_samples", "appearance", "views"),
+    *("save_samples", "appearance", "views", "second_predictions"),
 )
 """Flags that need all boxes, or pictures, on one machine; or say how other files than shards are read."""
 

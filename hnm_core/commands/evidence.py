@@ -1,4 +1,4 @@
-"""Evidence on label errors that the flags of ``hnm mine`` ask for: the crops, and the model asked again."""
+"""Evidence on label errors that the flags of ``hnm mine`` ask for: the crops, the model asked again, a second model."""
 
 from __future__ import annotations
 
@@ -62,4 +62,8 @@ def with_evidence_of(
         pages["label_suspects.csv"] = suspects_csv(result.truth, told.suspects)
         notes += [asked.cost, *told.notes]
         result = with_suspects(result, told.suspects)
+    if result.second_predictions is not None:
+        from ..evidence.second_model import agreement_evidence
+
+        found["agreement"] = agreement_evidence(result, result.second_predictions)
     return result.with_evidence(found, twins), pages, notes

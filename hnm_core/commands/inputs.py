@@ -13,6 +13,7 @@ from ..columns import Detections
 from ..io.classes import in_classes
 from ..io.data_yaml import image_folders
 from ..io.progress import Progress
+from ..io.second_model import read_second
 from ..io.shard_reading import read_whole
 from ..io.shards import Shard
 from ..io.sources import read_sources
@@ -20,7 +21,7 @@ from ..io.truth_files import SHARDS, YOLO, TruthFiles, kind_of, of_shards
 from ..settings.mining import CLASS_MAP
 from .flags import IMAGES, add_flag, group_of
 
-__all__ = ["Inputs", "add_input_flags", "check_shard_flags", "read_inputs", "source_of_shards"]
+__all__ = ["Inputs", "add_input_flags", "check_shard_flags", "read_inputs", "second_of", "source_of_shards"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,24 @@ def _of_shards(args: argparse.Namespace, progress: Progress) -> Inputs:
     whole = args.data if args.data.is_dir() and tables is None else None
     source = source_of_shards(args, shard.source)
     return Inputs(predictions, truth, files, source, shard.groups, shard.evidence, shard.twins, whole)
+
+
+def second_of(args: argparse.Namespace, given: Inputs, progress: Progress) -> Detections | None:
+    """Read what ``--second-predictions`` names, in the classes of what was read; None if it names nothing.
+
+    Raises:
+        ValueError: if files are not valid or no box is of these classes, or ``--output`` lies where all files are read.
+        FileNotFoundError: if a file does not exist.
+    """
+    if args.second_predictions is None:
+        return None
+    _check_output(args.output, args.data, args.second_predictions)
+    return read_second(
+        *(args.second_predictions, args.data, given.files, given.predictions.classes),
+        class_map=args.class_map,
+        prediction_names=args.prediction_names,
+        progress=progress,
+    )
 
 
 def check_shard_flags(args: argparse.Namespace) -> None:

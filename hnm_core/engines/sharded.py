@@ -22,6 +22,7 @@ from ..selection.choose import choose
 from ..selection.hardest import CAP, CLASS, GROUP, IMAGE, HardestFirst, cap_of, left_out, number_groups, quotas_of
 from ..settings import MAX_PER_GROUP, MiningSettings
 from ..strategies import find_strategy
+from ..strategies.learnability import check_second
 from ..weighting.class_factors import class_factors_of
 from ..weighting.effect import weighting_of
 from ..weighting.exact import as_floats
@@ -66,6 +67,7 @@ def mine_shards(
     """
     settings = settings or MiningSettings()
     find_strategy(settings.strategy)  # fail early
+    check_second(settings.strategy, given=False)
     max_per_group = MAX_PER_GROUP.check(max_per_group)
     whole = _examine(engine, settings, reviews, progress)
     images = whole.images

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..columns import Detections
 from ..matching.class_roles import beside_classes
 
-__all__ = ["in_classes", "renumbered_pairs"]
+__all__ = ["in_classes", "renumbered_pairs", "select_classes"]
 
 
 def in_classes(
@@ -51,6 +51,17 @@ def in_classes(
     found = _renamed(predictions, translated, chosen)
     every = (*chosen, *beside)
     return found if found.classes == every else replace(found, classes=every), _renamed(truth, truth.classes, every)
+
+
+def select_classes(table: Detections, classes: Sequence[str]) -> Detections:
+    """Return the boxes of these classes, numbered in this order; the table needs not know all of them.
+
+    Example:
+        >>> table = Detections([0, 0], [[0, 0, 9, 9]] * 2, [0, 1], [0.9, 0.8], ["a"], ["dog", "cat"])
+        >>> select_classes(table, ["cat", "bird"]).label.tolist()
+        [0]
+    """
+    return _renamed(table, table.classes, tuple(classes))
 
 
 def _check_known(argument: str, unknown: Sequence[str], known: Sequence[str]) -> None:

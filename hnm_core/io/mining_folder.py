@@ -3,8 +3,8 @@
 The tables are a file of their own; of a mining of shards they are these very shards, linked where nobody may change
 them.
 
-Only tables, settings, reviews, evidence and twins are read back. The rest is computed again, which is fast and gives
-the same result, so that no two files can contradict each other.
+Only tables (that of a second model too), settings, reviews, evidence and twins are read back. The rest is computed
+again, which is fast and gives the same result, so that no two files can contradict each other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .write_aside import new_folder, say_unfinished
 __all__ = ["SHARDS", "load_mining", "mined_before", "new_mining", "save_mining", "write_mining"]
 
 TABLES, SHARDS, RECORD = "tables.npz", "tables", "mining.json"
-PREDICTIONS, TRUTH = "predictions", "truth"
+PREDICTIONS, TRUTH, SECOND = "predictions", "truth", "second"
 TWINS = f"twins_{PREDICTIONS}", f"twins_{TRUTH}"
 OPTIONAL = ("score", "crowd", "kind", "verified", "not_exhaustive")
 DAMAGED = (
@@ -152,7 +152,7 @@ def load_mining(folder: str | Path) -> tuple[MiningResult, dict[str, Any]]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         kept = _of_shards if (folder / SHARDS).is_dir() else _of_arrays
-        tables = kept(folder, record)
+        tables, second = kept(folder, record)
         quota = record["settings"].pop("max_per_group")
         settings = MiningSettings.from_dict(record["settings"])
         entries, source = record.get("reviews"), dict(record["source"])
@@ -160,27 +160,32 @@ def load_mining(folder: str | Path) -> tuple[MiningResult, dict[str, Any]]:
     except DAMAGED as error:
         raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}); mine again") from None
     known: dict[str, Any] = {"groups": tables.groups, "evidence": tables.evidence, "twins": tables.twins}
-    result = mine(tables.predictions, tables.truth, settings, **known, max_per_group=quota, reviews=reviews)
+    known |= {"max_per_group": quota, "reviews": reviews, "second_predictions": second}
+    result = mine(tables.predictions, tables.truth, settings, **known)
     return result, source
 
 
-def _of_shards(folder: Path, record: Mapping[str, Any]) -> Shard:
+def _of_shards(folder: Path, record: Mapping[str, Any]) -> tuple[Shard, None]:
     check_shards(folder / SHARDS, record["tables"])
-    return read_whole(folder / SHARDS)
+    return read_whole(folder / SHARDS), None
 
 
-def _of_arrays(folder: Path, record: Mapping[str, Any]) -> Shard:
+def _of_arrays(folder: Path, record: Mapping[str, Any]) -> tuple[Shard, Detections | None]:
     with (folder / TABLES).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         predictions, truth = (_read_table(arrays, side) for side in (PREDICTIONS, TRUTH))
         groups = arrays["groups"].tolist() if "groups" in arrays else None
         evidence = {name: _read_evidence(arrays, i) for i, name in enumerate(record.get("evidence", ()))}
         twins = (arrays[TWINS[0]], arrays[TWINS[1]]) if TWINS[0] in arrays else None
-        return Shard(predictions, truth, groups, evidence, twins)
+        second = _read_table(arrays, SECOND) if f"{SECOND}_image" in arrays else None
+        return Shard(predictions, truth, groups, evidence, twins), second
 
 
 def _write_tables(path: Path, result: MiningResult) -> None:
     arrays: dict[str, Any] = {"images": np.array(result.truth.images), "classes": np.array(result.truth.classes)}
-    for side, table in ((PREDICTIONS, result.predictions), (TRUTH, result.truth)):
+    tables = {PREDICTIONS: result.predictions, TRUTH: result.truth}
+    if result.second_predictions is not None:
+        tables[SECOND] = result.second_predictions
+    for side, table in tables.items():
         for name in ("image", "xyxy", "label", *OPTIONAL):
             column = getattr(table, name)
             if column is not None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..columns import Detections
+from .classes import select_classes
 from .flags import FLAG_OF_KIND, read_kinds
 
-__all__ = ["Record", "RecordView", "read_records", "rows_by_image", "to_records"]
+__all__ = ["Record", "RecordView", "read_image", "read_records", "rows_by_image", "to_records"]
 
 Record = Mapping[str, Any]
 """``{"bbox": [x1, y1, x2, y2], "confidence": float, "class": str | int}``; a truth has no confidence."""
@@ -63,6 +64,28 @@ def read_records(
     score = np.array([_confidence(i, r) for i, r in enumerate(predictions)], dtype=np.float64)
     kind = read_kinds(truth, TRUTH)
     return table(PREDICTION, predictions, labels, score, None), table(TRUTH, truth, truth_labels, None, kind)
+
+
+def read_image(
+    predictions: Sequence[Record],
+    truth: Sequence[Record],
+    second: Sequence[Record] | None,
+    image: str,
+    classes: Iterable[str] = (),
+) -> tuple[Detections, Detections, Detections | None]:
+    """Convert the dicts of one image as :func:`read_records` does, with those of a second model if there are any.
+
+    Raises:
+        ValueError: likewise; of the second model's dicts the message begins with ``second_predictions``.
+    """
+    if second is None:
+        return (*read_records(predictions, truth, image, classes), None)
+    try:
+        seen, _ = read_records(second, (), image)
+    except ValueError as error:
+        raise ValueError(f"second_predictions: {error}") from None
+    found, true = read_records(predictions, truth, image, (*classes, *seen.classes))
+    return found, true, select_classes(seen, found.classes)
 
 
 def rows_by_image(table: Detections) -> list[list[int]]:

@@ -27,7 +27,7 @@ from .truth_files import COCO, YOLO, TruthFiles, kind_of, of_coco, of_yolo, read
 from .voc import BoxRows
 from .yolo import read_prediction_files, read_yolo
 
-__all__ = ["read_any", "read_predictions", "read_sources"]
+__all__ = ["are_yolo_texts", "in_unit_of", "read_any", "read_predictions", "read_sources"]
 
 Names = str | Path | Sequence[str] | None
 
@@ -92,7 +92,7 @@ def read_sources(
         raise ValueError(f"{data} is {kind}, which has no splits: leave out --split, and give the file of {split!r}")
     if not predictions.exists():
         raise FileNotFoundError(f"there is no {predictions}")
-    texts = predictions.is_dir() and not has_corner_lines(predictions, scored=True)
+    texts = are_yolo_texts(predictions)
     results = predictions.suffix.lower() == ".json" and not predictions.is_dir()
     if kind == COCO and results:
         content = read_truth_file(data)
@@ -119,7 +119,7 @@ def read_sources(
     truth = read_truth_files(data, split, images, progress)
     names = read_model_names(prediction_names) if prediction_names is not None else None
     found = read_predictions(predictions, data, truth, names, progress)
-    tables = in_classes(_in_unit_of(found, truth, predictions, texts), truth.table, class_map, classes)
+    tables = in_classes(in_unit_of(found, truth, predictions, texts), truth.table, class_map, classes)
     say_doubts(*tables, predictions, data)
     return (*tables, truth)
 
@@ -142,7 +142,7 @@ def read_predictions(
     """
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}")
-    texts = source.is_dir() and not has_corner_lines(source, scored=True)
+    texts = are_yolo_texts(source)
     results = source.suffix.lower() == ".json" and not source.is_dir()
     if texts:
         _check_numbered(source, data, truth, names, False)
@@ -158,6 +158,11 @@ def read_predictions(
             f"{source} cannot be read as predictions: expected a folder of txt files, COCO results json, or CSV"
         )
     return found
+
+
+def are_yolo_texts(source: Path) -> bool:
+    """Return whether predictions are a folder of YOLO's texts, whose boxes are fractions."""
+    return source.is_dir() and not has_corner_lines(source, scored=True)
 
 
 def _overlaps(truth: Detections, boxes: NDArray[np.float64]) -> Callable[[NDArray[np.int64]], int]:
@@ -237,8 +242,12 @@ def _of_texts(source: Path, truth: TruthFiles, names: tuple[str, ...] | None, pr
     return read_prediction_files(source, stems, truth.table.images, model, progress, given=names is not None)
 
 
-def _in_unit_of(found: Detections, truth: TruthFiles, source: Path, fractions: bool) -> Detections:
-    """Return predictions in the unit of the truth, without those of images of unknown size."""
+def in_unit_of(found: Detections, truth: TruthFiles, source: Path, fractions: bool) -> Detections:
+    """Return predictions in the unit of the truth, without those of images of unknown size.
+
+    Raises:
+        ValueError: if the size of no image is known.
+    """
     xyxy, known = _scaled(found, truth, source, fractions)
     return replace(found, xyxy=xyxy).take(known)
 

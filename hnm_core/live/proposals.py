@@ -116,6 +116,7 @@ def propose(
         truth_hard=listed[1],
         groups=None,
         max_per_group=0,
+        second_predictions=None,
         mined=Candidates.of(predictions, gaps, errors, likely),
         candidates=int(listed[0].sum() + listed[1].sum()),
         cap=int(listed[0].sum() + listed[1].sum()),

@@ -30,6 +30,7 @@ class MinedRows:
     Attributes:
         groups: ``(images,)`` int64, number of each image's group; None if no groups were given.
         max_per_group: quota of a group, 0 for none.
+        second_predictions: another model's predictions; None if none were given.
     """
 
     predictions: Detections
@@ -43,6 +44,7 @@ class MinedRows:
     truth_hard: NDArray[np.bool_]
     groups: NDArray[np.int64] | None
     max_per_group: int
+    second_predictions: Detections | None
 
     @property
     def prediction_error(self) -> NDArray[np.str_]:

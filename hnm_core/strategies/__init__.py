@@ -1,6 +1,7 @@
-"""Score how hard each mistake is: three built-in strategies, and a registry for your own."""
+"""Score how hard each mistake is: four built-in strategies, and a registry for your own."""
 
 from .builtin import boundary_difficulty, confidence_difficulty, loss_difficulty
+from .learnability import second_is_right
 from .registry import (
     Difficulty,
     StrategyInput,
@@ -22,6 +23,7 @@ __all__ = [
     "loss_difficulty",
     "register_strategy",
     "score_difficulty",
+    "second_is_right",
     "strategy_names",
     "what_is_mined",
 ]

@@ -10,7 +10,7 @@ from ..settings import CANDIDATES
 from ..taxonomy import LOCALIZATION
 from .registry import Difficulty, StrategyInput, register_strategy
 
-__all__ = ["boundary_difficulty", "confidence_difficulty", "loss_difficulty"]
+__all__ = ["boundary_difficulty", "confidence_based", "confidence_difficulty", "loss_difficulty"]
 
 MISS_SHARE = 0.5
 """Factor on the difficulty of missed truths: half of them are correct boxes with low scores (chosen)."""
@@ -88,7 +88,7 @@ def loss_difficulty(
 
 
 @register_strategy("confidence_based")
-def _confidence_based(inputs: StrategyInput) -> Difficulty:
+def confidence_based(inputs: StrategyInput) -> Difficulty:
     """Score false positives of high confidence and low IoU; missed truths by the best score on them."""
     wrong = np.flatnonzero(inputs.errors.false_positive)
     prediction = np.zeros(len(inputs.predictions))

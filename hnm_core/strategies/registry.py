@@ -1,4 +1,4 @@
-"""Score how hard each mistake is: three strategies, and a registry for your own.
+"""The registry of strategies, which score how hard each mistake is: the built-in ones, and your own.
 
 A strategy is a callable ``(StrategyInput) -> Difficulty``. The formulas are pure functions of arrays.
 """
@@ -35,13 +35,14 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class StrategyInput:
-    """What a strategy can read: both tables, their matches and errors, and the settings."""
+    """What a strategy can read: both tables, their matches and errors, the settings, and a second model's boxes."""
 
     predictions: Detections
     truth: Detections
     matches: Matches
     errors: Errors
     settings: MiningSettings
+    second_predictions: Detections | None = None
 
 
 @dataclass(frozen=True, eq=False)

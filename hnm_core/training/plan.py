@@ -13,6 +13,7 @@ from ..matching.greedy import per_class
 from ..settings import MiningSettings, Options, inner, option
 from ..settings.mining import REVIEWS, SAVE_SAMPLES
 from ..strategies import find_strategy
+from ..strategies.learnability import check_second
 
 __all__ = ["DEVICE", "DROP", "GATES", "OFF", "REVIEWED", "WEIGH", "TrainerSettings", "TrainingPlan"]
 
@@ -206,9 +207,10 @@ class TrainingPlan(Options):
             classes: names of the classes that are trained.
 
         Raises:
-            ValueError: if a threshold is of another class, or there is no such strategy.
+            ValueError: if a threshold is of another class, there is no such strategy, or it needs a second model.
         """
         find_strategy(self.settings.strategy)
+        check_second(self.settings.strategy, given=False)
         per_class(self.settings.confidence_threshold, self.settings.class_confidence, tuple(classes))
         per_class(self.settings.iou_threshold, self.settings.class_iou, tuple(classes))
 

@@ -111,7 +111,7 @@ def test_quotas_hold_over_a_miner_of_ones_own():
     [
         (
             "harsh",
-            "strategy must be one of confidence_based, iou_based, loss_based, or your own as module:attribute, got 'h",
+            "strategy must be one of confidence_based, iou_based, loss_based, learnability_based, or your own as",
         ),
         ("nowhere:sure", "strategy 'nowhere:sure' cannot be imported: No module named 'nowhere'"),
         ("math:sure", "strategy 'math:sure' cannot be imported: module 'math' has no attribute 'sure'"),

@@ -242,8 +242,8 @@ def test_a_strategy_that_returns_something_else(register: Callable[[Any], str], 
 
 
 def test_unknown_and_taken_names() -> None:
-    assert strategy_names() == ("confidence_based", "iou_based", "loss_based")
-    names = "confidence_based, iou_based, loss_based, or your own as module:attribute"
+    assert strategy_names() == ("confidence_based", "iou_based", "loss_based", "learnability_based")
+    names = "confidence_based, iou_based, loss_based, learnability_based, or your own as module:attribute"
     with pytest.raises(ValueError, match=rf"^strategy must be one of {names}, got 'hardest'$"):
         mine(*scene(), MiningSettings(strategy="hardest"))
     with pytest.raises(

@@ -341,3 +341,17 @@ def test_an_export_that_would_fail_bars_the_form(dataset: fo.Dataset, tmp_path: 
     foo.get_operator(MINE)(dataset, **FIELDS, run_key="monitor", mine_split="val")
     sentence = problem(form(dataset, EXPORT, run_key="monitor", output_dir=str(tmp_path / "new")))
     assert str(sentence).startswith("run 'monitor' monitors split 'val' and has no weights")
+
+
+def test_a_strategy_that_compares_with_a_second_model_asks_for_its_field(dataset: fo.Dataset) -> None:
+    found = form(dataset, strategy="learnability_based")
+    assert "second_field" not in found, "the dataset has no third field of boxes"
+    assert "compares with a second model, and none is given" in (problem(found) or "")
+    dataset.set_values("second", dataset.values("predictions"))
+    assert "second_field" not in form(dataset), "a further setting of the other strategies"
+    named = {**FIELDS, "strategy": "learnability_based"}
+    asked = form(dataset, **named)
+    assert asked["second_field"]["type"]["values"] == ["second"]
+    assert list(asked).index("second_field") < list(asked).index("show_advanced")
+    assert "name their field in FiftyOne as second_field" in (problem(asked) or "")
+    assert problem(form(dataset, **named, second_field="second", show_advanced=True)) is None
