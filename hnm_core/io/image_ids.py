@@ -97,7 +97,7 @@ def rows_to_images(
         overlaps: counts the rows that lie on a truth.
 
     Raises:
-        ValueError: if rows name no image, or several.
+        ValueError: if rows name no image, or several; or if names of different images would be one image of the truth.
     """
     out = names.numbers(lambda name: index.named(name) if name else UNKNOWN)
     named = np.flatnonzero(names.numbers(bool, bool))
@@ -121,10 +121,12 @@ def rows_to_images(
                 f"another; the file_name is used",
                 stacklevel=4,
             )
+        _refuse_merged(source, truth, names, out, index)
     rest = np.flatnonzero(names.numbers(lambda name: not name, bool))
     if rest.size:
         of_rest = ids.take(rest).mapped(lambda one: one or "")
         out[rest] = _by_ids(source, truth, of_rest, rest, out, index, overlaps)
+        _refuse_merged(source, truth, of_rest, out[rest], index)
     return out
 
 
@@ -188,6 +190,38 @@ def _refuse(source: Any, truth: Any, key: str, given: Coded, numbers: Numbers, i
             f"first {_bare(given[int(none[0])])}; listed are {', '.join(map(_bare, known))}{' …' if more else ''}. "
             f"Do the two files belong together?"
         )
+
+
+def _refuse_merged(source: Any, truth: Any, given: Coded, numbers: Numbers, index: ImageIndex) -> None:
+    """Raise an error where names that contradict each other, such as ``a/1.jpg`` and ``b/1.jpg``, mean one image."""
+    means = np.full(len(given.values), UNKNOWN)
+    means[given.code] = numbers
+    texts: dict[int, list[str]] = {}
+    for image, text in zip(means.tolist(), given.values, strict=True):
+        if text:
+            texts.setdefault(image, []).append(text)
+    merged = []
+    for image, known in texts.items():
+        longest = max(known, key=len)
+        merged += [(image, longest, text) for text in known if not _may_be_one(longest, text)][:1]
+    if merged:
+        image, first, second = merged[0]
+        raise ValueError(
+            f"{source}: rows name {len(merged)} of the images of {truth} in ways that contradict each other, first "
+            f"{index.names[image]!r} as {first!r} and as {second!r}. Leave out predictions of images that are not in "
+            f"{truth}"
+        )
+
+
+def _may_be_one(first: str, second: str) -> bool:
+    """Return whether two names may be of one image: one is the end of the other, with or without suffix."""
+    a, b = _posix(first), _posix(second)
+    return _same_end(a, b) or _same_end(_without_suffix(a), b) or _same_end(a, _without_suffix(b))
+
+
+def _without_suffix(name: str) -> str:
+    _, base, stem, _ = _keys(name)
+    return name.removesuffix(base) + stem
 
 
 def _bare(value: str) -> str:

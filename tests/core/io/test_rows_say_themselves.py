@@ -74,6 +74,26 @@ def test_names_that_fit_several_images_are_refused(read: Any) -> None:
         read([row(image_id=12)])
 
 
+@pytest.mark.parametrize("key", ["file_name", "image_id"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("night/owl.png", "dusk/owl.png"),  # a folder that is not of the ground truth, and has an owl too
+        ("/old/night/owl.png", "/new/night/owl.png"),
+        ("owl.png", "owl.jpg"),
+    ],
+)
+def test_images_that_are_none_of_the_truth_are_not_taken_for_one(read: Any, key: str, first: str, second: str) -> None:
+    with pytest.raises(ValueError, match=f"'night/owl.png' as '{first}' and as '{second}'"):
+        read([row(**{key: first}), row(**{key: second})])
+
+
+def test_names_of_one_image_may_be_shorter_or_longer(read: Any) -> None:
+    said = ("owl.png", "night/owl.png", "/home/me/night/owl.png", "night\\owl", "owl")
+    rows = [row(file_name=name, score=0.1 * i) for i, name in enumerate(said)]
+    assert read(rows)[0].image.tolist() == [3] * len(said)
+
+
 def test_unknown_names_are_refused_unless_ids_are_known(read: Any) -> None:
     with pytest.raises(ValueError, match=r"1 of 2 boxes have a file_name that .*, first 'cat\.jpg'; listed are 'day/"):
         read([row(file_name="owl.png"), row(file_name="cat.jpg", image_id=10)])
