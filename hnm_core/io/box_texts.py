@@ -15,15 +15,15 @@ from itertools import islice
 from pathlib import Path
 
 from ..boxes import FRACTION_LIMIT
+from .flags import FLAGS
 from .numbers import as_number
-from .voc import BoxRows
+from .voc import DIFFICULT, BoxRows
 
 __all__ = ["has_corner_lines", "read_box_csv", "read_box_folder"]
 
 LOOKED_AT = 50
 """Lines from which the kind of a folder is told (chosen)."""
 
-DIFFICULT = "difficult"
 IMAGE = (
     "image",
     "filename",
@@ -76,9 +76,8 @@ def read_box_folder(folder: Path, *, scored: bool) -> BoxRows:
                 )
                 continue
             name = " ".join(parts[: 1 - least])
-            added = rows.add(file.stem, name, list(parts[-4:]), parts[-5] if scored else None, place)
-            if added and difficult:
-                rows.difficult.append(len(rows.image) - 1)
+            score = parts[-5] if scored else None
+            rows.add(file.stem, name, list(parts[-4:]), score, {DIFFICULT: difficult}, place)
     return rows.check(folder, f"class{' score' if scored else ''} x0 y0 x1 y1")
 
 
@@ -107,7 +106,8 @@ def read_box_csv(path: Path, *, scored: bool) -> BoxRows:
 
     Columns are found by their usual names: image (``filename``, ``image_id``, …), class (``label``, …), corners
     (``xmin ymin xmax ymax``, ``x1 y1 x2 y2``, …) or ``x y width height``, ``score`` or ``confidence``. Beside corners
-    ``width`` and ``height`` are the size of the image.
+    ``width`` and ``height`` are the size of the image. Columns named as in :data:`~hnm_core.io.flags.FLAGS`, such as
+    ``IsGroupOf``, mark ground truth that does not count.
 
     Args:
         path: the file; separated by commas, semicolons or tabs.
@@ -134,7 +134,8 @@ def read_box_csv(path: Path, *, scored: bool) -> BoxRows:
             f"{path} has no column for {', '.join(missing)}; its header is {', '.join(map(repr, list(columns)[:12]))}. "
             f"Expected are image, class, xmin, ymin, xmax, ymax{' and score' if scored else ''}"
         )
-    used = {image, of_class, score, *box}
+    flagged = {} if scored else {name: columns[name.lower()] for name in FLAGS if name.lower() in columns}
+    used = {image, of_class, score, *box, *flagged.values()}
     twice = [name for name, times in Counter(header).items() if times > 1 and columns[name] in used]
     if twice:
         raise ValueError(f"{path} has {len(twice)} columns more than once, first {twice[0]!r}: leave one of them out")
@@ -156,8 +157,10 @@ def read_box_csv(path: Path, *, scored: bool) -> BoxRows:
         if sized and None not in (numbers := [as_number(edge) for edge in edges]):
             x, y, w, h = (float(n or 0) for n in numbers)
             edges = [repr(edge) for edge in (x, y, x + w, y + h)]
+        flags = {name: cells[at] for name, at in flagged.items()}
         rows.add(
-            cells[image], cells[of_class], list(edges), None if not scored else cells[score or 0], f"line {number}"
+            *(cells[image], cells[of_class], list(edges), None if not scored else cells[score or 0]),
+            *(flags, f"line {number}"),
         )
     return rows.check(path)
 

@@ -32,11 +32,12 @@ FLAG_OF_KIND = {
 """Flag of a dict for truths of each kind that does not count."""
 
 YES = {"1", "1.0", "true", "yes", "t", "y"}
-NO = {"0", "0.0", "false", "no", "f", "n", "", "none", "null"}
+NO = {"0", "0.0", "false", "no", "f", "n", "", "none", "null", "-1", "unspecified"}
+"""Not set, or not known: -1 in Open Images, Unspecified in Pascal VOC."""
 
 
 def read_flag(value: Any) -> bool | None:
-    """Return whether a flag is set; None if the value is no flag. A missing value (None, NaN) is not set.
+    """Return whether a flag is set; None if the value is no flag. Missing (None, NaN) and unknown (-1) are not set.
 
     Example:
         >>> [read_flag(value) for value in (True, 0, "0", "false", "Yes", None, 2, "maybe")]
@@ -48,7 +49,7 @@ def read_flag(value: Any) -> bool | None:
         text = value.strip().casefold()
         return True if text in YES else False if text in NO else None
     if isinstance(value, (np.bool_, int, float, np.integer, np.floating)):
-        return bool(value == 1) if value in (0, 1) or math.isnan(value) else None
+        return bool(value == 1) if value in (-1, 0, 1) or math.isnan(value) else None
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boxes import are_fractions
-from ..columns import DIFFICULT, OBJECT, Detections
+from ..columns import Detections
 from .box_texts import has_corner_lines, read_box_csv, read_box_folder
 from .coco import coco_truth
 from .data_yaml import read_data_yaml, split_images
@@ -159,6 +159,5 @@ def _table(rows: BoxRows, images: list[str], source: Path) -> Detections:
     number = {name: i for i, name in enumerate(classes)}
     label = np.array([number[name] for name in rows.names], dtype=np.int64)
     boxes = np.array(rows.boxes, dtype=np.float64).reshape(-1, 4)
-    kind = np.full(len(boxes), OBJECT, dtype=np.uint8)
-    kind[rows.difficult] = DIFFICULT
+    kind = np.array(rows.kinds, dtype=np.uint8)
     return Detections(np.array(rows.image, dtype=np.int64), boxes, label, None, tuple(images), classes, kind=kind)

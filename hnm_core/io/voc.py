@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ..columns import OBJECT
 from .data_yaml import IMAGE_SUFFIXES
+from .flags import FLAGS, read_flag
 from .numbers import as_number
 from .progress import Progress, silent, tracked
 
-__all__ = ["BoxRows", "read_voc"]
+__all__ = ["DIFFICULT", "BoxRows", "read_voc"]
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
+DIFFICULT = "difficult"
 PICTURES = (".", "..", "../JPEGImages", "../images")
 """Where the pictures of a folder of XML files may lie, from that folder."""
 
@@ -32,7 +35,7 @@ class BoxRows:
         boxes: four numbers each, ``x0 y0 x1 y1``.
         names: class name of each box.
         scores: confidence of each box; empty for ground truth.
-        difficult: rows that the file marks as difficult.
+        kinds: kind of each box, by its flags.
         sizes: width and height by image number, where the file says them.
         files: the picture by image number, where it was found.
         broken: what can't be read, with its place.
@@ -43,13 +46,13 @@ class BoxRows:
     boxes: list[tuple[float, ...]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    difficult: list[int] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
     sizes: dict[int, tuple[float, float]] = field(default_factory=dict)
     files: dict[int, Path] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
-    def add(self, image: str, name: str, box: list[Any], score: Any, place: str) -> bool:
-        """Add a box, or note why it is none; return whether it was added."""
+    def add(self, image: str, name: str, box: list[Any], score: Any, flags: Mapping[str, Any], place: str) -> None:
+        """Add a box, or note why it is none; of ``flags`` the first in :data:`~hnm_core.io.flags.FLAGS` counts."""
         edges = [as_number(edge) for edge in box]
         numbers = [edge for edge in edges if edge is not None and np.isfinite(edge)]
         confidence = 0.0 if score is None else as_number(score)
@@ -62,15 +65,18 @@ class BoxRows:
             why = f"the confidence {reprlib.repr(score)} is not a number in [0, 1]"
         elif not name:
             why = "no class"
+        are_set = {flag: read_flag(value) for flag, value in flags.items()}
+        for flag in (flag for flag, value in are_set.items() if value is None):
+            why = f"{flag} is {reprlib.repr(flags[flag])}, expected true or false, 1 or 0"
         if why or confidence is None:
             self.broken.append(f"{place}: {why}")
-            return False
+            return
         self.image.append(self.images.setdefault(image, len(self.images)))
         self.boxes.append(tuple(numbers))
         self.names.append(name)
+        self.kinds.append(next((kind for flag, kind in FLAGS.items() if are_set.get(flag)), OBJECT))
         if score is not None:
             self.scores.append(confidence)
-        return True
 
     def check(self, source: Path, read_as: str = "") -> BoxRows:
         """Return the rows.
@@ -127,9 +133,8 @@ def _add_image(rows: BoxRows, file: Path, root: ElementTree.Element) -> None:
         rows.sizes[number] = (size[0], size[1])
     for at, one in enumerate(root.iter("object")):
         box = [(one.findtext(f"bndbox/{edge}") or "").strip() for edge in EDGES]
-        added = rows.add(name, (one.findtext("name") or "").strip(), box, None, f"{file}, object {at}")
-        if added and (one.findtext("difficult") or "0").strip() not in ("0", "", "false", "False"):
-            rows.difficult.append(len(rows.image) - 1)
+        flags = {DIFFICULT: one.findtext(DIFFICULT)}
+        rows.add(name, (one.findtext("name") or "").strip(), box, None, flags, f"{file}, object {at}")
 
 
 def _pictures(file: Path, said: str) -> Iterator[Path]:

@@ -17,8 +17,8 @@ from hnm_core.io.flags import read_flag
 from hnm_core.io.mining_folder import load_mining, save_mining
 
 SET = [True, 1, 1.0, "1", "1.0", "true", "True", " YES ", np.True_, np.int64(1)]
-UNSET = [False, 0, 0.0, "0", "0.0", "false", "False", "no", "", None, float("nan"), np.False_, np.float32(0)]
-NO_FLAGS = [2, -1, 0.5, "maybe", [1], {}, b"1"]
+UNSET = [False, 0, 0.0, "0", "0.0", "false", "False", "no", "", None, float("nan"), np.False_, np.float32(0), -1]
+NO_FLAGS = [2, 0.5, "maybe", [1], {}, b"1"]
 
 
 @pytest.mark.parametrize(("values", "expected"), [(SET, True), (UNSET, False), (NO_FLAGS, None)])

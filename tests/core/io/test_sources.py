@@ -13,6 +13,7 @@ import pytest
 
 from hnm_core import Detections
 from hnm_core.cli import main
+from hnm_core.columns import DIFFICULT, GROUP_OF, OBJECT
 from hnm_core.io.box_texts import has_corner_lines
 from hnm_core.io.pictures import UnreadablePictureError, image_size, leads_outside, open_picture, outside
 from hnm_core.io.sources import read_any
@@ -215,6 +216,7 @@ def test_predictions_json_counts_classes_from_0_or_1(tmp_path: Path, first: int)
         ("truth/a.xml", "<annotation><object>", r"a\.xml: no element found"),
         ("truth/a.xml", "<!DOCTYPE x><annotation/>", "declares entities"),
         ("truth/a.txt", "0 0.5 0.5 0.1 0.1", "YOLO label files, whose classes are numbers: give the data.yaml"),
+        ("a.csv", "image,class,x0,y0,x1,y1,iscrowd\na.png,owl,1,2,3,4,7\n", "line 2: iscrowd is '7', expected true or"),
         ("truth/a.md", "", r"is a folder without \*\.xml"),
     ],
 )
@@ -307,7 +309,29 @@ def test_what_is_mined_of_other_kinds_can_be_exported(tmp_path: Path, truth: Mak
 def test_difficult_objects_are_marked(tmp_path: Path) -> None:
     append(tmp_path / "truth" / "a.txt", "owl 1 2 30 40 difficult")
     append(tmp_path / "truth" / "a.txt", "red kite 10 20 30 40")
-    assert read_truth_files(tmp_path / "truth").table.kind.tolist() == [3, 0]  # type: ignore[union-attr]
+    assert read_truth_files(tmp_path / "truth").table.kinds().tolist() == [DIFFICULT, OBJECT]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("1", DIFFICULT), ("True", DIFFICULT), ("0", OBJECT), ("FALSE", OBJECT), ("no", OBJECT), ("Unspecified", OBJECT)],
+)
+def test_flags_of_voc_are_text(tmp_path: Path, text: str, kind: int) -> None:
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    (tmp_path / "a.xml").write_text(
+        f"<annotation><object><name>owl</name><difficult>{text}</difficult>{box}</object></annotation>"
+    )
+    assert read_truth_files(tmp_path).table.kinds().tolist() == [kind]
+
+
+def test_columns_of_a_csv_say_what_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text(  # Open Images writes -1 for unknown
+        "ImageID,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf,IsInside,difficult\n"
+        "a,owl,1,.1,.2,.1,.2,0,1,0,0\na,owl,1,.3,.4,.3,.4,1,0,1,1\na,owl,1,.5,.6,.5,.6,-1,-1,-1,\n"
+    )
+    assert read_truth_files(tmp_path / "truth.csv").table.kinds().tolist() == [GROUP_OF, DIFFICULT, OBJECT]
+    (tmp_path / "found.csv").write_text("image,class,score,x0,y0,x1,y1,ignore\na,owl,.9,.1,.1,.2,.2,x\n")
+    assert read_any(tmp_path / "truth.csv", tmp_path / "found.csv")[0].kinds().tolist() == [OBJECT]
 
 
 def test_mining_reads_the_ground_truth_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
