@@ -36,7 +36,8 @@ IMAGE = (
     "image_name",
     "file",
 )
-CLASS = ("class", "label", "class_name", "category", "category_name", "labelname", "label_name", "name")
+CLASS = ("class_name", "category_name", "labelname", "label_name", "class", "label", "category", "name")
+"""Names of the column of the class, names before what may be numbers."""
 SCORE = ("score", "confidence", "conf", "probability")
 CORNERS = (
     ("x0", "y0", "x1", "y1"),

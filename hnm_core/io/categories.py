@@ -86,7 +86,7 @@ def read_labels(
         ValueError: if ids are unknown, or labels disagree in all interpretations.
     """
     said = coded_by(rows, "category_name").mapped(lambda name: name if isinstance(name, str) else "")
-    labels, classes = _by_name(path, truth_path, rows, said, categories, truth.classes, class_map or {})
+    labels, classes = _by_name(path, truth_path, rows, said, categories, truth.classes)
     rest = np.flatnonzero(said.numbers(lambda name: not name, bool))
     if not rest.size:
         return labels, classes
@@ -164,7 +164,6 @@ def _by_name(
     said: Coded,
     categories: Sequence[Mapping[str, Any]],
     classes: tuple[str, ...],
-    class_map: Mapping[str, str],
 ) -> tuple[Labels, tuple[str, ...]]:
     """Return the labels of rows that say their category's name, and the classes with those that only rows name."""
     number: dict[str, list[int]] = {}
@@ -184,14 +183,6 @@ def _by_name(
                 f"share, and category_id {of_row!r}, which is the id of none of these"
             )
         labels[i] = at
-    foreign = int(said.numbers(lambda name: name in others and name not in class_map, bool).sum())
-    if foreign:
-        first = next(name for name in others if name not in class_map)
-        warnings.warn(
-            f"{path}: {foreign} of {len(rows)} results have a category_name that {truth_path} does not list, first "
-            f"{first!r}: each is mined as a class of its own; to translate it, give --class-map {first}=CLASS",
-            stacklevel=5,
-        )
     return labels, known
 
 

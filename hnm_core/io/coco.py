@@ -126,7 +126,7 @@ def read_coco_results(
         *(predictions, truth, results, content["categories"], boxes, true), class_map=class_map, model_names=names
     )
     tables = in_classes(replace(boxes, label=label, classes=known), true, class_map, classes)
-    say_doubts(*tables, predictions, truth)
+    say_doubts(*tables, true.classes, predictions, truth)
     return tables
 
 

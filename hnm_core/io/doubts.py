@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,20 +55,27 @@ def overlapping_rows(predictions: Detections, truth: Detections) -> tuple[Rows, 
     return p, crowdless[matched[p]]
 
 
-def say_doubts(predictions: Detections, truth: Detections, source: Path, truth_source: Path) -> None:
-    """Warn in one sentence each of copies, of images without predictions, of other images, and of swapped classes.
+def say_doubts(
+    predictions: Detections, truth: Detections, listed: Sequence[str], source: Path, truth_source: Path
+) -> None:
+    """Warn in one sentence each of copies, of images without predictions, of other images, and of other classes.
 
     Args:
         predictions: as they are mined.
         truth: as it is mined.
+        listed: the classes that the truth's files list.
         source: of the predictions, for messages.
         truth_source: of the truth, for messages.
     """
+    foreign = [i for i, name in enumerate(predictions.classes) if name not in set(listed)]
     found = [_copies(predictions, source), _part(predictions, truth, source)]
+    found.append(_foreign(predictions, foreign, source, truth_source))
     few, some = _sample(predictions, truth)
     if len(few) and len(some):
         p, t = overlapping_rows(few, some)
-        found += [_far_off(few, some, p, source, truth_source), _other_order(few, some, p, t, source, truth_source)]
+        known = ~np.isin(few.label[p], foreign)
+        found.append(_far_off(few, some, p, source, truth_source))
+        found.append(_other_order(few, some, p[known], t[known], source, truth_source))
     for sentence in found:
         if sentence:
             warnings.warn(sentence, stacklevel=3)
@@ -135,6 +143,18 @@ def _part(predictions: Detections, truth: Detections, source: Path) -> str:
     return (
         f"{source}: {without} of the {labelled} images with objects have no predictions, first {first}: all their "
         f"objects count as missed; were only a part of the images predicted?"
+    )
+
+
+def _foreign(predictions: Detections, foreign: Sequence[int], source: Path, truth_source: Path) -> str:
+    counts = np.bincount(predictions.label, minlength=len(predictions.classes))
+    names = [predictions.classes[i] for i in foreign if counts[i]]
+    if not names:
+        return ""
+    return (
+        f"{source}: {counts[foreign].sum()} of {len(predictions)} predictions are of classes that {truth_source} does "
+        f"not have ({len(names)}, first {names[0]!r}), and count as false positives; to translate a class, give "
+        f"--class-map {names[0]}=CLASS"
     )
 
 

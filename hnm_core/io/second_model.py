@@ -58,5 +58,5 @@ def read_second(
         if not len(second):
             raise ValueError(f"{text}, so none is left: both models must name the classes alike")
         warnings.warn(f"{text}, and are left out", stacklevel=2)
-    say_doubts(every, true, source, data)
+    say_doubts(every, true, every.classes, source, data)  # other classes are said above
     return second

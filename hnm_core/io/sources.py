@@ -120,7 +120,7 @@ def read_sources(
     names = read_model_names(prediction_names) if prediction_names is not None else None
     found = read_predictions(predictions, data, truth, names, progress)
     tables = in_classes(in_unit_of(found, truth, predictions, texts), truth.table, class_map, classes)
-    say_doubts(*tables, predictions, data)
+    say_doubts(*tables, truth.table.classes, predictions, data)
     return (*tables, truth)
 
 
@@ -145,7 +145,8 @@ def read_predictions(
     texts = are_yolo_texts(source)
     results = source.suffix.lower() == ".json" and not source.is_dir()
     if texts:
-        _check_numbered(source, data, truth, names, False)
+        if names is None and not truth.numbered:
+            raise ValueError(_unnamed(source, data))
         found = _of_texts(source, truth, names, progress)
     elif results:
         found = _of_results(source, data, truth, names)
@@ -175,35 +176,42 @@ def _overlaps(truth: Detections, boxes: NDArray[np.float64]) -> Callable[[NDArra
     return count
 
 
-def _check_numbered(source: Path, data: Path, truth: TruthFiles, names: tuple[str, ...] | None, in_words: bool) -> None:
-    """Refuse class numbers whose meaning no file says.
-
-    Raises:
-        ValueError: if that is so.
-    """
-    if names is None and not truth.numbered and not in_words:
-        raise ValueError(
-            f"{source} has classes as numbers, but {data} has class names: give the names of the model's classes in "
-            f"order with --prediction-names"
-        )
+def _unnamed(source: Path, data: Path) -> str:
+    """Return what is said of class numbers whose meaning no file says."""
+    return (
+        f"{source} has classes as numbers, but {data} has class names: give the names of the model's classes in order "
+        f"with --prediction-names"
+    )
 
 
 def _of_rows(source: Path, data: Path, truth: TruthFiles, rows: BoxRows, names: tuple[str, ...] | None) -> Detections:
-    """Return the predictions of a text kind; a class that is a number is one of the model's, if names are given."""
+    """Return the predictions of a text kind.
+
+    Classes that are numbers mean the model's names, else those of a ``data.yaml``; a category id is no such number.
+
+    Raises:
+        ValueError: if a number means nothing.
+    """
     places = list(rows.images)
     said = [places[i] for i in rows.image]
     boxes = np.array(rows.boxes, dtype=np.float64).reshape(-1, 4)
     index = ImageIndex(truth.names, truth.ids)
     none = Coded.of([None] * len(said))
     image = rows_to_images(source, data, Coded.of(said), none, index, _overlaps(truth.table, boxes))
+    different = set(rows.names)
+    if names is None and different and all(map(str.isdecimal, different)) and different.isdisjoint(truth.table.classes):
+        if not truth.numbered or truth.ids is not None:
+            raise ValueError(_unnamed(source, data))
+        names = truth.table.classes
     words = [_named(word, names, source) for word in rows.names]
     classes = tuple(dict.fromkeys((*truth.table.classes, *words)))
-    label = np.array([classes.index(word) for word in words], dtype=np.int64)
+    number = {name: i for i, name in enumerate(classes)}
+    label = np.array([number[word] for word in words], dtype=np.int64)
     return Detections(image, boxes, label, np.array(rows.scores, dtype=np.float64), truth.table.images, classes)
 
 
 def _named(word: str, names: tuple[str, ...] | None, source: Path) -> str:
-    if names is None or not word.isdecimal():
+    if names is None or word in names or not word.isdecimal():
         return word
     if int(word) >= len(names):
         raise ValueError(f"{source}: class {word}, but the model has {len(names)} class names")
@@ -213,9 +221,9 @@ def _named(word: str, names: tuple[str, ...] | None, source: Path) -> str:
 def _of_results(source: Path, data: Path, truth: TruthFiles, names: tuple[str, ...] | None) -> Detections:
     """Return the predictions of a COCO results json, whose category ids are numbers of the model's classes."""
     rows = read_results_file(source)
-    _check_numbered(
-        source, data, truth, names, all(isinstance(name, str) for name in coded_by(rows, "category_name").values)
-    )
+    in_words = all(isinstance(name, str) for name in coded_by(rows, "category_name").values)
+    if names is None and not truth.numbered and not in_words:
+        raise ValueError(_unnamed(source, data))
     boxes = read_boxes(source, rows)
     index = ImageIndex(truth.names, truth.ids)
     image = rows_to_images(source, data, *named_images(source, rows), index, _overlaps(truth.table, boxes))

@@ -85,7 +85,7 @@ def read_yolo(
         Detections(truth.image, truth.xyxy, truth.label, None, names, known),
         *(class_map, classes),
     )
-    say_doubts(*tables, folder, data)
+    say_doubts(*tables, known, folder, data)
     return tables
 
 

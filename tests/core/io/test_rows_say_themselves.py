@@ -120,7 +120,7 @@ def test_category_names_are_believed(read: Any) -> None:
 def test_a_foreign_category_name_is_a_class_of_its_own_or_translated(read: Any) -> None:
     rows = [row(image_id=10, category_name="shed")]
     with pytest.warns(
-        UserWarning, match=r"1 of 1 results have a category_name .* first 'shed'.*--class-map shed=CLASS"
+        UserWarning, match=r"1 of 1 predictions are of classes that .*gt\.json .*first 'shed'.*--class-map shed=CLASS"
     ):
         assert read(rows)[0].classes == ("barn", "tree", "shed")
     assert read(rows, class_map={"shed": "barn"})[0].label.tolist() == [0]

@@ -324,6 +324,44 @@ def test_flags_of_voc_are_text(tmp_path: Path, text: str, kind: int) -> None:
     assert read_truth_files(tmp_path).table.kinds().tolist() == [kind]
 
 
+@pytest.mark.parametrize("truth", [yolo, coco, voc])
+def test_class_numbers_of_a_csv_are_those_of_a_data_yaml_or_need_names(tmp_path: Path, truth: Maker) -> None:
+    pictures(tmp_path)
+    rows = [f"{stem},{NAMES.index(name)},{score},{','.join(map(str, box))}" for stem, name, score, box in FOUND]
+    (tmp_path / "found.csv").write_text("\n".join(["image,class,score,x0,y0,x1,y1", *rows]))
+    data = truth(tmp_path)
+    if truth is not yolo:
+        with pytest.raises(ValueError, match=r"found\.csv has classes as numbers, but .* give the names"):
+            read_any(data, tmp_path / "found.csv")
+    predictions, _ = read_any(data, tmp_path / "found.csv", prediction_names=None if truth is yolo else NAMES)
+    assert [predictions.classes[label] for label in predictions.label] == [name for _, name, *_ in FOUND]
+
+
+def test_a_column_of_class_names_goes_before_one_of_numbers(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    rows = [f"{stem},7,{name},{score},{','.join(map(str, box))}" for stem, name, score, box in FOUND]
+    (tmp_path / "found.csv").write_text("\n".join(["image,class,class_name,score,x0,y0,x1,y1", *rows]))
+    assert read_any(coco(tmp_path), tmp_path / "found.csv")[0].classes == tuple(NAMES)
+
+
+@pytest.mark.parametrize("truth", [yolo, coco, voc])
+@pytest.mark.parametrize("found", [texts, results, scored_corners])
+def test_classes_that_the_truth_does_not_have_are_said(tmp_path: Path, truth: Maker, found: Maker) -> None:
+    pictures(tmp_path)
+    data = truth(tmp_path)
+    source = found(tmp_path)
+    names = ["Owl", "red kite"] if found is not scored_corners else None
+    for file in source.iterdir() if found is scored_corners else ():
+        file.write_text(file.read_text().replace("owl", "Owl"))
+    said = r"2 of 3 predictions are of classes that .* does not have \(1, first 'Owl'\)"
+    with pytest.warns(UserWarning, match=said):
+        predictions, _ = read_any(data, source, prediction_names=names)
+    assert [predictions.classes[label] for label in predictions.label].count("Owl") == 2
+    translated, true = read_any(data, source, prediction_names=names, class_map={"Owl": "owl"})
+    assert translated.classes == true.classes
+    assert set(true.classes) == set(NAMES)
+
+
 def test_columns_of_a_csv_say_what_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "truth.csv").write_text(  # Open Images writes -1 for unknown
         "ImageID,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf,IsInside,difficult\n"
