@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ..columns import Detections
 from ..io.data_yaml import SPLITS, read_data_yaml, split_images
+from ..io.label_files import find_labels
 from ..io.mining_folder import load_mining
 from ..io.pictures import image_size
 from ..io.progress import Progress, part_of, silent, tracked
 from ..io.truth_files import YOLO, kind_of, read_truth_files
 from ..io.yaml_names import class_names, keypoint_shape
-from ..io.yolo import find_labels, read_yolo_truth
+from ..io.yolo import read_yolo_truth
 from ..result import MiningResult
 from . import ExportImage, ExportSettings, ExportSummary, export_weighted
 from .background import firing_images, with_images

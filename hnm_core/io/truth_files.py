@@ -24,8 +24,7 @@ from .shard_heads import are_shards
 from .shard_reading import read_whole
 from .shards import Shard
 from .voc import BoxRows, read_voc
-from .yaml_names import class_names, keypoint_shape
-from .yolo import read_yolo_truth
+from .yolo import read_split_truth
 
 __all__ = ["COCO", "SHARDS", "YOLO", "TruthFiles", "kind_of", "of_coco", "of_shards", "of_yolo", "read_truth_files"]
 
@@ -98,9 +97,7 @@ def read_truth_files(
     kind = kind_of(data)
     if kind == YOLO:
         config = read_data_yaml(data)
-        pictures = split_images(data, split, config)
-        table = read_yolo_truth(pictures, class_names(data, config), progress, keypoint_shape(data, config))
-        return of_yolo(table)
+        return of_yolo(read_split_truth(data, split, split_images(data, split, config), config, progress))
     if kind == COCO:
         return of_coco(data, read_truth_file(data), images)
     if kind == SHARDS:

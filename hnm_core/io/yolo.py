@@ -7,20 +7,22 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
 from .classes import in_classes
-from .data_yaml import check_stems, label_file, read_data_yaml, split_images
+from .data_yaml import check_stems, read_data_yaml, split_images
 from .doubts import say_doubts
+from .label_files import find_labels
 from .model_names import read_model_names
 from .progress import Progress, part_of, silent, tracked
 from .yaml_names import class_names, keypoint_shape
 from .yolo_lines import RowKind, read_line_by_line, read_regular
 
-__all__ = ["LabelFiles", "find_labels", "read_prediction_files", "read_yolo", "read_yolo_truth"]
+__all__ = ["read_prediction_files", "read_split_truth", "read_yolo", "read_yolo_truth"]
 
 FILES_AT_ONCE = 500
 
@@ -72,19 +74,11 @@ def read_yolo(
         raise FileNotFoundError(f"no folder of predictions at {folder}")
     check_stems(images)
     _check_files(folder, [folder / f"{image.stem}.txt" for image in images], split)
-    labels = find_labels(images)
-    for note in labels.notes(f"images of {split!r}"):
-        warnings.warn(note, stacklevel=2)
     names = tuple(map(str, images))
     first, second = part_of(progress, 0, 0.5), part_of(progress, 0.5, 1)
     found = read_prediction_files(folder, images, names, model, first, keypoints, given=prediction_names is not None)
-    truth = _read_boxes(labels.files, RowKind(len(known), False, keypoints), second)
-    truth.say_polygons(data, "labels")
-    tables = in_classes(
-        found,
-        Detections(truth.image, truth.xyxy, truth.label, None, names, known),
-        *(class_map, classes),
-    )
+    truth = read_split_truth(data, split, images, config, second)
+    tables = in_classes(found, truth, class_map, classes)
     say_doubts(*tables, known, folder, data)
     return tables
 
@@ -125,6 +119,36 @@ def read_prediction_files(
     return Detections(found.image, found.xyxy, found.label, found.score, tuple(keys), classes)
 
 
+def read_split_truth(
+    data: Path, split: str, images: Sequence[Path], config: Mapping[str, Any], progress: Progress = silent
+) -> Detections:
+    """Read the ground truth of a split, and warn of what its label files lack.
+
+    Args:
+        data: ``data.yaml``.
+        split: one of its splits.
+        images: the split's images.
+        config: the content of ``data.yaml``.
+        progress: shows the progress of reading.
+
+    Raises:
+        ValueError: if a file is not valid; the message names file and line.
+        FileNotFoundError: if there is no image of the split, and no label file of one.
+    """
+    labels = find_labels(images)
+    if len(labels.missing) == len(images) and not any(image.exists() for image in images):
+        raise FileNotFoundError(
+            f"{data}: none of the {len(images)} images of {split!r} exists, and none has a label file, first "
+            f"{images[0]}: correct the paths, or the place that they start from"
+        )
+    for note in labels.notes(f"images of {split!r}"):
+        warnings.warn(note, stacklevel=3)
+    known = class_names(data, config)
+    truth = _read_boxes(labels.files, RowKind(len(known), False, keypoint_shape(data, config)), progress)
+    truth.say_polygons(data, "labels")
+    return Detections(truth.image, truth.xyxy, truth.label, None, tuple(map(str, images)), known)
+
+
 def read_yolo_truth(
     images: Sequence[Path],
     classes: tuple[str, ...],
@@ -146,57 +170,6 @@ def read_yolo_truth(
     return Detections(read.image, read.xyxy, read.label, None, tuple(map(str, images)), classes)
 
 
-@dataclass(frozen=True)
-class LabelFiles:
-    """The label file of every image.
-
-    Attributes:
-        files: where labels are read; does not exist for an image of ``missing``.
-        beside: images whose labels are not where trainers look, but beside the image, where they are read.
-        missing: images without a label file.
-    """
-
-    files: list[Path]
-    beside: list[Path]
-    missing: list[Path]
-
-    def notes(self, images: str) -> list[str]:
-        """Say how many images have their labels elsewhere, and how many have none; ``images`` says of what."""
-        found = []
-        if self.beside:
-            found.append(
-                f"{len(self.beside)} of {len(self.files)} {images} have no label file where trainers look, first "
-                f"{label_file(self.beside[0])}, but one beside the image, which is read here"
-            )
-        if self.missing and len(self.missing) == len(self.files):
-            found.append(
-                f"none of the {len(self.files)} {images} has a label file, expected files such as {self.files[0]}: all "
-                f"images are read as background"
-            )
-        elif self.missing:
-            found.append(
-                f"{len(self.missing)} of {len(self.files)} {images} have no label file, expected files such as "
-                f"{label_file(self.missing[0])}: they are read as background, and what is predicted there as wrong"
-            )
-        return found
-
-
-def find_labels(images: Sequence[Path]) -> LabelFiles:
-    """Find the label file of every image: where trainers look, else beside the image."""
-    files, beside, missing = [], [], []
-    for image in images:
-        file = label_file(image)
-        if not file.exists():
-            near = image.with_suffix(".txt")
-            if near != file and near.is_file():
-                beside.append(image)
-                file = near
-            else:
-                missing.append(image)
-        files.append(file)
-    return LabelFiles(files, beside, missing)
-
-
 def _check_files(folder: Path, files: Sequence[Path], split: str) -> None:
     """Check that there are prediction files of the images, and say if most are of other images.
 
@@ -205,9 +178,11 @@ def _check_files(folder: Path, files: Sequence[Path], split: str) -> None:
     """
     there = sum(file.exists() for file in files)
     if not there:
+        inside = folder / "labels"
         raise FileNotFoundError(
             f"{folder} has no prediction file for any of the {len(files)} images of {split!r}, expected names like "
-            f"{files[0].name}; predict on this split with save_txt=True, save_conf=True"
+            f"{files[0].name}; "
+            + (f"give {inside}" if inside.is_dir() else "predict on this split with save_txt=True, save_conf=True")
         )
     if there * 2 <= len(files):
         every = {file.name for file in folder.glob("*.txt")}

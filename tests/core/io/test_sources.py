@@ -324,6 +324,34 @@ def test_flags_of_voc_are_text(tmp_path: Path, text: str, kind: int) -> None:
     assert read_truth_files(tmp_path).table.kinds().tolist() == [kind]
 
 
+@pytest.mark.parametrize("found", [texts, results, scored_csv])
+def test_missing_labels_and_polygons_of_yolo_are_said_whatever_the_predictions_are(
+    tmp_path: Path, found: Maker
+) -> None:
+    pictures(tmp_path)
+    data, source = yolo(tmp_path), found(tmp_path)
+    (tmp_path / "labels" / "0001.txt").unlink()
+    append(tmp_path / "labels" / "0002.txt", "0 0.1 0.1 0.2 0.1 0.2 0.2")
+    with (
+        pytest.warns(UserWarning, match="1 of 3 images of 'train' have no label file"),
+        pytest.warns(UserWarning, match="1 of 3 labels are polygons"),
+    ):
+        read_any(data, source)
+
+
+def test_lists_of_images_that_do_not_exist_are_no_background(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    data, source = yolo(tmp_path), texts(tmp_path)
+    listed = [f"images/{stem}.png" for stem in STEMS]
+    data.write_text(data.read_text().replace("images", "all.txt"))
+    (tmp_path / "all.txt").write_text("\n".join(f"elsewhere/{name}" for name in listed))
+    with pytest.raises(FileNotFoundError, match=r"none of the 3 images of 'train' exists, and none has a label file"):
+        read_any(data, source)
+    (tmp_path / "all.txt").write_text("\n".join([*listed, "images/gone.png"]))
+    with pytest.warns(UserWarning, match=r"1 of 4 .* no label file.*; 1 of them do not exist, first .*gone\.png$"):
+        read_any(data, source)
+
+
 @pytest.mark.parametrize("truth", [yolo, coco, voc])
 def test_class_numbers_of_a_csv_are_those_of_a_data_yaml_or_need_names(tmp_path: Path, truth: Maker) -> None:
     pictures(tmp_path)

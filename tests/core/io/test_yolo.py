@@ -371,6 +371,9 @@ def test_what_is_not_there_is_named(folder: Folder) -> None:
         r"on this split with save_txt=True, save_conf=True$",
     ):
         folder.read()
+    folder.write("found/labels/a.txt")
+    with pytest.raises(FileNotFoundError, match=r"expected names like a\.txt; give .*found/labels$"):
+        folder.read()
     with pytest.raises(FileNotFoundError, match=r"gone\.yaml"):
         read_yolo(folder.root / "gone.yaml", predictions=folder.root / "found")
 
