@@ -77,6 +77,9 @@ def read_box_folder(folder: Path, *, scored: bool) -> BoxRows:
                 )
                 continue
             name = " ".join(parts[: 1 - least])
+            if any("." in part and as_number(part) is not None for part in parts[1 : 1 - least]):
+                rows.broken.append(f"{place}: the class would be {name!r}; are there more columns?")
+                continue
             score = parts[-5] if scored else None
             rows.add(file.stem, name, list(parts[-4:]), score, {DIFFICULT: difficult}, place)
     return rows.check(folder, f"class{' score' if scored else ''} x0 y0 x1 y1")

@@ -14,7 +14,7 @@ from ..boxes import are_fractions
 from ..columns import Detections
 from .box_texts import has_corner_lines, read_box_csv, read_box_folder
 from .coco import coco_truth
-from .data_yaml import read_data_yaml, split_images
+from .data_yaml import IMAGE_SUFFIXES, folder_images, read_data_yaml, split_images
 from .json_rows import ids_of, read_truth_file
 from .names import check_names
 from .pictures import outside
@@ -72,13 +72,22 @@ def kind_of(data: Path) -> str:
     if are_shards(data):
         return SHARDS
     if not data.is_dir():
-        return {".json": COCO, ".csv": CSV, ".tsv": CSV}.get(data.suffix.lower(), YOLO)
+        kind = {".json": COCO, ".csv": CSV, ".tsv": CSV, ".yaml": YOLO, ".yml": YOLO}.get(data.suffix.lower())
+        if kind is None:
+            raise ValueError(
+                f"{data} cannot be read as ground truth: expected data.yaml (YOLO), annotation json (COCO), CSV, or a "
+                f"folder of xml (Pascal VOC) or txt files (class x0 y0 x1 y1)"
+            )
+        return kind
     if any(data.glob("*.xml")) or any((data / "Annotations").glob("*.xml")):
         return VOC
     if any(data.glob("*.txt")):
         if has_corner_lines(data, scored=False):
             return CORNERS
-        raise ValueError(f"{data} has YOLO label files, whose classes are numbers: give the data.yaml of the data set")
+        raise ValueError(
+            f"{data} has txt files, but not of lines class x0 y0 x1 y1; if they are YOLO's, whose classes are numbers, "
+            f"give the data.yaml of the data set"
+        )
     raise ValueError(
         f"{data} is a folder without *.xml (Pascal VOC), *.txt (class x0 y0 x1 y1) and *.parquet (shards); for YOLO "
         f"give data.yaml, for COCO the annotation json"
@@ -102,15 +111,18 @@ def read_truth_files(
         return of_coco(data, read_truth_file(data), images)
     if kind == SHARDS:
         return of_shards(read_whole(data, progress), images)
-    rows = {VOC: lambda: read_voc(data, progress), CSV: lambda: read_box_csv(data, scored=False)}.get(
+    rows = {VOC: lambda: read_voc(data, images, progress), CSV: lambda: read_box_csv(data, scored=False)}.get(
         kind, lambda: read_box_folder(data, scored=False)
     )()
     if not rows.images:
         raise ValueError(f"{data} names no images: there is nothing to mine")
     table = _table(rows, list(rows.images), data)
     sizes = np.array([rows.sizes.get(i, (np.nan, np.nan)) for i in range(len(rows.images))]).reshape(-1, 2)
-    root = images or (data.parent if kind == CSV else data)
-    files = _files(list(rows.images), root) if kind == CSV else [rows.files.get(i) for i in range(len(rows.images))]
+    files: list[Path | None] = [rows.files.get(i) for i in range(len(rows.images))]
+    if kind == CSV:
+        files = _files(list(rows.images), images or data.parent)
+    if images is not None and kind != VOC:
+        files = _by_stem(list(rows.images), files, images)
     fractions = len(table) > 0 and are_fractions(table.xyxy)
     return TruthFiles(table, list(rows.images), None, None if fractions else sizes, files, numbered=False)
 
@@ -148,6 +160,18 @@ def _files(names: Sequence[str], root: Path) -> list[Path | None]:
     """Return the picture of every name, None for names that lead out of the folder."""
     leaving = set(outside(names, root))
     return [None if name in leaving else root / name for name in names]
+
+
+def _by_stem(names: Sequence[str], files: Sequence[Path | None], root: Path) -> list[Path | None]:
+    """Return the pictures; of a name without suffix the only one below the folder that has this name."""
+    pictures: dict[str, list[Path]] = {}
+    for picture in folder_images(root):
+        pictures.setdefault(picture.stem, []).append(picture)
+    found = []
+    for name, file in zip(names, files, strict=True):
+        same = () if Path(name).suffix.lower() in IMAGE_SUFFIXES else pictures.get(Path(name).name, ())
+        found.append(same[0] if len(same) == 1 else file)
+    return found
 
 
 def _table(rows: BoxRows, images: list[str], source: Path) -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,14 +95,24 @@ class BoxRows:
         return self
 
 
-def read_voc(folder: Path, progress: Progress = silent) -> BoxRows:
+def read_voc(folder: Path, images: Path | None = None, progress: Progress = silent) -> BoxRows:
     """Read the boxes of all XML files of a folder, or of its ``Annotations``; edges as written, in pixels.
+
+    The picture of a file is that of its own name, as VOC's own tools take it, else that of its ``<filename>``, which
+    is often out of date.
+
+    Args:
+        folder: of the files.
+        images: of the pictures; None for the places where VOC has them.
+        progress: shows the progress of reading.
 
     Raises:
         ValueError: if a file is no VOC annotation; the message names it.
     """
     place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
     rows = BoxRows()
+    pictures = [place / one for one in PICTURES] if images is None else [images]
+    others: list[str] = []
     for file in tracked(sorted(place.glob("*.xml")), "reading labels", progress):
         try:
             data = file.read_bytes()
@@ -114,16 +125,28 @@ def read_voc(folder: Path, progress: Progress = silent) -> BoxRows:
         if root.tag != "annotation":
             rows.broken.append(f"{file}: its root is <{root.tag[:40]}>, expected <annotation>")
             continue
-        _add_image(rows, file, root)
-    return rows.check(folder)
+        said = Path((root.findtext("filename") or "").strip().replace("\\", "/")).name
+        picture = next(_pictures(file.stem, said, pictures), None)
+        by_own_name = picture is not None and picture.stem == file.stem
+        if said and by_own_name and file.stem not in (said, Path(said).stem):
+            others.append(f"{file}: {said}")
+        _add_image(rows, file, root, str(picture or said or file.stem), picture)
+    rows.check(folder)
+    if others:
+        warnings.warn(
+            f"{len(others)} xml files have the <filename> of another picture, first {others[0]}; the picture of their "
+            f"own name is used",
+            stacklevel=3,
+        )
+    return rows
 
 
-def _add_image(rows: BoxRows, file: Path, root: ElementTree.Element) -> None:
-    said = Path((root.findtext("filename") or "").strip().replace("\\", "/")).name
-    picture = next(_pictures(file, said), None)
-    name = str(picture or said or file.stem)
+def _add_image(rows: BoxRows, file: Path, root: ElementTree.Element, name: str, picture: Path | None) -> None:
     if name in rows.images:
-        rows.broken.append(f"{file}: {name} has an annotation already")
+        rows.broken.append(
+            f"{file}: its <filename> {name} has an annotation already; correct it, or give the pictures with --images "
+            f"DIR, where each is found by the name of its xml file"
+        )
         return
     number = rows.images[name] = len(rows.images)
     if picture is not None:
@@ -132,17 +155,15 @@ def _add_image(rows: BoxRows, file: Path, root: ElementTree.Element) -> None:
     if size[0] and size[1] and min(size[0], size[1]) > 0 and max(size[0], size[1]) < np.inf:
         rows.sizes[number] = (size[0], size[1])
     for at, one in enumerate(root.iter("object")):
+        if one.find("bndbox") is None:
+            rows.broken.append(f"{file}, object {at}: it has no <bndbox>, only {', '.join(part.tag for part in one)}")
+            continue
         box = [(one.findtext(f"bndbox/{edge}") or "").strip() for edge in EDGES]
         flags = {DIFFICULT: one.findtext(DIFFICULT)}
         rows.add(name, (one.findtext("name") or "").strip(), box, None, flags, f"{file}, object {at}")
 
 
-def _pictures(file: Path, said: str) -> Iterator[Path]:
-    """Yield the pictures that an XML file may belong to: of the name that it says, else of its own."""
-    folders = [file.parent / place for place in PICTURES]
-    for name in filter(None, (said,)):
+def _pictures(stem: str, said: str, folders: list[Path]) -> Iterator[Path]:
+    """Yield the pictures that an XML file may belong to: of its own name, then of the name that it says."""
+    for name in (*(f"{stem}{suffix}" for suffix in sorted(IMAGE_SUFFIXES)), *filter(None, (said,))):
         yield from ((folder / name).resolve() for folder in folders if (folder / name).is_file())
-    for folder in folders:
-        for suffix in sorted(IMAGE_SUFFIXES):
-            if (folder / f"{file.stem}{suffix}").is_file():
-                yield (folder / f"{file.stem}{suffix}").resolve()

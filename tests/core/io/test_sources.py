@@ -215,7 +215,19 @@ def test_predictions_json_counts_classes_from_0_or_1(tmp_path: Path, first: int)
         ),
         ("truth/a.xml", "<annotation><object>", r"a\.xml: no element found"),
         ("truth/a.xml", "<!DOCTYPE x><annotation/>", "declares entities"),
-        ("truth/a.txt", "0 0.5 0.5 0.1 0.1", "YOLO label files, whose classes are numbers: give the data.yaml"),
+        ("truth/a.txt", "0 0.5 0.5 0.1 0.1", "if they are YOLO's, whose classes are numbers, give the data.yaml"),
+        ("truth/a.txt", "owl 0.9 1 2 30 40", r"a\.txt:1: the class would be 'owl 0\.9'; are there more columns"),
+        ("truth/a.txt", "Car 0.00 0 -1.57 1 2 30 40 1.5 1.6 3.7 1.0 1.7 20.0 1.9", "are there more columns"),  # KITTI
+        (
+            "truth/a.xml",
+            "<annotation><object><name>owl</name><polygon/></object></annotation>",
+            r"a\.xml, object 0: it has no <bndbox>, only name, polygon",
+        ),
+        (
+            "truth/a.xml",
+            "<annotations><image/></annotations>",
+            r"a\.xml: its root is <annotations>, expected <annotation>",
+        ),
         ("a.csv", "image,class,x0,y0,x1,y1,iscrowd\na.png,owl,1,2,3,4,7\n", "line 2: iscrowd is '7', expected true or"),
         ("truth/a.md", "", r"is a folder without \*\.xml"),
     ],
@@ -350,6 +362,54 @@ def test_lists_of_images_that_do_not_exist_are_no_background(tmp_path: Path) -> 
     (tmp_path / "all.txt").write_text("\n".join([*listed, "images/gone.png"]))
     with pytest.warns(UserWarning, match=r"1 of 4 .* no label file.*; 1 of them do not exist, first .*gone\.png$"):
         read_any(data, source)
+
+
+@pytest.mark.parametrize("name", ["gt.json.gz", "gt.jsonl", "annotations.xml", "train.txt", "gt.odgt", "best.pt"])
+def test_a_file_of_another_kind_is_no_yaml(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=rf"{name} cannot be read as ground truth: expected data\.yaml"):
+        read_any(tmp_path / name, scored_csv(tmp_path))
+
+
+@pytest.mark.parametrize("truth", [voc, corner_texts])
+def test_pictures_elsewhere_say_the_sizes(tmp_path: Path, truth: Maker) -> None:
+    pictures(tmp_path)
+    data = truth(tmp_path)
+    for file in data.glob("Annotations/*.xml"):
+        file.write_text(file.read_text().replace("width", "breadth"))
+    (tmp_path / "images").rename(tmp_path / "far")
+    predictions, _ = read_any(data, texts(tmp_path), prediction_names=NAMES, images=tmp_path / "far")
+    assert np.round(predictions.xyxy).tolist() == [list(box) for *_, box in FOUND]
+
+
+def annotation(folder: Path, stem: str, filename: str, left: int = 1) -> None:
+    box = f"<bndbox><xmin>{left}</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    text = f"<annotation><filename>{filename}</filename><object><name>owl</name>{box}</object></annotation>"
+    (folder / f"{stem}.xml").write_text(text)
+
+
+def test_an_xml_file_belongs_to_the_picture_of_its_name(tmp_path: Path) -> None:
+    for i, (stem, said) in enumerate([("a", "b.png"), ("b", "a.png"), ("c", "c"), ("7", "d.png")]):
+        annotation(tmp_path, stem, said, i)
+    for name in "abcd":
+        Image.new("RGB", SIZE).save(tmp_path / f"{name}.png")
+    said = r"^2 xml files have the <filename> of another picture, first .*a\.xml: b\.png; the picture of their own name"
+    with pytest.warns(UserWarning, match=said):
+        table = read_truth_files(tmp_path).table
+    left = {Path(table.images[i]).name: x for i, x in zip(table.image.tolist(), table.xyxy[:, 0].tolist(), strict=True)}
+    assert left == {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 3}
+
+
+def test_one_filename_in_every_xml_file_is_refused_without_pictures(tmp_path: Path) -> None:
+    for stem in "ab":
+        annotation(tmp_path, stem, "image.png")
+    with pytest.raises(ValueError, match=r"b\.xml: its <filename> image\.png has an annotation already; correct it"):
+        read_truth_files(tmp_path)
+    (tmp_path / "far").mkdir()
+    for stem in "ab":
+        Image.new("RGB", SIZE).save(tmp_path / "far" / f"{stem}.png")
+    with pytest.warns(UserWarning, match="2 xml files have the <filename> of another picture"):
+        assert len(read_truth_files(tmp_path, images=tmp_path / "far").table.images) == 2
 
 
 @pytest.mark.parametrize("truth", [yolo, coco, voc])
