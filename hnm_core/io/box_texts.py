@@ -121,6 +121,8 @@ def read_box_csv(path: Path, *, scored: bool) -> BoxRows:
         ValueError: if columns are missing, or rows can't be read; the message names the first.
     """
     text = _text(path)
+    if not text.strip():
+        raise ValueError(f"{path} is empty, expected a header and a box in each line")
     head = text.split("\n", 1)[0]
     mark = max(",;\t", key=head.count)
     try:

@@ -140,15 +140,23 @@ def read_scores(path: Path, rows: JsonRows) -> NDArray[np.float64]:
     """Return the scores, ``(n,)`` float64.
 
     Raises:
-        ValueError: if some are no numbers.
+        ValueError: if some are no numbers in [0, 1].
     """
     if isinstance(rows, JsonColumns) and rows.scores is not None:
-        return rows.scores
-    scores, bad = read_numbers([row["score"] for row in rows])
-    if bad:
+        scores = rows.scores
+    else:
+        scores, bad = read_numbers([row["score"] for row in rows])
+        if bad:
+            raise ValueError(
+                f"{path}: {len(bad)} of {len(rows)} results have a score that is not a number, first number {bad[0]}: "
+                f"{reprlib.repr(rows[bad[0]]['score'])}"
+            )
+    outside = np.flatnonzero(~((scores >= 0) & (scores <= 1)))  # NaN too
+    if outside.size:
+        hint = "" if np.isnan(scores[outside[0]]) else ". Are they percentages or logits?"
         raise ValueError(
-            f"{path}: {len(bad)} of {len(rows)} results have a score that is not a number, first number {bad[0]}: "
-            f"{reprlib.repr(rows[bad[0]]['score'])}"
+            f"{path}: {outside.size} of {len(rows)} results have a score outside [0, 1], first number {outside[0]}: "
+            f"{scores[outside[0]]:g}{hint}"
         )
     return scores
 

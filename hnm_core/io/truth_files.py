@@ -138,6 +138,8 @@ def of_coco(data: Path, content: Mapping[str, Any], images: Path | None) -> Trut
     Raises:
         ValueError: if it is not valid.
     """
+    if not content["images"]:
+        raise ValueError(f"{data} names no images: there is nothing to mine")
     table, sizes, names = coco_truth(data, content)
     said = [image.get("file_name") for image in content["images"]]
     known = [name if isinstance(name, str) else "" for name in said]

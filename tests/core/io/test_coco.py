@@ -170,7 +170,7 @@ def test_truth_that_is_none(read: Any, tmp_path: Path, path: tuple[Any, ...], va
         ((0, "bbox"), None, "{results}: 1 of 2 results have no 'bbox', first number 0"),
         ((0, "score"), "high", "{results}: 1 of 2 results have a score that is not a number, first number 0: 'high'"),
         ((0, "score"), [0.5], "{results}: 1 of 2 results have a score that is not a number, first number 0: [0.5]"),
-        ((0, "score"), 97, "1 of 2 scores lie outside [0, 1], first at row 0 (image 'a/1.jpg'): 97. Are they "),
+        ((0, "score"), 97, "{results}: 1 of 2 results have a score outside [0, 1], first number 0: 97. Are they "),
         ((1, "bbox"), [1, 2, 3], "{results}: 1 of 2 boxes are not [x, y, w, h], first number 1: [1, 2, 3]"),
         (
             (0, "image_id"),

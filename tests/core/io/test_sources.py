@@ -195,6 +195,12 @@ def test_predictions_json_counts_classes_from_0_or_1(tmp_path: Path, first: int)
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
+        ("a.csv", "\ufeff \n", r"a\.csv is empty, expected a header"),
+        (
+            "gt.json",
+            '{"images": [], "annotations": [], "categories": []}',
+            r"gt\.json names no images: there is nothing",
+        ),
         ("a.csv", "image,class\na.png,owl\n", r"a\.csv has no column for box; its header is 'image', 'class'"),
         (
             "a.csv",
@@ -236,7 +242,7 @@ def test_what_is_no_such_file_is_named(tmp_path: Path, name: str, text: str, sai
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=said):
-        read_truth_files(tmp_path / name if name.endswith("csv") else tmp_path / "truth")
+        read_truth_files(tmp_path / name if name.endswith(("csv", "json")) else tmp_path / "truth")
 
 
 def test_pictures_are_upright_in_8_bits_and_named_if_they_are_none(tmp_path: Path) -> None:
