@@ -38,7 +38,7 @@ def read_reviews(path: str | Path, images: Sequence[str], sizes: NDArray[np.floa
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
         entries = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line]
         found = Reviews.of(_resolved(entries, path.parent, images))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -81,6 +81,8 @@ def unknown_reviews(reviews: Reviews, images: Sequence[str]) -> int:
 def names_in(names: tuple[str, ...], images: Sequence[str]) -> tuple[str, ...]:
     """Return the name of every image in the tables, or its own name if there is none; names stay unique.
 
+    Of several names that end like one image, the one with the longest common end is its name.
+
     Args:
         names: paths, or their ends.
         images: image keys of the tables.
@@ -92,15 +94,16 @@ def names_in(names: tuple[str, ...], images: Sequence[str]) -> tuple[str, ...]:
             end = "/".join(parts[start:])
             by_end[end] = None if end in by_end else image
     taken = {name for name in names if name in known}
-    out = []
-    for name in names:
-        if name not in known:
-            parts = Path(name).parts
-            ends = (by_end.get("/".join(parts[start:])) for start in range(len(parts)))
-            match = next((image for image in ends if image), None)
-            name = match if match and match not in taken else name
-            taken.add(name)
-        out.append(name)
+    matches: list[tuple[int, int, str]] = []
+    for at, name in enumerate(names):
+        parts = Path(name).parts if name not in known else ()
+        ends = ((len(parts) - start, by_end.get("/".join(parts[start:]))) for start in range(len(parts)))
+        matches += [(-length, at, image) for length, image in ends if image][:1]
+    out = list(names)
+    for _, at, image in sorted(matches):
+        if image not in taken:
+            out[at] = image
+            taken.add(image)
     return tuple(out)
 
 

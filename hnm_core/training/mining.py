@@ -141,7 +141,7 @@ def read_weights(file: Path, images: Sequence[str]) -> tuple[NDArray[np.float64]
         ValueError: if it is not a table of weights, has lines without one, or contains none of the images.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as opened:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
             rows = list(csv.DictReader(opened))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file} is not a table of weights: {error}") from None

@@ -73,7 +73,7 @@ def read_regions(file: str | Path, truth: Detections, rules: Collection[str]) ->
 
 def _is_coco(file: Path) -> bool:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         return False  # lines of reviews, or what their reader will refuse
     return isinstance(content, Mapping) and "annotations" in content

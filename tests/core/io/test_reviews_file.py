@@ -53,6 +53,20 @@ def test_images_are_found_where_their_paths_lead_from_the_file(tmp_path: Path) -
     assert unknown_reviews(found, images) == 1
 
 
+def test_the_longest_common_end_names_an_image_in_any_order(tmp_path: Path) -> None:
+    names = ["/old/cam2/a.jpg", "/old/cam1/a.jpg"]
+    for order in (names, names[::-1]):
+        found = read_reviews(write(tmp_path, *({**ENTRY, "image": name} for name in order)), ["new/cam1/a.jpg"], PIXELS)
+        assert set(found.images) == {"/old/cam2/a.jpg", "new/cam1/a.jpg"}
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_byte_order_mark_is_no_part_of_the_reviews(tmp_path: Path, lines: bool) -> None:
+    path = write(tmp_path, ENTRY, lines=lines)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_reviews(path, ["a.jpg"], PIXELS)) == 1
+
+
 def test_two_names_never_become_one(tmp_path: Path) -> None:
     path = write(tmp_path, ENTRY, {**ENTRY, "image": "/elsewhere/a.jpg"})
     assert read_reviews(path, ["a.jpg"], PIXELS).images == ("a.jpg", "/elsewhere/a.jpg")
