@@ -105,7 +105,12 @@ def read_inputs(args: argparse.Namespace, progress: Progress) -> Inputs:
         ImportError: if a library is missing.
     """
     _check_output(args.output, args.data, args.predictions)
-    if kind_of(args.data) == SHARDS:
+    kind = kind_of(args.data)
+    if args.images is not None and kind == YOLO:
+        raise ValueError(f"leave out --images: the YOLO data set {args.data} knows where its images are")
+    if args.images is not None and not args.images.is_dir():
+        raise FileNotFoundError(f"there is no folder {args.images} of images (--images)")
+    if kind == SHARDS:
         return _of_shards(args, progress)
     if args.predictions is None:
         raise ValueError(f"{args.data} is ground truth alone: give the predictions with --predictions PATH")

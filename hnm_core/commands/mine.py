@@ -180,8 +180,6 @@ def said(args: argparse.Namespace, folder: Path, report: MiningReport, notes: li
 
 def _locator(args: argparse.Namespace, files: TruthFiles, result: MiningResult) -> Callable[[str], str | Path | None]:
     """Return what finds the file of an image by its key; the files needed exist, or lead out of the data."""
-    if args.images is not None and kind_of(args.data) == YOLO:
-        raise ValueError(f"--images is for COCO json; the YOLO data set {args.data} knows where its images are")
     locate = files.locate()
     hard = [locate(name) for name, count in zip(result.truth.images, result.hard_counts, strict=True) if count]
     gone = [path for path in hard if path is not None and not path.is_file()]

@@ -60,7 +60,7 @@ def read_box_folder(folder: Path, *, scored: bool) -> BoxRows:
         ValueError: if lines can't be read; the message names the first.
     """
     rows = BoxRows()
-    for file in sorted(folder.glob("*.txt")):
+    for file in sorted(folder.glob("[!.]*.txt")):
         rows.images.setdefault(file.stem, len(rows.images))
         for number, line in enumerate(_text(file).splitlines(), 1):
             parts = line.split()
@@ -185,7 +185,7 @@ def _first(columns: dict[str, int], names: Iterable[str]) -> int | None:
 
 
 def _first_lines(folder: Path) -> Iterable[list[str]]:
-    for file in sorted(folder.glob("*.txt")):
+    for file in sorted(folder.glob("[!.]*.txt")):
         yield from islice((line.split() for line in _text(file).splitlines() if line.strip()), 3)
 
 

@@ -17,6 +17,8 @@ from .shards import KEY, VERSION, shard_name
 __all__ = ["AGAIN", "SHARED", "ShardFolder", "are_shards", "damaged", "folder_of", "head_of", "open_shards"]
 
 NEEDED = ("image", "gt_box", "gt_label", "gt_kind", "box", "label", "score")
+SIDES = ("width", "height")
+"""Columns of a data set in pixels: both or none."""
 SUFFIX = ".parquet"
 SHARED = ("classes", "shards", "images", "unit", "source", "columns")
 """What all shards of a folder say alike."""
@@ -51,7 +53,7 @@ class ShardFolder:
 
 def are_shards(path: Path) -> bool:
     """Return whether a path looks like shards: a Parquet file, or a folder with some."""
-    return (path.suffix.lower() == SUFFIX and path.is_file()) or (path.is_dir() and any(path.glob(f"*{SUFFIX}")))
+    return (path.suffix.lower() == SUFFIX and path.is_file()) or (path.is_dir() and any(path.glob(f"[!.]*{SUFFIX}")))
 
 
 def open_shards(path: str | Path) -> ShardFolder:
@@ -68,7 +70,7 @@ def open_shards(path: str | Path) -> ShardFolder:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    files = sorted(path.glob(f"[!.]*{SUFFIX}")) if path.is_dir() else [path]
     if not files:
         raise FileNotFoundError(f"{path} has no shards, expected files such as {shard_name(0, 1)}; {AGAIN}")
     heads = [head_of(file) for file in files]
@@ -121,7 +123,8 @@ def head_of(path: Path | str, source: Any = None) -> dict[str, Any]:
         head = json.loads((schema.metadata or {}).get(KEY, b"null"))
     except ValueError:
         head = None
-    missing = [name for name in NEEDED if name not in schema.names]
+    sides = [] if set(SIDES).isdisjoint(schema.names) else SIDES
+    missing = [name for name in (*NEEDED, *sides) if name not in schema.names]
     if not isinstance(head, dict) or "version" not in head:
         what = f"lacks the columns {', '.join(missing)}" if missing else "does not name its classes and its version"
         raise ValueError(f"{path} is Parquet, but no shard: it {what}; {AGAIN}")

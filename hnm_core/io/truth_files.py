@@ -79,9 +79,9 @@ def kind_of(data: Path) -> str:
                 f"folder of xml (Pascal VOC) or txt files (class x0 y0 x1 y1)"
             )
         return kind
-    if any(data.glob("*.xml")) or any((data / "Annotations").glob("*.xml")):
+    if any(data.glob("[!.]*.xml")) or any((data / "Annotations").glob("[!.]*.xml")):
         return VOC
-    if any(data.glob("*.txt")):
+    if any(data.glob("[!.]*.txt")):
         if has_corner_lines(data, scored=False):
             return CORNERS
         raise ValueError(

@@ -113,7 +113,7 @@ def read_voc(folder: Path, images: Path | None = None, progress: Progress = sile
     rows = BoxRows()
     pictures = [place / one for one in PICTURES] if images is None else [images]
     others: list[str] = []
-    for file in tracked(sorted(place.glob("*.xml")), "reading labels", progress):
+    for file in tracked(sorted(place.glob("[!.]*.xml")), "reading labels", progress):
         try:
             data = file.read_bytes()
             if b"<!DOCTYPE" in data or b"<!ENTITY" in data:

@@ -185,7 +185,7 @@ def _check_files(folder: Path, files: Sequence[Path], split: str) -> None:
             + (f"give {inside}" if inside.is_dir() else "predict on this split with save_txt=True, save_conf=True")
         )
     if there * 2 <= len(files):
-        every = {file.name for file in folder.glob("*.txt")}
+        every = {file.name for file in folder.glob("[!.]*.txt")}
         others = len(every.difference(file.name for file in files))
         if others * 2 >= len(every):
             warnings.warn(

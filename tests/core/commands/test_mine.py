@@ -295,10 +295,16 @@ def test_images_that_are_not_there_are_said_before_anything_is_written(coco, tmp
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_of_images_that_is_not_there_is_refused(coco, tmp_path, capsys):
+    assert mine(coco, tmp_path / "run", "--images", str(tmp_path / "gone")) == 2
+    assert f"there is no folder {tmp_path / 'gone'} of images (--images)" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_images_of_a_yolo_set_are_known(digits, tmp_path, capsys):
     data, found = digits
-    assert mine((data, found), tmp_path / "run", "--save-samples", "--images", str(tmp_path)) == 2
-    assert "--images is for COCO json; the YOLO data set" in capsys.readouterr().err
+    assert mine((data, found), tmp_path / "run", "--images", str(tmp_path)) == 2
+    assert "leave out --images: the YOLO data set" in capsys.readouterr().err
     assert mine((data, found), tmp_path / "run", "--save-samples") == 0
     assert (tmp_path / "run" / "samples" / "a.png.hard.jpg").is_file()
 

@@ -177,6 +177,7 @@ LISTS = pyarrow.list_(pyarrow.int32())
         (lambda p: rewritten(p, {"classes": ["cat"]}), "differ in classes: "),
         (lambda p: rewritten(p, group=None), "differ in columns"),
         (lambda p: rewritten(p, label=None), "is a damaged shard: it lacks the columns label"),
+        (lambda p: rewritten(p, height=None), "is a damaged shard: it lacks the columns height"),
         (
             lambda p: rewritten(p, label=pyarrow.array([[0], [1]], LISTS)),
             r"column 'label' has 1 values in row 1, but there are 2 boxes in it",

@@ -418,6 +418,16 @@ def test_one_filename_in_every_xml_file_is_refused_without_pictures(tmp_path: Pa
         assert len(read_truth_files(tmp_path, images=tmp_path / "far").table.images) == 2
 
 
+@pytest.mark.parametrize("truth", [voc, corner_texts, yolo, coco])
+def test_hidden_files_such_as_those_of_macos_are_left_out(tmp_path: Path, truth: Maker) -> None:
+    pictures(tmp_path)
+    data, found = truth(tmp_path), scored_corners(tmp_path)
+    for file in [*tmp_path.rglob("*.xml"), *tmp_path.rglob("*.txt"), *tmp_path.rglob("*.png")]:
+        file.with_name(f"._{file.name}").write_bytes(b"\x00\x05\x16\x07\xff")
+    predictions, _ = read_any(data, found)
+    assert (len(predictions), len(predictions.images)) == (len(FOUND), len(STEMS))
+
+
 @pytest.mark.parametrize("truth", [yolo, coco, voc])
 def test_class_numbers_of_a_csv_are_those_of_a_data_yaml_or_need_names(tmp_path: Path, truth: Maker) -> None:
     pictures(tmp_path)
