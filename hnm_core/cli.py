@@ -43,12 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.traceback:
             raise
         advice = " (`hnm doctor` tells what to install)" if isinstance(error, ImportError) else ""
-        print(f"hnm {args.subcommand}: {error}{advice}", file=sys.stderr)
+        print(f"hnm {args.subcommand}: {_said(error)}{advice}", file=sys.stderr)
         return CALLED_WRONG
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
         warnings.formatwarning = shown
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; one of the operating system names its file first, and no number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _sentence(message: Warning | str, *place: object, **line: object) -> str:

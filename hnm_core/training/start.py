@@ -10,6 +10,7 @@ from typing import Any
 from ..io.data_yaml import read_data_yaml
 from ..io.progress import Progress, silent
 from ..io.reviews_file import read_reviews
+from ..io.yaml_names import class_names
 from .mining import Rounds
 from .plan import TrainingPlan
 
@@ -105,6 +106,9 @@ def train(
     check_options(options)
     if not Path(data).is_file():
         raise FileNotFoundError(f"{data} does not exist")
+    if Path(data).suffix.lower() not in (".yaml", ".yml"):  # Ultralytics makes the folder of the run first
+        raise ValueError(f"{data} is no data.yaml: training needs a YOLO data set")
+    class_names(Path(data), read_data_yaml(Path(data)))
     if plan is not None and plan.reviews:
         read_reviews(plan.reviews, ())  # fail early
     if plan is not None and plan.ignore_regions and not Path(plan.ignore_regions).is_file():

@@ -84,7 +84,7 @@ def test_the_code_of_the_command_is_the_code_of_hnm(ending: str, code: int) -> N
     ("ending", "message"),
     [
         ("value", "hnm act: 2 of 3 boxes are upside down"),
-        ("file", "hnm act: [Errno 2] No such file or directory: 'no/such/file'"),
+        ("file", "hnm act: no/such/file: No such file or directory"),
         ("package", "hnm act: No module named 'no_such_package' (`hnm doctor` tells what to install)"),
     ],
 )

@@ -446,6 +446,23 @@ def test_reviews_that_are_none_are_refused_before_anything_is_begun(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("gt.json", "{}", r"gt\.json is no data\.yaml: training needs a YOLO data set"),
+        ("data.yaml", "train: [", r"data\.yaml is not valid YAML"),
+        ("data.yaml", "train: images\n", r"data\.yaml has names: None, expected a list of class names"),
+    ],
+)
+def test_what_is_no_data_set_is_refused_before_anything_is_begun(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / name, WEIGHTS, project=str(tmp_path / "runs"), **TINY)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_an_image_that_a_list_names_twice_has_its_weight_once(digits: Path, tmp_path: Path) -> None:
     images = sorted((digits.parent / "images" / "train").glob("*.jpg"))
