@@ -5,7 +5,6 @@ Everything is predicted before anything is written: a run that fails leaves the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,8 +160,7 @@ def check_field(samples: SampleCollection, field: str, *, overwrite: bool = Fals
     from ..store import checks, views
 
     checks.check_fields(samples)
-    if not re.fullmatch(r"[A-Za-z]\w*", field or "", re.ASCII):
-        raise ValueError(f"pred_field {field!r} is no valid field name: use letters, digits and underscores")
+    schema.check_name(field, "pred_field")
     dataset = access.root(samples)
     note = journal.read(dataset, f"{FIELD}{field}")
     if dataset.get_field(field) is None or (note is not None and note.state == "predicting"):

@@ -133,9 +133,9 @@ def check_output(
     With ``stored``, values that are not declared count, too.
 
     Raises:
-        ValueError: if the dataset has such a field.
+        ValueError: if the dataset has such a field, or the name cannot be one.
     """
-    name = output_field or free_field(dataset, settings)
+    name = schema.check_name(output_field or free_field(dataset, settings), "output_field")
     begun = is_begun(dataset, name)
     if not begun and dataset.get_field(name) is not None:
         raise ValueError(f"field {name!r} exists: choose another output_field, or delete the field first")
@@ -147,7 +147,7 @@ def check_output(
 
 def free_field(dataset: fo.Dataset, settings: RunSettings) -> str:
     """Return a name for the copy that no field has: ``ground_truth_accepted``, then ``ground_truth_accepted_2``."""
-    stem = "reviewed_truth" if settings.without_truth else f"{settings.gt_field}_accepted"
+    stem = "reviewed_truth" if settings.without_truth else schema.beside(settings.gt_field, "accepted")
     return records.free_name(stem, dataset.get_field_schema())
 
 

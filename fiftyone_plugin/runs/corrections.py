@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RECORD = schema.CORRECTED
 """Key in the ``info`` of a corrected copy: the field that it was copied ``from``, when it changed (``at``) …"""
 
-ENDING = "_corrected"
+ENDING = "corrected"
 
 
 def base_of(dataset: fo.Dataset, field: str) -> str:
@@ -25,7 +25,7 @@ def base_of(dataset: fo.Dataset, field: str) -> str:
 
 def copy_of(dataset: fo.Dataset, field: str) -> str:
     """Return the name of the corrected copy of a truth field, or of the field that is such a copy."""
-    return f"{base_of(dataset, field)}{ENDING}"
+    return schema.beside(base_of(dataset, field), ENDING)
 
 
 def is_made(dataset: fo.Dataset, field: str) -> bool:

@@ -49,7 +49,7 @@ def declare_copy(
         fence: the right to write.
         dataset: the dataset.
         field: the field of Detections to copy.
-        new: name of the copy.
+        new: name of the copy, a field of the samples.
         without: attributes that the copy does not get.
         more: attributes that it gets beside, by name.
     """
@@ -84,6 +84,25 @@ def undeclare(fence: Fence, dataset: fo.Dataset, paths: Iterable[str]) -> None:
         for index, facts in indexed.items():
             if {f"{parent}.{name}".lstrip(".") for name in names} & {path for path, _ in facts["key"]}:
                 access.collection(dataset).drop_index(index)
+
+
+def check_name(name: Any, parameter: str) -> str:
+    """Return the name of a new field of the samples, if it can be one.
+
+    FiftyOne cannot load a dataset again that has a field with a dot in its name.
+
+    Raises:
+        ValueError: naming the parameter and the value.
+    """
+    if isinstance(name, str) and name.isidentifier() and not name.startswith("_") and name != "frames":
+        return name
+    what = "is the field of a video's frames" if name == "frames" else "is no valid field name"
+    raise ValueError(f"{parameter} {name!r} {what}: use letters, digits and underscores, a letter first")
+
+
+def beside(field: str, ending: str) -> str:
+    """Return the name of a copy of a field; that of a field in an embedded document is a field of the samples, too."""
+    return f"{field.replace('.', '_')}_{ending}"
 
 
 def check_writable(dataset: fo.Dataset, paths: Iterable[str]) -> None:

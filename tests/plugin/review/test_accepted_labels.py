@@ -11,7 +11,7 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
 from fiftyone_plugin.review import accepted_labels
-from tests.datasets import ACCEPT, DELETE, FIELDS, MINE, TRIAGE, by_name, dataset_of
+from tests.datasets import ACCEPT, DELETE, FIELDS, MEND, MINE, TRIAGE, by_name, dataset_of, stored
 from tests.scenes import FAR, HERE, apart, scene
 
 
@@ -126,6 +126,40 @@ def test_what_cannot_be_accepted_is_said(dataset: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="no prediction of run 'run' is reviewed as missing_label: review some first"):
         accept(dataset, run_key="run")
     assert dataset.get_field("ground_truth_accepted") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["a.b", "ground_truth.detections.x", "$x", "_own", "a b", "1a", "a\n", "frames", 5, ["a"]]
+)
+def test_a_copy_gets_no_name_with_which_fiftyone_cannot_load_the_dataset(dataset: fo.Dataset, name: Any) -> None:
+    before = stored(dataset)
+    with pytest.raises(ValueError, match=r"output_field .* is (no valid field name|the field of a video's frames)"):
+        foo.get_operator(ACCEPT)(dataset, run_key="run", output_field=name)
+    assert stored(dataset) == before
+    dataset.reload()
+
+
+def test_truth_in_an_embedded_document_gets_its_copies_beside_it() -> None:
+    rows, truth = [("a", "cat", 0.9, FAR), ("b", "cat", 0.9, FAR)], [("a", "cat", HERE), ("b", "dog", HERE)]
+    dataset = dataset_of(scene(rows, truth))
+    for sample in dataset:
+        boxes = [box.copy() for box in sample.ground_truth.detections]
+        sample["meta"] = fo.DynamicEmbeddedDocument(truth=fo.Detections(detections=boxes))
+        sample.save()
+    dataset.add_dynamic_sample_fields()
+    asked = {**FIELDS, "gt_field": "meta.truth", "hard_negative_ratio": 1.0}
+    foo.get_operator(MINE)(dataset, **asked, run_key="run")
+    missing = by_name(dataset)["a"].predictions.detections[0].id
+    foo.get_operator(TRIAGE)(dataset, run_key="run", state="missing_label", label_ids=[missing])
+    ids = dataset.values("meta.truth.detections.id")
+    accepted, mended = (foo.get_operator(each)(dataset, run_key="run") for each in (ACCEPT, MEND))
+    copies = accepted["output_field"], mended["output_field"]
+    assert copies == ("meta_truth_accepted", "meta_truth_corrected")
+    dataset.reload()
+    assert [dataset.count(f"{copy}.detections") for copy in copies] == [3, 3]
+    assert dataset.values("meta.truth.detections.id") == ids
+    foo.get_operator(DELETE)(dataset, run_key="run")
+    assert not [path for path in dataset.get_field_schema(flat=True) if "run_" in path]
 
 
 def test_the_form_says_why_not_and_the_result_what_was_done(dataset: fo.Dataset) -> None:
