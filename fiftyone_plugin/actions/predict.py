@@ -167,6 +167,7 @@ def check_field(samples: SampleCollection, field: str, *, overwrite: bool = Fals
         return
     checks.check_fields(views.images_of(dataset), field)
     path = f"{field}.detections"
+    schema.check_writable(dataset, [path])
     if checks.any_stored(samples, {path: {"$elemMatch": {"confidence": None}}}, among=among):
         raise ValueError(
             f"field {field!r} has boxes without confidence, so it seems to be ground truth: choose another field"

@@ -125,6 +125,7 @@ def check_copy(dataset: fo.Dataset, settings: RunSettings) -> None:
         )
     copy = corrections.copy_of(dataset, settings.gt_field)
     checks.check_fields(views.images_of(dataset), settings.pred_field, corrections.base_of(dataset, settings.gt_field))
+    schema.check_writable(dataset, [f"{copy}.detections"])
     unfinished = accepted_labels.is_begun(dataset, copy, "mending")
     if not corrections.is_made(dataset, settings.gt_field) and not unfinished and copy in schema.stored(dataset):
         raise ValueError(f"field {copy!r} exists and is no corrected copy: rename it first (rename_sample_field)")

@@ -14,7 +14,7 @@ from hnm_core.labels.reviews import ONE_SIDED, SAME_IOU
 
 from ..runs import corrections, records
 from ..settings import RunSettings
-from ..store import access, journal, owners
+from ..store import access, journal, owners, schema
 from ..store.access import ObjectId
 from ..store.journal import RUN
 from ..store.lock import Busy, Lease, lease
@@ -176,7 +176,9 @@ def copy_states(dataset: fo.Dataset, sample_ids: Collection[str]) -> dict[str, i
 def _reviewable(dataset: fo.Dataset, run_key: str | None) -> RunSettings:
     """Return the settings of a run that can be reviewed: it is finished, or somebody is adding to it right now."""
     held = owners.is_held(journal.read(dataset, f"{RUN}{run_key}"))
-    return records.opened(dataset, run_key, besides=("applying", "comparing", "searching") if held else ()).settings
+    record = records.opened(dataset, run_key, besides=("applying", "comparing", "searching") if held else ())
+    schema.check_writable(dataset, record.fields)
+    return record.settings
 
 
 def _copy_or_tell(dataset: fo.Dataset, key: str, sample_ids: Collection[str]) -> int | None:

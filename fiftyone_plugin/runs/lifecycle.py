@@ -65,7 +65,7 @@ def check_new(
         stored: also look for attributes that are stored and not declared, which reads the samples: not for forms.
 
     Raises:
-        ValueError: naming the run or the field that exists.
+        ValueError: naming the run or the field that exists, or a field that is read-only.
     """
     key = settings.run_key
     another = f"choose another {name}, such as {records.free_key(dataset)!r}"
@@ -91,6 +91,7 @@ def check_new(
         problem = f"field {declared!r} exists and belongs to no mining run" if declared else None
     if problem:
         raise ValueError(f"{problem}: {another}")
+    schema.check_writable(dataset, [*paths, *writeback.tags_of(settings)])
 
 
 def register(held: Lease, samples: SampleCollection, key: str, config: MiningRunConfig, run_id: ObjectId) -> None:
@@ -124,7 +125,6 @@ def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease
     with lease(dataset, *names, operator="delete_mining_run", who=who, held=held) as held:
         record = records.find(dataset, key)
         fields = record.fields or _fields_by_name(dataset, key)
-        schema.check_writable(dataset, fields)
         if record.journal:
             peer, own_record = record.journal.peer, replace(record, key=record.journal.key)
         else:
@@ -189,7 +189,6 @@ def rename(
         settings, fields = replace(settings, run_key=new_key), list(mapping)
         if settings.without_truth:
             settings = replace(settings, gt_field=mapping.get(settings.gt_field, settings.gt_field))
-        schema.check_writable(dataset, fields)
         if not record.problem:
             check_new(dataset, settings, name="new_run_key", stored=True)
             if taken := schema.in_the_way(dataset, mapping.values(), ()):
@@ -224,7 +223,6 @@ def claim(held: Lease, dataset: fo.Dataset, record: Record, state: str, leaf: st
     if problem := schema.in_the_way(dataset, paths, record.fields):
         raise ValueError(f"{problem}: rename or delete it first")
     old = [path for path in record.fields if path.rpartition(".")[2] == f"{record.key}_{leaf}"]
-    schema.check_writable(dataset, old)
     begin(held, dataset, record, state, {"fields": paths})
     blocks.erase(held, dataset, [*old, *paths])
 
@@ -250,7 +248,12 @@ def begin(
     """Write down what is about to happen to a run, with all that exists of it; ``adds`` is what may exist from now on.
 
     A run that came without a journal, as in an imported dataset, gets one, and a list of what it has tagged.
+
+    Raises:
+        ValueError: if a field of the run, or one that it is written into, is read-only.
     """
+    tagged = writeback.tags_of(record.settings) if record.config else ()
+    schema.check_writable(dataset, [*record.fields, *adds.get("fields", ()), *tagged])
     lists = []
     if record.journal is None:
         lists = [ObjectId()]

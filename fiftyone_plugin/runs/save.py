@@ -86,8 +86,6 @@ def record(
         near_columns.add(results, near, tables, _rows_of(result))
         config.rates, config.overview = _overview(result, tables.warnings, settings)
         wanted = writeback.to_tag(tables, result, settings)
-        if before is not None:
-            schema.check_writable(dataset, before.fields)
         stamps = tables.read.stamps[tables.sample] if before is None or known else None  # clearing would hide edits
         job = Job(tables, result, settings, stamps, replaces=known is not None)
         written = digests_of(job)

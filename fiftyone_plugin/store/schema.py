@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from copy import deepcopy
 from datetime import datetime, timezone
 from typing import Any
 
@@ -43,7 +42,7 @@ def declare(fence: Fence, dataset: fo.Dataset, fields: Kinds) -> None:
 def declare_copy(
     fence: Fence, dataset: fo.Dataset, field: str, new: str, without: Collection[str], more: Kinds
 ) -> None:
-    """Declare a field like another one.
+    """Declare a field like another one, which may be protected: the new one is not.
 
     Args:
         fence: the right to write.
@@ -53,7 +52,7 @@ def declare_copy(
         without: attributes that the copy does not get.
         more: attributes that it gets beside, by name.
     """
-    copy = deepcopy(stored(dataset)[field])
+    copy = _editable(stored(dataset)[field])
     copy |= {"name": new, "db_field": new, "created_at": datetime.now(timezone.utc)}
     boxes = next(each for each in copy["fields"] if each["name"] == "detections")
     boxes["fields"] = [each for each in boxes["fields"] or () if each["name"] not in {*without, *more}]
@@ -106,15 +105,20 @@ def beside(field: str, ending: str) -> str:
 
 
 def check_writable(dataset: fo.Dataset, paths: Iterable[str]) -> None:
-    """Refuse to remove or rename fields that somebody has protected.
+    """Refuse to write, remove or rename fields that somebody has protected, or that are in such a field.
 
     Raises:
         ValueError: naming the first.
     """
     declared = stored(dataset)
+    protected = [path for path, field in declared.items() if field.get("read_only")]
     for path in paths:
-        if declared.get(path, {}).get("read_only"):
-            raise ValueError(f"field {path!r} is read-only: set its read_only to False first (dataset.get_field)")
+        for place in protected:
+            if path == place or path.startswith(f"{place}."):
+                raise ValueError(
+                    f"field {place!r} is read-only, and {path!r} would be written: set its read_only to False first "
+                    f"(field = dataset.get_field({place!r}); field.read_only = False; field.save())"
+                )
 
 
 def set_info(fence: Fence, dataset: fo.Dataset, field: str, name: str, value: Any) -> None:
@@ -177,6 +181,11 @@ def _without(document: dict[str, Any], path: str, gone: Collection[str]) -> dict
     """Return the document of a field without those in it that are among these paths."""
     inner = [each for each in document.get("fields") or () if f"{path}.{each['name']}" not in gone]
     return {**document, "fields": [_without(each, f"{path}.{each['name']}", gone) for each in inner]}
+
+
+def _editable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a field, and of what is in it, without the protection that somebody gave it."""
+    return {**document, "read_only": False, "fields": [_editable(each) for each in document.get("fields") or ()]}
 
 
 def _push(fence: Fence, dataset: fo.Dataset, documents: Mapping[str, Mapping[str, Any]]) -> None:

@@ -63,6 +63,12 @@ def fields_of(key: str, settings: RunSettings) -> dict[str, tuple[type, str]]:
     return own | of_objects | {f"{key}_{name}": kind for name, kind in of_samples.items()}
 
 
+def tags_of(settings: RunSettings) -> list[str]:
+    """Return the paths of the tags that a run with these settings may change."""
+    fields = () if settings.without_truth else (settings.pred_field, settings.gt_field)
+    return [*(f"{field}.detections.tags" for field in fields), *(["tags"] if settings.weighs else [])]
+
+
 def save(
     fence: Fence,
     dataset: fo.Dataset,
