@@ -155,7 +155,7 @@ def untag(held: Lease, dataset: fo.Dataset, note: Journal, lists: Iterable[Objec
         gone = tags.held(dataset, lists)
         kept = tags.held(dataset, [each for each in note.lists if each not in lists])
         kept |= records.tagged_by_others(dataset, note.key, to_stay=True)
-        tags.untag(held, dataset, {pair: was for pair, was in gone.items() if pair not in kept}, stamp=stamp)
+        tags.untag(held, dataset, tags.without(dataset, gone, kept, note.fields), stamp=stamp)
 
 
 def drop(dataset: fo.Dataset, run_ids: Iterable[ObjectId], files: Iterable[ObjectId]) -> None:

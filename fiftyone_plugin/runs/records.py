@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import fiftyone as fo
 
 from ..settings import RunSettings
-from ..store import access, journal, owners, schema, tags
+from ..store import access, journal, owners, tags
 from ..store.journal import RUN, STATES, Journal
 from . import results
 from .config import METHOD, MiningRunConfig
+from .owned import add_all_fields
 from .results import MiningRunResults
 
 
@@ -88,18 +89,13 @@ def _read(dataset: fo.Dataset, only: str | None = None) -> list[Record]:
     ids = [run_id for run_id, _ in places.values() if run_id is not None]
     documents = {each["_id"]: each for each in access.run_documents().find({"_id": {"$in": ids}})} if ids else {}
     made = (_record(key, run_id, documents.get(run_id), note) for key, (run_id, note) in places.items())
-    found = [record for record in made if record is not None]
-    copies = schema.corrected_copies(document.get("sample_fields") or ())
-    for record in found:
-        _own_copies(record, copies)
-    return found
+    fields = document.get("sample_fields") or []
+    return [_with_all_fields(record, fields) for record in made if record is not None]
 
 
-def _own_copies(record: Record, copies: Mapping[str, str]) -> None:
-    """Let a run own what it wrote where a corrected copy of the truth field has it, too."""
-    if record.config is not None:
-        more = [copies[path] for path in record.config.fields if path in copies]
-        record.config.fields = list(dict.fromkeys([*record.config.fields, *more]))
+def _with_all_fields(record: Record, fields: list[Mapping[str, Any]]) -> Record:
+    problem = add_all_fields(record.key, record.config, fields) if record.config is not None else ""
+    return replace(record, problem=record.problem or problem)
 
 
 def keys(dataset: fo.Dataset) -> list[str]:

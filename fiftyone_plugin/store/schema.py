@@ -30,7 +30,12 @@ Kinds = Mapping[str, tuple[type, str]]
 def stored(dataset: fo.Dataset) -> dict[str, dict[str, Any]]:
     """Return every declared field by its path, as the database holds it now."""
     document = access.datasets().find_one({"_id": access.dataset_id(dataset)}, {"sample_fields": 1})
-    return dict(_walk((document or {}).get("sample_fields") or (), ""))
+    return declared((document or {}).get("sample_fields") or ())
+
+
+def declared(fields: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return every field by its path, of the ``sample_fields`` of a dataset's document."""
+    return dict(_walk(fields, ""))
 
 
 def declare(fence: Fence, dataset: fo.Dataset, fields: Kinds) -> None:
@@ -110,8 +115,7 @@ def check_writable(dataset: fo.Dataset, paths: Iterable[str]) -> None:
     Raises:
         ValueError: naming the first.
     """
-    declared = stored(dataset)
-    protected = [path for path, field in declared.items() if field.get("read_only")]
+    protected = [path for path, field in stored(dataset).items() if field.get("read_only")]
     for path in paths:
         for place in protected:
             if path == place or path.startswith(f"{place}."):
@@ -138,9 +142,9 @@ def corrected_copies(fields: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     pairs = [(f"{known['from']}.detections.", f"{name}.detections.") for name, known in made.items() if known]
     if not pairs:
         return {}
-    declared = dict(_walk(fields, ""))
-    found = {path: new + path[len(old) :] for old, new in pairs for path in declared if path.startswith(old)}
-    return {path: copy for path, copy in found.items() if copy in declared}
+    known = declared(fields)
+    found = {path: new + path[len(old) :] for old, new in pairs for path in known if path.startswith(old)}
+    return {path: copy for path, copy in found.items() if copy in known}
 
 
 def in_the_way(dataset: fo.Dataset, paths: Iterable[str], own: Collection[str]) -> str | None:
@@ -148,10 +152,9 @@ def in_the_way(dataset: fo.Dataset, paths: Iterable[str], own: Collection[str]) 
 
     This scans the samples if nothing is declared: not for forms.
     """
-    wanted = [path for path in paths if path not in own]
-    declared = stored(dataset)
+    wanted, known = [path for path in paths if path not in own], stored(dataset)
     for path in wanted:
-        if path in declared:
+        if path in known:
             return f"field {path!r} exists and belongs to no mining run"
     anywhere = {"$or": [{path: {"$exists": True}} for path in wanted]}
     found = access.collection(dataset).find_one(anywhere) if wanted else None

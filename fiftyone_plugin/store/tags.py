@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import fiftyone as fo
 
-from . import access, blocks, journal
+from . import access, blocks, journal, schema
 from .access import Fence, ObjectId
 from .updates import TAG, now
 
@@ -43,6 +43,27 @@ def held(dataset: fo.Dataset, lists: Iterable[ObjectId]) -> Held:
         ids = (ObjectId(value["ids"][at : at + 12]) for at in range(0, len(value["ids"]), 12))
         found |= dict.fromkeys(((value["what"], i) for i in ids), value["was"])
     return found
+
+
+def without(dataset: fo.Dataset, gone: Held, kept: Held, fields: Iterable[str]) -> Held:
+    """Return what is in the first lists and not in the second, in fields that were renamed since by their new names.
+
+    Args:
+        dataset: the dataset.
+        gone: what a run has tagged.
+        kept: what stays tagged.
+        fields: path of every field of the run, those in renamed fields by their new names.
+    """
+    declared, named = schema.stored(dataset), {field for field, _ in gone}
+    tops = {path.rpartition(".detections.")[0] for path in fields if ".detections." in path}
+    new = [top for top in tops - named if top in declared]
+
+    def renamed(what: Held) -> Held:
+        old = {field for field, _ in what} - {SAMPLE} - declared.keys()
+        return what | {(top, i): was for (field, i), was in what.items() if field in old for top in new}
+
+    stays = renamed(kept)
+    return {pair: was for pair, was in renamed(gone).items() if pair not in stays}
 
 
 def held_of(tagged: Tagged) -> Held:
