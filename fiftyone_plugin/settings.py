@@ -272,7 +272,7 @@ def as_mapping(name: str, value: Any) -> dict[str, Any]:
     return dict(read)
 
 
-def as_names(name: str, value: Any) -> tuple[str, ...]:
+def as_names(name: str, value: Any, what: str = "class names, in the form as car, truck") -> tuple[str, ...]:
     """Return names that are given as a sequence, as a JSON list or as text with commas between.
 
     Raises:
@@ -282,7 +282,7 @@ def as_names(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(read, str):
         read = [part.strip() for part in read.split(",") if part.strip()]
     if not isinstance(read, (list, tuple, set, frozenset)) or not all(isinstance(item, str) for item in read):
-        raise ValueError(f"{name} must be class names, in the form as car, truck, got {value!r}")
+        raise ValueError(f"{name} must be {what}, got {value!r}")
     return tuple(dict.fromkeys(sorted(read) if isinstance(read, (set, frozenset)) else read))
 
 

@@ -72,6 +72,7 @@ def export(
         ValueError: if there is no such run, it has no weights, or an option or a name is invalid.
         FileExistsError: if the folder is not empty.
     """
+    check_output_dir(output_dir)
     with records.reading(dataset, run_key):  # a file of two states of a run would look like one of either
         settings, results = records.load(dataset, run_key)
         check_weighted(settings)
@@ -166,8 +167,11 @@ def check_output_dir(output_dir: str | Path) -> None:
     """Refuse a folder that is not empty, before any work is done.
 
     Raises:
+        ValueError: if it is no path.
         FileExistsError: naming the folder.
     """
+    if not isinstance(output_dir, (str, Path)):
+        raise ValueError(f"output_dir must be a path, got {output_dir!r}")
     path = Path(output_dir).expanduser()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not empty: export into a new folder")

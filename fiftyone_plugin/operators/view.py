@@ -15,16 +15,12 @@ from ..app import colors
 from ..app.icons import icons
 from ..forms import parts
 from ..runs import records
+from ..settings import NOT_SETTINGS
 from ..store import access, views
 
 if TYPE_CHECKING:
     from fiftyone.core.collections import SampleCollection
     from fiftyone.operators import ExecutionContext
-
-FILTERS = (
-    *("type", "side", "label", "error", "state", "change", "min_difficulty", "min_suspicion", "max_suspicion"),
-    *("size", "most", "patches", "sort_by"),
-)
 
 
 class ViewHardNegatives(foo.Operator):
@@ -84,8 +80,7 @@ class ViewHardNegatives(foo.Operator):
     def execute(self, ctx: ExecutionContext) -> dict[str, Any]:
         """Set the view; if it is empty, leave the grid and notify instead."""
         run_key = ctx.params.get("run_key")
-        filters = {name: ctx.params.get(name) for name in FILTERS}
-        view = self(ctx.dataset, run_key, save_as=ctx.params.get("save_as"), **filters)
+        view = self(ctx.dataset, run_key, save_as=ctx.params.get("save_as"), **_filters(ctx))
         count = view.count()
         if not ctx.delegated and count:
             ctx.ops.set_view(view=view)
@@ -93,6 +88,12 @@ class ViewHardNegatives(foo.Operator):
         elif not ctx.delegated:
             ctx.ops.notify(f"No object of run {run_key!r} matches these filters; the view is unchanged", variant="info")
         return {"run_key": run_key, "count": count}
+
+
+def _filters(ctx: ExecutionContext) -> dict[str, Any]:
+    """Return the parameters that say which objects are shown; what no filter is called is refused later."""
+    others = {*NOT_SETTINGS, "run_key", "save_as"}
+    return {name: value for name, value in ctx.params.items() if value is not None and name not in others}
 
 
 def _more(ctx: ExecutionContext, inputs: types.Object) -> None:
@@ -110,9 +111,9 @@ def _more(ctx: ExecutionContext, inputs: types.Object) -> None:
 def _check(ctx: ExecutionContext, inputs: types.Object) -> None:
     """Show why there is no such view."""
     key = ctx.params.get("run_key") or records.newest(ctx.dataset)
-    filters = {name: ctx.params[name] for name in FILTERS if ctx.params.get(name) is not None}
     try:
-        views.hardest(ctx.dataset, records.settings_of(ctx.dataset, key), **filters)
+        views.check_filters(_filters(ctx))
+        views.hardest(ctx.dataset, records.settings_of(ctx.dataset, key), **_filters(ctx))
         if name := ctx.params.get("save_as"):
             views.check_name(ctx.dataset, name)
     except ValueError as error:

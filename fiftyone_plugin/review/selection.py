@@ -55,7 +55,7 @@ def selected_objects(ctx: ExecutionContext, run_key: str | None) -> tuple[list[s
         ValueError: if there is no such run.
     """
     if given := ctx.params.get("label_ids"):
-        return list(as_names("label_ids", given)), []
+        return list(as_names("label_ids", given, "ids of labels, in a list or with commas between")), []
     settings = records.settings_of(ctx.dataset, run_key)
     labels, tiles = ctx.selected_labels or [], list(ctx.selected)
     samples = [label["sample_id"] for label in labels] if labels else tiles

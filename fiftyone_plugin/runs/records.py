@@ -142,7 +142,7 @@ def find(dataset: fo.Dataset, key: str | None) -> Record:
     Raises:
         ValueError: if there is none, naming the runs that exist.
     """
-    if key is not None and (found := _read(dataset, key)):
+    if isinstance(key, str) and (found := _read(dataset, key)):
         return found[0]
     names = ", ".join(repr(record.key) for record in listed(dataset))
     cure = f"runs are {names}" if names else "there is none yet, mine first (mine_hard_negatives)"

@@ -13,7 +13,7 @@ from fiftyone.core.utils import to_slug
 from hnm_core.boxes import FRACTIONS_OF, SIZE_EDGES, SIZES
 from hnm_core.labels.reviews import SIDES, STATES
 from hnm_core.rounds import CHANGES, KINDS
-from hnm_core.settings import check_switch
+from hnm_core.settings.values import check_share, check_switch
 from hnm_core.taxonomy import ERROR_TYPES, PROPOSALS
 
 from ..settings import RunSettings
@@ -146,9 +146,9 @@ def hardest(
         wanted &= _is_of_size(known("size", size, SIZES))
     for least, largest, name in ((min_difficulty, None, "difficulty"), (min_suspicion, max_suspicion, "suspicion")):
         if least is not None:
-            wanted &= F(f"{key}_{name}") >= least
+            wanted &= F(f"{key}_{name}") >= check_share(f"min_{name}", least)
         if largest is not None:
-            wanted &= F(f"{key}_{name}") <= largest
+            wanted &= F(f"{key}_{name}") <= check_share(f"max_{name}", largest)
     found = samples.filter_labels(field, wanted)
     if most is not None:
         found = samples.filter_labels(field, wanted & (F(f"{key}_difficulty") >= _least_of(found, field, key, most)))
@@ -284,7 +284,7 @@ def known(what: str, name: str, names: Collection[str]) -> str:
 
 
 def _check_split_field(samples: SampleCollection, name: str) -> None:
-    found = samples.get_field(name)
+    found = samples.get_field(name) if isinstance(name, str) else None
     if not isinstance(found, fo.StringField):
         problem = f"is a {found.__class__.__name__}" if found is not None else "does not exist"
         texts = ", ".join(path for path in samples.get_field_schema(ftype=fo.StringField) if path != "filepath")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["as_tuple", "check_class_lists", "check_switch", "plain"]
+__all__ = ["as_tuple", "check_class_lists", "check_share", "check_switch", "plain"]
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
@@ -22,6 +22,21 @@ def check_switch(name: str, value: Any) -> bool:
     if isinstance(value, str) or getattr(value, "ndim", 0) > 0 or value not in (True, False):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def check_share(name: str, value: Any) -> float:
+    """Return a number from 0 to 1.
+
+    Raises:
+        ValueError: if it is anything else, such as a text, naming the argument and the value.
+
+    Example:
+        >>> check_share("min_difficulty", 1)
+        1.0
+    """
+    if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}")
+    return float(value)
 
 
 def check_class_lists(name: str, value: Any) -> dict[str, tuple[str, ...]]:

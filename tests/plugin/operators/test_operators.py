@@ -16,7 +16,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError, Executor
 
 from fiftyone_plugin.runs import compare, records
-from tests.datasets import DELETE, EXPORT, FIELDS, MINE, RENAME, TRIAGE, VIEW, by_name, dataset_of, stored
+from tests.datasets import ACCEPT, DELETE, EXPORT, FIELDS, MINE, RENAME, TRIAGE, VIEW, by_name, dataset_of, stored
 from tests.plugin.forms.test_forms import PREDICT, form
 from tests.scenes import FAR, HERE, high, scene
 
@@ -158,6 +158,33 @@ def test_what_the_executor_is_not_told_is_named(uri: str, params: dict[str, Any]
     foo.get_operator(MINE)(dataset, **RUN)
     with pytest.raises(ExecutionError, match=sentence):
         execute(dataset, uri, **params)
+
+
+@pytest.mark.parametrize(
+    ("uri", "params", "sentence"),
+    [
+        *(
+            (each, {"run_key": key}, "has no mining run .*: runs are 'run'")
+            for each in (VIEW, DELETE)
+            for key in (["run"], {"a": 1})
+        ),
+        (EXPORT, {"run_key": ["run"], "output_dir": "new"}, "has no mining run .*: runs are 'run'"),
+        (EXPORT, {"run_key": "run", "output_dir": 5}, "output_dir must be a path, got 5"),
+        (MINE, {**RUN, "run_key": "other", "split_field": 5}, "split_field must be a text, got 5"),
+        (ACCEPT, {"run_key": "run", "output_field": 5}, "output_field 5 is no valid field name"),
+    ],
+)
+def test_values_of_another_type_are_named_and_nothing_is_written(
+    uri: str, params: dict[str, Any], sentence: str
+) -> None:
+    dataset = dataset_of()
+    foo.get_operator(MINE)(dataset, **RUN)
+    before = stored(dataset)
+    with pytest.raises(ValueError, match=sentence):
+        foo.get_operator(uri)(dataset, **params)
+    with pytest.raises(ExecutionError, match=f"{sentence}|Validation error"):  # FiftyOne checks the form first
+        execute(dataset, uri, **params)
+    assert stored(dataset) == before
 
 
 @pytest.mark.parametrize("value", ["false", "0"])

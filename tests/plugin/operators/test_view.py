@@ -140,6 +140,12 @@ def test_what_cannot_be_is_said(dataset: fo.Dataset) -> None:
         shown(dataset, most=0)
     with pytest.raises(ValueError, match="size must be one of small, medium, large, got 'tiny'"):
         shown(dataset, size="tiny")
+    for name in ("min_difficulty", "min_suspicion", "max_suspicion"):
+        for value in ("0.5", True, [0.5], float("nan"), 5):
+            with pytest.raises(ValueError, match=rf"{name} must be a number in \[0, 1\], got "):
+                shown(dataset, **{name: value})
+    with pytest.raises(ValueError, match="no such filter: min_dificulty; filters are type"):
+        in_the_app(dataset, VIEW, run_key="run", min_dificulty=0.5)
 
 
 def test_sizes_are_those_of_the_report() -> None:
