@@ -77,6 +77,7 @@ def read_tables(samples: SampleCollection, settings: RunSettings, before: Read |
     checks.check_shapes(chosen, settings.pred_field, settings.gt_field)
     notes = checks.hidden_notes(samples) + checks.split_notes(samples, chosen, settings)
     read = read_samples(chosen, settings.pred_field, settings.gt_field, before)
+    _refuse_repeated(read)
     columns = list(read.columns)
     unlabelled, unlabelled_notes = labelled.unlabelled(columns[1].counts, settings)
     if unlabelled.any():
@@ -113,6 +114,7 @@ def read_predictions(samples: SampleCollection, settings: RunSettings, more: Seq
     checks.check_proposable(samples, settings.pred_field)
     checks.check_shapes(samples, settings.pred_field)
     read = read_samples(samples, settings.pred_field, settings.gt_field)
+    _refuse_repeated(read)
     sample_ids = read.sample_ids()
     predicted = _Boxes(settings.pred_field, sample_ids, read.columns[0])
     predicted.refuse_shared_ids()
@@ -122,6 +124,16 @@ def read_predictions(samples: SampleCollection, settings: RunSettings, more: Seq
     none = replace(truth, ids=predictions.ids[:0] if predictions.ids is not None else None)
     nothing = _Boxes(settings.gt_field, sample_ids, read.columns[1]).lists()
     return Tables(predictions, none, sample_ids, predicted.lists(), nothing, notes, read, np.arange(len(sample_ids)))
+
+
+def _refuse_repeated(read: Read) -> None:
+    ids, times = np.unique(read.ids, return_counts=True)
+    if len(ids) < len(read.ids):
+        again = ids[times > 1].tolist()
+        raise ValueError(
+            f"{len(again)} of {len(ids)} samples occur more than once in this view (first {ObjectId(again[0])}): mine "
+            f"each once, as dataset.select(view.values('id')) has them"
+        )
 
 
 def read_truth(samples: SampleCollection, gt_field: str, classes: Sequence[str] = ()) -> Detections:

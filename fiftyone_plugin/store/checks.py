@@ -40,10 +40,13 @@ def check_fields(samples: SampleCollection, *names: str) -> None:
     """
     if samples._is_generated:
         raise ValueError("this view shows patches, frames or clips: mine the dataset, or a view of whole samples")
+    if samples.media_type == "group" and access.root(samples).media_type != "group":
+        raise ValueError("this view groups samples (group_by): mine it without this stage")
     if samples.media_type not in ("image", None):
         cure = "select one slice with select_group_slices()" if samples.media_type == "group" else "mine images"
         raise ValueError(f"dataset {access.root(samples).name!r} has media of type {samples.media_type!r}: {cure}")
     for name in names:
+        _check_shown(samples, name)
         check_finished(access.root(samples), name)
         found = samples.get_field(name)
         if isinstance(found, fo.EmbeddedDocumentField) and issubclass(found.document_type, fo.Detections):
@@ -53,6 +56,17 @@ def check_fields(samples: SampleCollection, *names: str) -> None:
         raise ValueError(
             f"field {name!r} {problem}, but mining needs Detections; fields of Detections in this dataset: {fit}"
         )
+
+
+def _check_shown(samples: SampleCollection, field: str) -> None:
+    """Refuse a view that shows boxes elsewhere than they are stored, or with another confidence."""
+    shown = {f"{field}.detections", *(f"{field}.detections.{name}" for name in ("bounding_box", "confidence"))}
+    for stage in getattr(samples, "_stages", ()):
+        if isinstance(stage, fo.SetField) and stage.field in shown:
+            raise ValueError(
+                f"this view shows other values of {stage.field!r} than are stored (SetField), and a run is written on "
+                f"the stored boxes: mine without this stage"
+            )
 
 
 def check_finished(dataset: fo.Dataset, field: str) -> None:

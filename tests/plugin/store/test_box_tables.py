@@ -312,6 +312,25 @@ def test_views_that_rename_classes_are_refused_where_they_are_mined() -> None:
     assert box_tables.read_tables(dataset.map_labels("other", {"cat": "kitten"}), settings()).truth.classes
 
 
+@pytest.mark.parametrize("attribute", ["bounding_box", "confidence"])
+def test_views_that_show_other_boxes_than_are_stored_are_refused(attribute: str) -> None:
+    path = f"predictions.detections.{attribute}"
+    shown = cats_and_dogs().set_field(path, [0, 0, 1, 1] if attribute == "bounding_box" else 0.9)
+    with pytest.raises(ValueError, match=rf"shows other values of '{path}' than are stored \(SetField\)"):
+        box_tables.read_tables(shown, settings())
+    assert box_tables.read_tables(cats_and_dogs().set_field("predictions.detections.index", 3), settings())
+
+
+def test_views_that_show_a_sample_twice_or_in_groups_are_refused() -> None:
+    dataset = cats_and_dogs()
+    twice = dataset.limit(1).concat(dataset)
+    with pytest.raises(ValueError, match=f"1 of {len(dataset)} samples occur more than once in this view"):
+        box_tables.read_tables(twice, settings())
+    with pytest.raises(ValueError, match="this view groups samples"):
+        box_tables.read_tables(dataset.group_by("filepath"), settings())
+    assert box_tables.read_tables(dataset.select(twice.values("id")), settings()).truth.images
+
+
 def test_patches_groups_and_videos_are_refused() -> None:
     with pytest.raises(ValueError, match="this view shows patches, frames or clips: mine the dataset"):
         box_tables.read_tables(cats_and_dogs().to_patches("predictions"), settings())
