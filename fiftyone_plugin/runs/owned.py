@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..store import schema, writeback
+from ..store import writeback
 from .config import MiningRunConfig
 
 ERROR = "error"
 """The object field by which the boxes of a run are known."""
 
 
-def add_all_fields(key: str, config: MiningRunConfig, fields: Sequence[Mapping[str, Any]]) -> str:
+def add_all_fields(
+    key: str, config: MiningRunConfig, declared: Mapping[str, Mapping[str, Any]], copies: Mapping[str, str]
+) -> str:
     """Add to the config of a run every field that it owns; return a sentence if boxes have another field now, or "".
 
     Args:
         key: of the run.
         config: its config, which gets the fields.
-        fields: ``sample_fields`` of the dataset's document.
+        declared: every field of the dataset by its path.
+        copies: path → path in a corrected copy, as :func:`.schema.corrected_copies` gives them.
     """
-    declared, copies = schema.declared(fields), schema.corrected_copies(fields)
     moved = _moved(key, config, declared)
     more = [copies[path] for path in config.fields if path in copies]
     leaves = dict.fromkeys(path.rpartition(".")[2] for path in config.fields)

@@ -15,7 +15,7 @@ from typing import Any
 import fiftyone as fo
 
 from ..settings import RunSettings
-from ..store import access, journal, owners, tags
+from ..store import access, journal, owners, schema, tags
 from ..store.journal import RUN, STATES, Journal
 from . import results
 from .config import METHOD, MiningRunConfig
@@ -90,11 +90,12 @@ def _read(dataset: fo.Dataset, only: str | None = None) -> list[Record]:
     documents = {each["_id"]: each for each in access.run_documents().find({"_id": {"$in": ids}})} if ids else {}
     made = (_record(key, run_id, documents.get(run_id), note) for key, (run_id, note) in places.items())
     fields = document.get("sample_fields") or []
-    return [_with_all_fields(record, fields) for record in made if record is not None]
+    declared, copies = schema.declared(fields), schema.corrected_copies(fields)
+    return [_with_all_fields(record, declared, copies) for record in made if record is not None]
 
 
-def _with_all_fields(record: Record, fields: list[Mapping[str, Any]]) -> Record:
-    problem = add_all_fields(record.key, record.config, fields) if record.config is not None else ""
+def _with_all_fields(record: Record, declared: Mapping[str, Mapping[str, Any]], copies: Mapping[str, str]) -> Record:
+    problem = add_all_fields(record.key, record.config, declared, copies) if record.config is not None else ""
     return replace(record, problem=record.problem or problem)
 
 
