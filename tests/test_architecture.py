@@ -32,7 +32,6 @@ BEHIND_A_DOOR = {
     "PIL": {"evidence", "export", "io", "samples", "verify"},
     "pyarrow": {"arrow_folder", "export", "io"},
     "ray": {"ray_start"},
-    "skimage": {"appearance"},
     "sklearn": {"crop_classifier", "fitting"},
     "torch": {"training"},
     "ultralytics": {"tracking", "training", "verify"},

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from hnm_core.evidence.label_suspects import LabelSuspects
     from hnm_core.evidence.near_crops import NearCrops
 
-APPEARANCE_NEEDS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
-"""Modules that evidence from appearance imports, and the packages that contain them."""
-
 
 @dataclass(frozen=True)
 class Told:
@@ -52,9 +49,8 @@ def check(samples: SampleCollection, settings: RunSettings) -> None:
     Raises:
         ValueError: saying what is missing.
     """
-    missing = [name for module, name in APPEARANCE_NEEDS.items() if find_spec(module) is None]
-    if settings.appearance and missing:
-        raise ValueError(f"appearance needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    if settings.appearance and find_spec("sklearn") is None:
+        raise ValueError("appearance needs scikit-learn: pip install scikit-learn")
     second = settings.second_field
     if second and second in (settings.pred_field, settings.gt_field):
         raise ValueError(f"second_field {second!r} is one of the two fields compared: name a field of another model")

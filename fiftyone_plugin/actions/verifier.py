@@ -41,7 +41,7 @@ def fit_verifier(
     Raises:
         ValueError: if there is no such run, or it has fewer than 40 errors or 40 right detections.
         FileNotFoundError: if an image does not exist.
-        ImportError: if scikit-image or scikit-learn is missing.
+        ImportError: if Pillow or scikit-learn is missing.
     """
     from hnm_core.live import Verifier
 

@@ -32,7 +32,7 @@ def with_evidence_of(
     notes: list[str] = []
     twins = None
     if args.appearance:
-        from ..evidence.appearance import appearance_evidence, describe_crops  # only who asks waits for scikit-image
+        from ..evidence.appearance import appearance_evidence, describe_crops  # only who asks waits for Pillow
         from ..evidence.near_crops import twins_of
 
         crops = describe_crops(result, files.locate(), sizes=files.sizes)

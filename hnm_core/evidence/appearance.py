@@ -1,6 +1,6 @@
 """Evidence from the appearance of mistakes: crops of the images, described by their edges.
 
-Needs scikit-image, scikit-learn and Pillow (``pip install scikit-image scikit-learn pillow``).
+Needs scikit-learn and Pillow (``pip install scikit-learn pillow``).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +18,9 @@ from ..io.pictures import UnreadablePictureError, open_picture, pixel_scale, say
 from ..result import MiningResult
 from ..taxonomy import DUPLICATE
 from .crop_classifier import LEAST_LABELLED, LEAST_SUSPECTS, MOST, likeness
+from .edges import EDGES, SIDE, edge_features
 
-__all__ = ["Crops", "appearance_evidence", "cut_box", "cut_crops", "describe_crops", "edge_features"]
-
-SIDE = 64
-"""Side of a crop in pixels."""
-
-EDGES = 7 * 7 * 2 * 2 * 9
-"""Length of a descriptor: 7 × 7 blocks of 2 × 2 cells of 8 × 8 pixels, 9 directions each."""
+__all__ = ["Crops", "appearance_evidence", "cut_box", "cut_crops", "describe_crops"]
 
 MARGIN = 0.15
 """Margin of a crop on each side, as share of the longer side of the box (chosen)."""
@@ -90,7 +84,7 @@ def appearance_evidence(
 
     Raises:
         FileNotFoundError: if an image file does not exist.
-        ImportError: if Pillow, scikit-image or scikit-learn is missing.
+        ImportError: if Pillow or scikit-learn is missing.
     """
     crops = describe_crops(result, locate, describe, sizes) if crops is None else crops
     out = np.full(len(result.predictions), np.nan)
@@ -181,23 +175,13 @@ def cut_box(pixels: NDArray[np.uint8], box: NDArray[np.float64], margin: float =
     half = min(max(box[2] - box[0], box[3] - box[1], 1.0), most) * (0.5 + margin)
     x, y = np.clip((box[:2] + box[2:]) / 2.0, -2.0 * most, [width + 2.0 * most, rows + 2.0 * most])
     low, high = np.floor([x - half, y - half]).astype(int), np.ceil([x + half, y + half]).astype(int)
-    columns, lines = (np.clip(np.arange(low[axis], high[axis]), 0, pixels.shape[1 - axis] - 1) for axis in (0, 1))
-    part = Image.fromarray(pixels[lines][:, columns])
+    if (low >= 0).all() and (high <= pixels.shape[1::-1]).all():
+        part = pixels[low[1] : high[1], low[0] : high[0]]
+    else:
+        columns, lines = (np.clip(np.arange(low[axis], high[axis]), 0, pixels.shape[1 - axis] - 1) for axis in (0, 1))
+        part = pixels[lines[:, None], columns]
     edges = (x - half - low[0], y - half - low[1], x + half - low[0], y + half - low[1])
-    return np.asarray(part.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=edges))
-
-
-def edge_features(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Compute histograms of oriented gradients (Dalal and Triggs, 2005) with scikit-image, ``(k, 1764)`` float64.
-
-    Args:
-        crops: ``(k, 64, 64, 3)`` uint8.
-    """
-    from skimage.feature import hog
-
-    cells: dict[str, Any] = {"orientations": 9, "pixels_per_cell": (8, 8), "cells_per_block": (2, 2)}
-    found = [hog(crop.mean(axis=2) / 255.0, **cells, block_norm="L2-Hys") for crop in crops]
-    return np.array(found, dtype=np.float64).reshape(len(crops), EDGES)
+    return np.asarray(Image.fromarray(part).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=edges))
 
 
 def _crops(

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from ..evidence.appearance import cut_crops, edge_features
+from ..evidence.appearance import cut_crops
+from ..evidence.edges import edge_features
 from ..evidence.near_crops import find_twins, unit_vectors
 from ..io.data_yaml import folder_images
 from ..io.progress import Progress, silent
@@ -35,7 +36,7 @@ def firing_images(
     """Return an entry for every picture of a folder that is not labelled and has confident predictions.
 
     Of pictures whose surest predictions look the same, as in neighbouring frames of a video, all but the surest come
-    last, where scikit-image is there to compare them.
+    last, where Pillow is there to open them.
 
     Args:
         folder: of the pictures, with its subfolders.
@@ -110,9 +111,9 @@ def look_alikes(
         locate: returns the file of an image key; None for one that must not be opened, which looks like no other.
 
     Returns:
-        All False where scikit-image or Pillow is missing.
+        All False where Pillow is missing.
     """
-    if find_spec("skimage") is None or find_spec("PIL") is None:
+    if find_spec("PIL") is None:
         return np.zeros(len(rows), dtype=bool)
     assert predictions.score is not None
     crops, _ = cut_crops(predictions, rows, locate)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evidence.appearance import edge_features
+from ..evidence.edges import edge_features
 from ..evidence.near_crops import unit_vectors
 from .tracks import LISTS, Proposal
 

@@ -291,4 +291,4 @@ def _iou(box: Box, others: Box) -> Box:
 
 
 def _crop(frame: Frame, box: Box, *margin: float) -> NDArray[np.uint8]:
-    return cut_box(frame.pixels[:, :, ::-1], box, *margin)
+    return cut_box(frame.pixels, box, *margin)[:, :, ::-1]

@@ -2,7 +2,7 @@
 
 It learns from a labelled run, whose true positives and mined false positives are known (see ``examples``): a logistic
 regression with a ridge penalty per class, on histograms of oriented gradients of the crop and on the confidence.
-Scoring needs Pillow and scikit-image, fitting scikit-learn too.
+Scoring needs Pillow, fitting scikit-learn too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from ..evidence.appearance import cut_box, cut_crops, edge_features
+from ..evidence.appearance import cut_box, cut_crops
+from ..evidence.edges import edge_features
 from ..io.pictures import open_picture
 from ..io.progress import Progress, part_of, silent, tracked
 from ..labels.reviews import Reviews
@@ -39,7 +40,7 @@ MARGIN = 0.0
 """Margin of a crop, as share of the longer side of the box (measured: AP .88 on cards, .84 with .15 on each side)."""
 
 AT_ONCE = 1_000
-"""Crops that are described together."""
+"""Crops that are cut together."""
 
 LEAST_SCORE = 1e-4
 """Confidences are cut off here and at one minus this, so that their log odds are finite."""
@@ -90,7 +91,7 @@ class Verifier:
         Raises:
             ValueError: if there are fewer than 40 right or 40 wrong detections, or all are in one image.
             FileNotFoundError: if an image does not exist.
-            ImportError: if Pillow, scikit-image or scikit-learn is missing.
+            ImportError: if Pillow or scikit-learn is missing.
         """
         examples = examples_of(result, reviews)
         _check_enough(examples)
@@ -205,9 +206,7 @@ class Verifier:
 
 def features_of(crops: NDArray[np.uint8], confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     """Describe detections by the edges of their crops and their confidence, ``(n, d)`` float64."""
-    parts = [edge_features(crops[start : start + AT_ONCE]) for start in range(0, len(crops), AT_ONCE)]
-    edges = np.concatenate(parts) if parts else edge_features(crops)
-    return np.column_stack([edges, logit(np.clip(confidence, LEAST_SCORE, 1.0 - LEAST_SCORE))])
+    return np.column_stack([edge_features(crops), logit(np.clip(confidence, LEAST_SCORE, 1.0 - LEAST_SCORE))])
 
 
 def _check_enough(examples: Examples) -> None:

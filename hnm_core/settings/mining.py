@@ -65,7 +65,7 @@ APPEARANCE = Option(
     False,
     "Compare the crops",
     "Open the images: a false positive that looks like labelled objects is suspected more to be a missing label, "
-    "others less; needs scikit-image",
+    "others less; needs scikit-learn",
     group="label errors",
     name="appearance",
 )

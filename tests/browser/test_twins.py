@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytest.importorskip("ultralytics", reason="the App starts on the demo's detections")
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 

@@ -407,7 +407,8 @@ def test_reviews_and_looks_are_heard_and_kept(coco, tmp_path, capsys):
 
 
 def test_reviews_of_one_lamp_post_in_eight_frames_are_one_review(tmp_path):
-    pytest.importorskip("skimage", reason="scikit-image describes the crops")
+    pytest.importorskip("PIL", reason="Pillow draws the frames")
+    pytest.importorskip("sklearn", reason="scikit-learn tells the crops apart")
     from tests.streets import FRAMES, draw_frames, street
 
     draw_frames(tmp_path)

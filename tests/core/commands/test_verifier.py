@@ -12,7 +12,6 @@ from tests.stripes import SIDE, boxes_of, striped, write_pictures
 
 pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
 pytest.importorskip("PIL", reason="Pillow cuts the crops")
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 pytest.importorskip("sklearn", reason="scikit-learn tells the crops apart")
 
 from hnm_core.live import Verifier

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from hnm_core import Detections, MiningSettings, mine
-from hnm_core.evidence.appearance import SIDE, appearance_evidence, cut_box, cut_crops, edge_features
+from hnm_core.evidence.appearance import appearance_evidence, cut_box, cut_crops
 from hnm_core.evidence.crop_classifier import likeness
+from hnm_core.evidence.edges import SIDE
 from hnm_core.evidence.second_model import agreement_evidence
 from hnm_core.labels.evidence_weights import LARGEST, as_columns, weigh_evidence
 from hnm_core.labels.reviews import Reviews
@@ -191,7 +192,6 @@ def test_few_crops_say_nothing() -> None:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty images of five crosses, three of them labelled, and of three rings, which a detector takes for crosses."""
-    pytest.importorskip("skimage", reason="scikit-image describes crops")
     pytest.importorskip("PIL", reason="Pillow makes the images")
     from PIL import Image, ImageDraw
 
@@ -219,6 +219,7 @@ def crosses() -> tuple[Detections, Detections]:
     return scene(found, [(f"{i}.png", "cross", box) for i in range(20) for box in boxes[:3]])
 
 
+@needs_sklearn
 def test_unlabelled_crosses_look_like_labelled_ones_and_rings_do_not(pictures: Path) -> None:
     tables = crosses()
     said = appearance_evidence(mine(*tables, ALL), lambda name: pictures / name)
@@ -269,7 +270,19 @@ def test_boxes_cut_by_the_edge_of_the_image_are_told_but_still_cut(pictures: Pat
     assert crops.min(axis=(1, 2, 3)).min() > 60  # beyond the edge it goes on, nothing black
     flat, _ = scene([("0.png", "cross", 0.9, (50, 50, 50, 60))])
     assert cut_crops(flat, np.array([0]), lambda name: pictures / name)[0].shape == (1, SIDE, SIDE, 3)
-    assert edge_features(crops[:0]).shape == (0, edge_features(crops).shape[1])
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 64, 48), (5.5, 3, 20, 21.2), (-9, -7, 8, 9.3), (50, 30, 90, 70), (70, 5, 80, 9), (3, 3, 3, 3)]
+)
+@pytest.mark.parametrize("margin", [0.0, 0.3])
+def test_outside_the_image_its_border_goes_on(box: tuple[float, ...], margin: float) -> None:
+    pytest.importorskip("PIL", reason="Pillow scales the crops")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    wide = np.pad(pixels, ((99, 99), (99, 99), (0, 0)), mode="edge")
+    crop, same = cut_box(pixels, np.array(box), margin), cut_box(wide, np.array(box) + 99, margin)
+    assert crop.shape == (SIDE, SIDE, 3)
+    assert (crop == same).all()
 
 
 def test_nothing_is_opened_where_nothing_can_be_said() -> None:

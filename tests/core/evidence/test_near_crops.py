@@ -104,8 +104,8 @@ def test_neither_itself_nor_a_twin_is_a_neighbour() -> None:
 
 
 def test_a_lamp_post_in_eight_frames_is_one_picture_and_eight_scribbles_are_eight(tmp_path: Path) -> None:
-    pytest.importorskip("skimage", reason="scikit-image describes the crops")
     pytest.importorskip("PIL", reason="Pillow writes the frames")
+    pytest.importorskip("sklearn", reason="scikit-learn tells the crops apart")
     from hnm_core.evidence.appearance import appearance_evidence, describe_crops
     from tests.streets import draw_frames, street
 

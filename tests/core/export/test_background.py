@@ -90,7 +90,6 @@ def test_what_can_not_be_added_is_said(world, capsys, pictures, found, said):
 
 
 def test_what_looks_like_a_surer_picture_comes_last(world, capsys):
-    pytest.importorskip("skimage", reason="scikit-image compares the pictures")
     from tests.stripes import LEFT, striped
 
     for name, number, score in (("first", 0, 0.9), ("again", 0, 0.85), ("other", 1, 0.6)):

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 pytest.importorskip("PIL", reason="Pillow cuts the crops")
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 
 from hnm_core.live.choosing import Chooser
 from hnm_core.live.tracks import Proposal

@@ -145,6 +145,14 @@ def test_a_spread_keeps_so_many_and_tells_of_all_others(most: int, length: int) 
     assert sorted(dropped) == made
 
 
+def test_crops_are_red_green_blue_where_frames_are_the_other_way_round() -> None:
+    judge = Judge(WatchSettings(), NAMES, None, Store())
+    blue = np.broadcast_to(np.array([250, 0, 0], dtype=np.uint8), BLACK.shape)
+    judge.see(Frame(1, 0.0, blue), np.array([box(0, 0.9)]), Followed(np.array([1]), frozenset({1})))
+    (found,) = judge.finish()
+    assert found.crop.reshape(-1, 3).max(axis=0).tolist() == [0, 0, 250]
+
+
 class Odds:
     """A verifier that says what it is told, and counts whom it looks at."""
 

@@ -20,7 +20,6 @@ from tests.scenes import FAR, HERE, apart, scene
 from tests.stripes import boxes_of, striped, striped_run, write_pictures
 
 pytest.importorskip("PIL", reason="Pillow cuts the crops")
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 pytest.importorskip("sklearn", reason="scikit-learn tells the crops apart")
 
 IMAGES = 48

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ import pytest
 pytest.importorskip("cv2", reason="OpenCV reads videos")
 pytest.importorskip("ultralytics", reason="its trackers follow the boxes")
 pytest.importorskip("lap", reason="the trackers need it")
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 pytest.importorskip("PIL", reason="Pillow cuts the crops")
 
 import cv2
 
 from hnm_core import cli
 from hnm_core.live import watch as watching
+from hnm_core.live import watch_folder
 from hnm_core.live.watch import watch
 from hnm_core.live.watched import Watched
 from hnm_core.settings import WatchSettings
@@ -156,6 +157,36 @@ def test_look_alikes_are_left_out_and_frames_are_limited(video: Path, tmp_path: 
     one = watch(str(video), Squares(), tmp_path / "rate", settings=WatchSettings(alike=0.0, frames_per_minute=1))
     assert {of: each["frames"] for of, each in one.lists.items()} == {"confident": 1, "uncertain": 1, "missed": 1}
     assert one.over_rate == 4
+
+
+def test_of_a_longer_video_no_more_is_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "PIECE", 1.0)
+
+    def most_held(times: int) -> tuple[int, int]:
+        frames, most, most_spooled = weakref.WeakSet[Any](), 0, 0
+
+        class Spool(watch_folder.Spool):
+            def hold(self, frame: Any) -> None:
+                nonlocal most_spooled
+                super().hold(frame)
+                most_spooled = max(most_spooled, len(self))
+
+        def known(clip: Any, frame: Any) -> Any:
+            nonlocal most
+            frames.add(frame)
+            most = max(most, len(frames))
+            return Squares().predict([frame.pixels], conf=0.05)[0].boxes
+
+        monkeypatch.setattr(watch_folder, "Spool", Spool)
+        path = write_video(tmp_path / f"{times}.mkv", scene(60) * times)
+        found = watch(str(path), Squares(), tmp_path / f"{times}", settings=EVERY, known=known)
+        assert found.frames == 60 * times
+        return most, most_spooled
+
+    short, long = most_held(2), most_held(10)
+    assert long == short
+    assert long[0] <= EVERY.longest_gap + 2, "frames in memory: those in which a gap may turn out to be, and this one"
+    assert 0 < long[1] < 15, "frames on the disk: those to show of the tracks of a piece"
 
 
 @pytest.fixture

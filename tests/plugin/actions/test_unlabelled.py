@@ -15,7 +15,6 @@ from tests.datasets import FIELDS, MINE, dataset_of
 from tests.scenes import HERE, scene
 from tests.stripes import LEFT, SIDE, striped
 
-pytest.importorskip("skimage", reason="scikit-image compares the pictures")
 Image = pytest.importorskip("PIL.Image")
 
 

@@ -15,7 +15,6 @@ from tests.datasets import FIELDS, MINE, PROPOSE, TRIAGE
 from tests.plugin.forms.test_forms import form, problem
 from tests.stripes import SIDE, boxes_of, striped, write_pictures
 
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 pytest.importorskip("sklearn", reason="scikit-learn tells the crops apart")
 
 from hnm_core.live import Verifier

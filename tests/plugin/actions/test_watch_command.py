@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("ultralytics", reason="a real detector watches")
 pytest.importorskip("lap", reason="the trackers need it")
-pytest.importorskip("skimage", reason="scikit-image describes the crops")
 
 import cv2
 

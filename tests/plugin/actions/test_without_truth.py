@@ -216,7 +216,6 @@ def test_reviews_made_before_hold(dataset: fo.Dataset) -> None:
     ids=["export", "apply", "mend", "compare", "fit"],
 )
 def test_what_needs_truth_says_what_to_do(dataset: fo.Dataset, tmp_path: Path, call: Any, sentence: str) -> None:
-    pytest.importorskip("skimage", reason="fitting needs it")
     propose(dataset)
     propose(dataset, run_key="other")
     before = stored(dataset)

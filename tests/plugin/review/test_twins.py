@@ -45,7 +45,6 @@ def mine_street(folder: Path) -> fo.Dataset:
 
 @pytest.fixture(scope="module")
 def mined_street(tmp_path_factory: pytest.TempPathFactory) -> fo.Dataset:
-    pytest.importorskip("skimage", reason="scikit-image describes the crops")
     return mine_street(tmp_path_factory.mktemp("street"))
 
 
