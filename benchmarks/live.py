@@ -8,10 +8,8 @@ objects; the detector takes other digits for them, as in the demo.
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
+from benchmarks.live_cost import MINUTES, cost, memory
 from fiftyone_plugin.demo import ink, photographs
 from fiftyone_plugin.demo.digits import WEIGHTS
 from fiftyone_plugin.demo.scenes import CLASSES, HEIGHTS, Pool, deal_scans, handwriting
@@ -26,8 +25,7 @@ from hnm_core import Detections, mine
 from hnm_core.boxes import overlapping
 from hnm_core.live import Verifier
 from hnm_core.live.pieces import pieces_of
-from hnm_core.live.sources import Clip, find_clips, png_of
-from hnm_core.live.tracking import UltralyticsTracker
+from hnm_core.live.sources import find_clips, png_of
 from hnm_core.live.tracks import GAP, LISTS
 from hnm_core.live.watch import watch
 from hnm_core.settings import WatchSettings
@@ -42,18 +40,12 @@ CLIPS, TRAIN_CLIPS = 80, 40
 EVERY = 5
 """Every so many frames of a clip are pictures to fit the verifier to: neighbours are nearly the same."""
 
-CROPS = (1, 20)
-"""Crops a frame whose cost is told."""
-
-DRAWS, FIRST, LARGE = 1_000, 100, 640
-"""Resamples of an interval; what is counted at the head of a list; side at which cost is compared."""
+DRAWS, FIRST = 1_000, 100
+"""Resamples of an interval; what is counted at the head of a list."""
 
 KEEP_ALL = {"frames_per_track": 10**6, "frames_per_minute": 10**6, "alike": 0.0}
 BASELINE = "lowest confidence"
 """What every order is compared with."""
-
-PLAIN = "yolo11n.yaml"
-"""The detector whose time at ``LARGE`` pixels is what tracking and the verifier are compared with."""
 
 Box = tuple[float, float, float, float]
 
@@ -77,8 +69,10 @@ class Made:
     truth: list[list[tuple[str, Box]]]
 
 
-def table(clips: int = CLIPS, train_clips: int = TRAIN_CLIPS, frames: int = FRAMES) -> list[str]:
-    """Return a Markdown table of how well errors stand at the head of a list, by what orders it, and of the cost."""
+def table(
+    clips: int = CLIPS, train_clips: int = TRAIN_CLIPS, frames: int = FRAMES, minutes: Sequence[int] = MINUTES
+) -> list[str]:
+    """Return Markdown tables: how well errors stand at the head of a list, by what orders it; time; and memory."""
     from ultralytics import YOLO
 
     model, lines = YOLO(str(WEIGHTS)), list(HEAD)
@@ -89,7 +83,8 @@ def table(clips: int = CLIPS, train_clips: int = TRAIN_CLIPS, frames: int = FRAM
         for kind, motion in enumerate(MOTIONS):
             made = list(make(root / motion, motion, pools["test"], 1, clips, frames, [1, kind]))
             lines += _rows(motion, model, made, root, verifier)
-        lines += ["", *_cost(model, made[0].file, verifier)]
+        lines += ["", *cost(model, made[0].file, verifier)]
+        lines += ["", *memory(model, [clip.file for clip in made], verifier, root / "memory", minutes)]
     return lines
 
 
@@ -319,57 +314,3 @@ def quality(
     ranked = right[rows][order]
     precision = float(average_precision_score(right[rows], values[rows]))
     return precision, float(ranked[:FIRST].mean()), float(ranked[first].mean())
-
-
-def _cost(model: Any, file: Path, verifier: Verifier) -> list[str]:
-    """Return what tracking and the verifier cost beside inference at 640 pixels, as shares of its time."""
-    frames = [frame.pixels for frame in Clip("clip", str(file), "video").frames()]
-    seen: list[Any] = []
-
-    def predict() -> None:
-        seen.clear()
-        for frame in frames:
-            (result,) = model.predict([frame], conf=0.05, imgsz=LARGE, verbose=False)
-            seen.append(result.boxes.cpu().numpy())
-
-    def track() -> None:
-        tracker = UltralyticsTracker()
-        for boxes, frame in zip(seen, frames, strict=True):
-            tracker.follow(boxes, frame)
-
-    def verify(crops: int) -> None:
-        boxes = [[4.0 * at, 2.0 * at, 4.0 * at + 40.0, 2.0 * at + 50.0] for at in range(crops)]
-        for frame in frames:
-            verifier.score(frame[:, :, ::-1], [{"bbox": box, "confidence": 0.6, "class": "three"} for box in boxes])
-
-    def infer() -> None:
-        for frame in frames:
-            plain.predict([frame], imgsz=LARGE, verbose=False)
-
-    from ultralytics import YOLO
-
-    plain = YOLO(PLAIN)
-    predict()
-    whole = _best(infer)
-    parts = (
-        ("ByteTrack", track),
-        *(
-            (f"verifier, {crops} {'crop' if crops == 1 else 'crops'} a frame", partial(verify, crops))
-            for crops in CROPS
-        ),
-    )
-    return [
-        f"| cost, boxes of the demo's detector | share of the time of {PLAIN.partition('.')[0]} at {LARGE} pixels |",
-        "|---|---|",
-        *(f"| {name} | {_best(part) / whole:.1%} |" for name, part in parts),
-    ]
-
-
-def _best(do: Callable[[], None], times: int = 3) -> float:
-    """Return the shortest of some times, in seconds."""
-    found = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        do()
-        found.append(time.perf_counter() - begun)
-    return min(found)

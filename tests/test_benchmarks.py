@@ -389,8 +389,9 @@ def test_watching_is_measured_beside_baselines() -> None:
     pytest.importorskip("lap", reason="the trackers need it")
     from benchmarks import live
 
-    lines = live.table(clips=2, train_clips=8, frames=12)
+    lines = live.table(clips=2, train_clips=8, frames=12, minutes=(1, 2))
     orders = ("verifier", "lowest confidence of the track", "lowest confidence", "random")
     rows = [line.split(" | ") for line in lines if "confident |" in line]
     assert [row[2] for row in rows] == list(orders) * 2
-    assert lines[-3].startswith("| ByteTrack")
+    assert [line.count("%") for line in lines if line.startswith(("| ByteTrack", "| verifier,"))] == [1, 1, 1]
+    assert [line.split(" | ")[1] for line in lines[-2:]] == ["300", "600"], "frames of one and of two minutes"
