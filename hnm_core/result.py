@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .boxes import unit_of
-from .counting import ScoreCells, ThresholdCounts
+from .counting import CountedRows, RecallCurve, ThresholdCounts
 from .labels.estimate import Estimate, estimate_labels, with_estimate
 from .labels.evidence_weights import at_rows
 from .labels.mistakes import Mistakes, mistake_rows
 from .labels.reviews import STATES, UNREVIEWED, Reviews
 from .report import MiningReport
-from .selection.mined import MinedPart, MinedRows, boxes_at
+from .selection.mined import MinedPart, MinedRows
 from .settings import MiningSettings
 from .strategies import Difficulty
 from .weighting.images import Images
@@ -55,11 +55,18 @@ class Mined(Protocol):
     @property
     def thresholds(self) -> ThresholdCounts: ...
     def images(self) -> Iterator[str]: ...
+    @property
+    def hard_images(self) -> NDArray[np.bool_]: ...
+    @property
+    def recall_curve(self) -> RecallCurve: ...
+    @property
+    def label_digests(self) -> NDArray[np.uint64]: ...
+    def counted(self, name: str) -> NDArray[Any]: ...
     def ask_cells(self, name: str, *args: Any) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
-class MiningResult(MinedRows):
+class MiningResult(CountedRows):
     """The result of mining, aligned with the rows of the two tables that were given.
 
     Attributes:
@@ -225,45 +232,26 @@ class MiningResult(MinedRows):
     @cached_property
     def hardest(self) -> MinedPart:
         """Return the mined rows in the order in which they are mined."""
-        sides = []
         rows, states = self._split(self.estimate.suspicions.state)
-        for of_truth, own, other, at in (
-            (False, self.predictions, self.truth, np.flatnonzero(self.prediction_hard)),
-            (True, self.truth, self.predictions, np.flatnonzero(self.truth_hard)),
-        ):
-            side = "truth" if of_truth else "prediction"
-            code, difficulty, iou, near, suspicion = (
-                *(getattr(self.errors, side)[at], getattr(self, f"{side}_difficulty")[at]),
-                *(getattr(self, f"{side}_{name}")[at] for name in ("iou", "near", "suspicion")),
-            )
-            boxes = boxes_at(other, near)
-            score = np.zeros(len(at)) if own.score is None else own.score[at]
-            state = states[of_truth][np.searchsorted(rows[of_truth], at)]
-            facts = (
-                np.full(len(at), of_truth),
-                at,
-                own.image[at],
-                own.label[at],
-                code,
-                difficulty,
-                score,
-                own.xyxy[at],
-            )
-            sides.append(MinedPart(*facts, iou, near.astype(np.int64), boxes, suspicion, state))
-        return MinedPart.joined(sides).hardest_first(Images.of(self.truth).place)
+        mined = [np.flatnonzero(hard) for hard in self._hard]
+        of_mined = [state[np.searchsorted(of, at)] for state, of, at in zip(states, rows, mined, strict=True)]
+        return self.part(mined, of_mined).hardest_first(Images.of(self.truth).place)
+
+    def counted(self, name: str) -> NDArray[Any]:
+        """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first.
+
+        Args:
+            name: of a column of :class:`~hnm_core.selection.mined.MinedPart`, or ``mined``.
+        """
+        rows = mistake_rows(self.errors, self._hard)
+        if name == "mined":
+            return np.concatenate([hard[at] for hard, at in zip(self._hard, rows, strict=True)])
+        column: NDArray[Any] = getattr(self._counted, name)
+        return column
 
     @cached_property
-    def thresholds(self) -> ThresholdCounts:
-        """Return the counts at other thresholds."""
-        return ThresholdCounts.of(self.predictions, self.truth, self.matches)
-
-    def ask_cells(self, name: str, *args: Any) -> list[Any]:
-        """Call a method of the :class:`~hnm_core.counting.ScoreCells` of the predictions."""
-        return [getattr(self._cells, name)(*args)]
-
-    @cached_property
-    def _cells(self) -> ScoreCells:
-        return ScoreCells.of_confident(self.predictions, self.errors, self.matches)
+    def _counted(self) -> MinedPart:
+        return self.part(*self._split(self.estimate.suspicions.state))
 
     @property
     def _hard(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ from typing import Any
 from ..columns import Detections
 from ..io.classes import in_classes, select_classes
 from ..io.mining_folder import SHARDS as FOLDER
-from ..io.mining_folder import load_mining, new_mining, save_mining
+from ..io.mining_folder import new_mining, open_mining, save_mining
 from ..io.progress import Progress
 from ..io.truth_files import SHARDS, YOLO, TruthFiles, kind_of
 from ..labels.reviews import UNREVIEWED, inherit_reviews
@@ -24,6 +24,7 @@ from ..result import MiningResult
 from ..samples.folder import SampleFolder, save_samples
 from ..settings import MiningSettings
 from ..settings.mining import APPEARANCE, CLASSES, REVIEWS, SAVE_SAMPLES, VIEWS
+from ..settings.walking import KEEP_BOXES
 from ..strategies import strategy_names
 from ..strategies.learnability import check_second
 from ..strategies.registry import is_own
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flag(parser, APPEARANCE)
     add_flag(parser, VIEWS)
     add_flag(parser, SAVE_SAMPLES, ", in OUTPUT/samples; an interrupted run is continued")
+    add_flag(parser, KEEP_BOXES)
     add_engine_flags(parser)
     add_progress_flag(group_of(parser, "output"))
 
@@ -161,7 +163,7 @@ def _mine_in_memory(
         report, left_out = report_pages(result, title_of(args), close_ups, samples)
         notes += [*no_pictures, *left_out]
         shards = None if evidence else given.shards
-        folder = save_mining(args.output, result, source, {**report, **pages}, shards)
+        folder = save_mining(args.output, result, source, {**report, **pages}, shards, keep_boxes=args.keep_boxes)
     if locate is not None:
         save_samples(result, SampleFolder(folder / "samples"), locate, progress, sizes=files.sizes)
     return folder, result.report, notes
@@ -192,7 +194,7 @@ def _locator(args: argparse.Namespace, files: TruthFiles, result: MiningResult) 
 def _holds(folder: Path, result: MiningResult, source: Mapping[str, str]) -> bool:
     """Return whether a folder holds this very mining already, so that saving its samples can go on."""
     try:
-        before, of = load_mining(folder)
+        before, of = open_mining(folder)
     except (FileNotFoundError, ValueError):
         return False
     return of == source and before.settings == result.settings and before.report == result.report

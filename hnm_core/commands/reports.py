@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..io.mining_folder import load_mining
+from ..io.found import FoundMining
+from ..io.mining_folder import load_mining, open_mining
 from ..reporting.html import as_html, as_markdown, change_tables
 from ..result import MiningResult
-from ..rounds import compare_rounds, find_corrections
+from ..rounds import CorrectionGains, RoundChanges, compare_rounds, find_corrections
+from ..rounds.labels import changed_images
 from . import DONE, Command
 from .close_ups import close_ups_of
 from .flags import group_of
@@ -27,25 +30,31 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    result, source = load_mining(args.folder)
-    before = load_mining(args.before)[0] if args.before else None
+    result, source = open_mining(args.folder)
+    changed = None
+    if args.before:
+        changed = _changed((args.before, args.folder), (open_mining(args.before)[0], result))
+    tables = change_tables(*changed[:2]) if changed else ()
+    notes = [changed[2]] if changed and changed[2] else []
     format = "json" if args.json else args.format
     if format == "html":
         images = Path(source["images"]) if source.get("images") else None
-        close_ups, notes = close_ups_of(result, Path(source["data"]), source["split"], images)
+        close_ups, no_pictures = close_ups_of(result, Path(source["data"]), source["split"], images)
         title, found = f"{source['data']} {source['split']}", args.folder / "samples" / "index.html"
         samples = found.resolve().as_uri() if found.is_file() else ""
-        print(as_html(result, title=title, before=before, close_ups=close_ups, samples=samples), end="")
-        print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
+        print(as_html(result, title=title, changes=tables, close_ups=close_ups, samples=samples), end="")
+        notes += no_pictures
     elif format == "markdown":
-        print(as_markdown(result.report, change_tables(before, result) if before else ()), end="")
+        print(as_markdown(result.report, tables), end="")
     elif format == "json":
-        changes = {"changes": _compared(before, result)[0]} if before else {}
+        changes = {"changes": _as_dict(*changed)} if changed else {}
         print(json.dumps({**result.report.as_dict(), **changes}))
     else:
         print(result.report)
-        if before:
-            print(f"\n{_compared(before, result)[1]}")
+        if changed:
+            print(f"\n{_as_text(*changed)}")
+    if format in ("html", "markdown"):
+        print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
     return DONE
 
 
@@ -55,17 +64,43 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    before, after = (load_mining(folder)[0] for folder in (args.before, args.after))
-    found, text = _compared(before, after)
-    print(json.dumps(found) if args.json else text)
+    folders = args.before, args.after
+    changed = _changed(folders, [open_mining(folder)[0] for folder in folders])
+    print(json.dumps(_as_dict(*changed)) if args.json else _as_text(*changed))
     return DONE
 
 
-def _compared(before: MiningResult, after: MiningResult) -> tuple[dict[str, Any], str]:
-    """Return what changed between two minings, as a dict and as text; if labels differ, also what that bought."""
-    changes, gains = compare_rounds(before, after), find_corrections(before, after)
-    text = f"{changes}\n\n{gains}" if gains else str(changes)
-    return {**changes.as_dict(), "corrections": gains.as_dict() if gains else None}, text
+Changed = tuple[RoundChanges, CorrectionGains | None, str]
+
+
+def _changed(folders: Sequence[Path], rounds: Sequence[MiningResult | FoundMining]) -> Changed:
+    """Return what changed between two minings; if labels differ, also what that bought, or a sentence on why not.
+
+    Args:
+        folders: of the earlier and the later mining.
+        rounds: what was read from them.
+    """
+    changes, differ = compare_rounds(*rounds), changed_images(*rounds)
+    if not differ:
+        return changes, None, ""
+    try:
+        whole = [
+            each if isinstance(each, MiningResult) else load_mining(folder)[0]
+            for each, folder in zip(rounds, folders, strict=True)
+        ]
+        return changes, find_corrections(*whole), ""
+    except ValueError as reason:
+        what = "The labels of one image differ" if differ == 1 else f"The labels of {differ:,} images differ"
+        return changes, None, f"{what}, too; what that changed is not known: {reason}"
+
+
+def _as_dict(changes: RoundChanges, gains: CorrectionGains | None, note: str) -> dict[str, Any]:
+    notes = {"notes": [note]} if note else {}
+    return {**changes.as_dict(), "corrections": gains.as_dict() if gains else None, **notes}
+
+
+def _as_text(changes: RoundChanges, gains: CorrectionGains | None, note: str) -> str:
+    return "\n\n".join(map(str, filter(None, (changes, gains, note))))
 
 
 report = Command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,6 +122,8 @@ def mine_shard_folder(
             write_changed(given.folder, kept, change.apply)
             folder = open_shards(kept)
             shards = replace(given, folder=folder, digests=digests_of(folder))
+        elif not args.keep_boxes:
+            shards = given
         else:
             shards = replace(given, digests=keep_shards(given.folder, kept, digests))
         keys = [_digest_of(asked, digest) for digest in digests.values()]
@@ -152,20 +155,24 @@ def mine_opened(
     if path is not None:
         names, sizes = names_and_sizes(shards.folder)
         reviews = reviews_of(path, names, sizes)
+    here, keep = shards.folder.files[0].parent == aside / FOLDER, args.keep_boxes
     with engine_of(args, loaders_of(shards.folder), *(work or (aside.parent,))) as engine:
-        result = mine_shards(engine, settings, reviews=reviews, progress=progress)
+        result = mine_shards(engine, settings, reviews=reviews, compared=not keep, progress=progress)
         if path is not None and reviews is not None:
             say_lost(path, reviews, names, result.reviewed_rows)
         close_ups, no_pictures = close_ups_of(result, shards.folder.files[0].parent, args.split, shards.root)
         pages, left_out = report_pages(result, title_of(args), close_ups)
-        write_mining(aside, result, shards.source, pages, shards.digests, digest=shards.digest)
+        digests = {} if here and not keep else shards.digests
+        write_mining(aside, result, shards.source, pages, digests, digest=shards.digest, keep_boxes=keep)
+    if here and not keep:
+        shutil.rmtree(aside / FOLDER)
     return args.output.resolve(), result.report, [*shards.notes, *no_pictures, *left_out]
 
 
 def _asked(args: argparse.Namespace, settings: MiningSettings) -> str:
     """Return a digest of what is asked for, which the answers of a shard depend on, besides the shard."""
     reviews = "" if args.reviews is None else sha256(Path(args.reviews).read_bytes()).hexdigest()
-    return _digest_of(settings.as_dict(), args.class_map, args.classes, reviews, __version__)
+    return _digest_of(settings.as_dict(), args.class_map, args.classes, reviews, args.keep_boxes, __version__)
 
 
 def _digest_of(*values: Any) -> str:

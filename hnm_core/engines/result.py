@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..counting import ScoreCells, ThresholdCounts
+from ..counting import RecallCurve, ScoreCells, ThresholdCounts
+from ..counting.recall import wrong_between
 from ..labels.reviews import Reviews
 from ..report import MiningReport
 from ..selection.mined import MinedPart
 from ..settings import MiningSettings
+from ..taxonomy import LOCALIZATION
 from .shard import Columns, Engine, whole
 
 __all__ = ["MinedPart", "ShardedResult"]
@@ -82,6 +84,30 @@ class ShardedResult:
         found: Iterator[ThresholdCounts] = self.engine.ask(threshold_counts)
         return reduce(add, found)
 
+    @cached_property
+    def recall_curve(self) -> RecallCurve:
+        """Return the false positives by recall, if the mining was told that it will be compared; likewise."""
+        right = np.sort(np.concatenate(list(self.engine.ask(right_scores))))
+        counts = reduce(add, self.engine.ask(wrong_of, right))
+        return RecallCurve.of_counts(counts, int(self.thresholds.truths.sum()), len(self.names))
+
+    @cached_property
+    def label_digests(self) -> NDArray[np.uint64]:
+        """Return a digest of the labels of each image; likewise."""
+        return np.concatenate(list(self.engine.ask(digests)))
+
+    def counted(self, name: str) -> NDArray[Any]:
+        """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first; likewise.
+
+        Args:
+            name: of a column of :class:`~hnm_core.selection.mined.MinedPart`, or ``mined``; rows are numbered through
+                all shards.
+        """
+        rows = [(0, 0), *np.cumsum(list(self.engine.ask(number_of_rows)), axis=0).tolist()]
+        first = list(zip(self.starts[:-1].tolist(), rows[:-1], strict=True))
+        sides = zip(*self.engine.ask(counted_column, name, each=first), strict=True)
+        return np.concatenate([part for side in sides for part in side])
+
     def ask_cells(self, name: str, *args: Any) -> list[Any]:
         """Call a method of the :class:`~hnm_core.counting.ScoreCells` of every shard; likewise."""
         return list(self.engine.ask(ask_cells, name, args))
@@ -94,6 +120,50 @@ def mined_part(columns: Columns, first: int) -> MinedPart:
     numbers = {name: whole(columns, name)[mined] for name in ("row", "image", "label", "near")}
     numbers["image"] += first
     return MinedPart(**{name: columns[name][mined] for name in same}, **numbers)
+
+
+def number_of_rows(columns: Columns) -> tuple[int, int]:
+    """Return how many predictions and truths a shard has."""
+    return int(columns["numbers"][0]), len(columns["truth_image"])
+
+
+def counted_column(columns: Columns, first: tuple[int, tuple[int, int]], name: str) -> tuple[NDArray[Any], ...]:
+    """Return a column of the rows of a shard that count, of the predictions and of the truths.
+
+    Args:
+        columns: of the shard.
+        first: numbers of its first image, and of its first rows.
+        name: of the column.
+    """
+    of_truth, mined = columns["of_truth"], columns["alive"]
+    counts = (columns["code"] >= LOCALIZATION) | mined
+    sides = counts & ~of_truth, counts & of_truth
+    if name == "mined":
+        return tuple(mined[side] for side in sides)
+    image, rows = first
+    numbered = {"image": (image, image), "label": (0, 0), "row": rows, "near": rows[::-1]}
+    if name not in numbered:
+        return tuple(columns[name][side] for side in sides)
+    column = whole(columns, name)
+    return tuple(
+        np.where(column[side] >= 0, column[side] + start, column[side])
+        for side, start in zip(sides, numbered[name], strict=True)
+    )
+
+
+def right_scores(columns: Columns) -> NDArray[np.float64]:
+    """Return the scores of the right predictions of a shard."""
+    return columns["right_scores"]
+
+
+def wrong_of(columns: Columns, right: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how many wrong predictions of a shard are between the scores of all right ones."""
+    return wrong_between(columns["wrong_scores"], right)
+
+
+def digests(columns: Columns) -> NDArray[np.uint64]:
+    """Return a digest of the labels of each image of a shard."""
+    return columns["label_digests"]
 
 
 def threshold_counts(columns: Columns) -> ThresholdCounts:

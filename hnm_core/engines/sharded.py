@@ -47,6 +47,7 @@ def mine_shards(
     *,
     max_per_group: int = 0,
     reviews: Reviews | None = None,
+    compared: bool = False,
     progress: Progress | None = None,
 ) -> ShardedResult:
     """Mine the shards of an engine: what :func:`hnm_core.mine` gives for all images at once, to the bit.
@@ -59,6 +60,7 @@ def mine_shards(
         settings: None for the defaults.
         max_per_group: mine at most this many objects of a group of images, the hardest; 0 is no limit.
         reviews: reviews of mistakes, see :func:`hnm_core.mine`.
+        compared: whether the engine keeps what the result needs to be compared when the shards are gone.
         progress: told the share done and what is being done, see :mod:`hnm_core.io.progress`.
 
     Raises:
@@ -69,7 +71,7 @@ def mine_shards(
     find_strategy(settings.strategy)  # fail early
     check_second(settings.strategy, given=False)
     max_per_group = MAX_PER_GROUP.check(max_per_group)
-    whole = _examine(engine, settings, reviews, progress)
+    whole = _examine(engine, settings, reviews, compared, progress)
     images = whole.images
     cap = cap_of(int(whole.numbers[1]), int(whole.numbers[2]), settings)
     notes = _select(engine, whole, settings, max_per_group, cap)
@@ -145,15 +147,16 @@ class Whole:
 
 
 def _examine(
-    engine: Engine, settings: MiningSettings, reviews: Reviews | None, progress: Progress | None = None
+    engine: Engine, settings: MiningSettings, reviews: Reviews | None, compared: bool, progress: Progress | None
 ) -> Whole:
     """Examine all shards; again those that took something for granted which the others contradict."""
-    facts = _facts(engine, settings, reviews, progress)
+    asked = settings, reviews, compared
+    facts = _facts(engine, asked, progress)
     _check_same(facts)
     world = reduce(World.plus, (fact.own for fact in facts))
     again = [i for i, fact in enumerate(facts) if fact.world != world]
     if again:
-        once_more = engine.start(steps.start, settings, reviews, each=[world] * len(again), only=again)
+        once_more = engine.start(steps.start, *asked, each=[world] * len(again), only=again)
         for i, fact in zip(again, once_more, strict=True):
             facts[i] = fact
     units = [fact.units for fact in facts]
@@ -186,14 +189,14 @@ def _examine(
     )
 
 
-def _facts(engine: Engine, settings: MiningSettings, reviews: Reviews | None, progress: Progress | None) -> list[Fact]:
+def _facts(engine: Engine, asked: tuple[Any, ...], progress: Progress | None) -> list[Fact]:
     """Examine the shards, but not those that an engine has kept of an interrupted mining."""
     kept = set(getattr(engine, "kept", list)())
     facts: list[Fact | None] = [None] * len(engine)
     if kept:
         facts = [fact if i in kept else None for i, fact in enumerate(engine.ask(fact_of))]
     missing = [i for i, fact in enumerate(facts) if fact is None]
-    answers = engine.start(steps.start, settings, reviews, each=[None] * len(missing), only=missing)
+    answers = engine.start(steps.start, *asked, each=[None] * len(missing), only=missing)
     for done, (i, fact) in enumerate(zip(missing, answers, strict=True), len(engine) - len(missing) + 1):
         facts[i] = fact
         if progress is not None:

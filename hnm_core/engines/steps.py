@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boxes import UnitOfBoxes
-from ..counting import ScoreCells, Tally, ThresholdCounts
+from ..counting import ScoreCells, Tally, ThresholdCounts, label_digests
+from ..counting.recall import counted_scores
 from ..labels.estimate import image_scores_of
 from ..labels.evidence_weights import as_columns, at_rows
 from ..labels.mistakes import Mistakes
@@ -35,8 +36,13 @@ NUMBERS = ("row", "image", "label", "near", "truth_image", "truth_label")
 """Columns of whole numbers, which are kept in 32 bits."""
 
 
-def start(shard: Shard, world: World | None, settings: MiningSettings, reviews: Reviews | None) -> tuple[Kept, Fact]:
-    """Match, classify, score and count a shard; keep its mistakes and the classes of its truths."""
+def start(
+    shard: Shard, world: World | None, settings: MiningSettings, reviews: Reviews | None, compared: bool
+) -> tuple[Kept, Fact]:
+    """Match, classify, score and count a shard; keep its mistakes and the classes of its truths.
+
+    ``compared`` keeps scores and digests of the labels, too, which comparing needs when the shard is gone.
+    """
     predictions, truth = shard.predictions, shard.truth
     if shard.twins is not None:
         raise ValueError(
@@ -97,6 +103,9 @@ def start(shard: Shard, world: World | None, settings: MiningSettings, reviews: 
         **{"cell": cells.cell, "cell_count": cells.count, "cell_sums": cells.sums},
         "fractions": np.array(world.fractions),
     }
+    if compared:
+        right, wrong = counted_scores(predictions, matches)
+        kept |= {"right_scores": right, "wrong_scores": wrong, "label_digests": label_digests(truth)}
     counted, missed = int(errors.counted.sum()), int(errors.false_negative.sum())
     reviewed = sum(int(np.count_nonzero(side)) for side in states)
     per_class = np.zeros(0, dtype=np.int64)

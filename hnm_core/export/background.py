@@ -19,7 +19,7 @@ from ..io.progress import Progress, silent
 from ..io.sources import read_predictions
 from ..io.truth_files import TruthFiles
 from ..matching.greedy import per_class
-from ..result import MiningResult
+from ..result import Mined
 from . import ExportImage
 
 __all__ = ["firing_images", "look_alikes", "with_images"]
@@ -29,7 +29,7 @@ def firing_images(
     folder: Path,
     predictions: Path | Detections,
     classes: tuple[str, ...],
-    result: MiningResult,
+    result: Mined,
     known: set[Path],
     progress: Progress = silent,
 ) -> list[ExportImage]:
@@ -67,7 +67,7 @@ def firing_images(
         found = read_predictions(predictions, folder, pictures, None, progress)
     settings = result.settings.for_classes(found.classes)
     least = per_class(settings.confidence_threshold, settings.class_confidence, found.classes)
-    counts = np.isin(np.array(found.classes, dtype=object), result.truth.classes)[found.label]
+    counts = np.isin(np.array(found.classes, dtype=object), result.classes)[found.label]
     if found.score is None:
         return []
     sure = np.flatnonzero(counts & (found.score >= least[found.label]))

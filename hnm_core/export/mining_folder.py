@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from ..columns import Detections
 from ..io.data_yaml import SPLITS, read_data_yaml, split_images
 from ..io.label_files import find_labels
-from ..io.mining_folder import load_mining
+from ..io.mining_folder import open_mining
 from ..io.pictures import image_size
 from ..io.progress import Progress, part_of, silent, tracked
 from ..io.truth_files import YOLO, kind_of, read_truth_files
 from ..io.yaml_names import class_names, keypoint_shape
 from ..io.yolo import read_yolo_truth
-from ..result import MiningResult
+from ..result import Mined
+from ..selection.mined import MinedPart
+from ..taxonomy import ROW_NAMES
 from . import ExportImage, ExportSettings, ExportSummary, export_weighted
 from .background import firing_images, with_images
 from .crops import SUSPECTED
@@ -80,7 +82,7 @@ def export_run(
             :func:`hnm_core.export.export_weighted`.
     """
     settings = settings or ExportSettings()
-    result, source = load_mining(folder)
+    result, source = open_mining(folder)
     if source.get("split") not in (None, "train"):
         raise ValueError(
             f"{folder} mined split {source['split']!r}, but only train images are weighted: weighting val or test "
@@ -196,23 +198,24 @@ def _read_labels(path: Path, images: str | Path | None, progress: Progress) -> _
     return _Data(truth, ["train"] * len(files), files, notes, sizes)
 
 
-def _rows(result: MiningResult, data: _Data, path: Path) -> tuple[dict[int, int], list[str]]:
+def _rows(result: Mined, data: _Data, path: Path) -> tuple[dict[int, int], list[str]]:
     """Return the row in the mining of images of the dataset, by name or by resolved path; and warnings."""
+    images = list(result.images())
     number = {name: at for at, name in enumerate(data.truth.images)}
     by_file = {file.resolve(): at for at, file in enumerate(data.files)}
     row: dict[int, int] = {}
-    for mined, name in enumerate(result.truth.images):
+    for mined, name in enumerate(images):
         at = number.get(name, by_file.get(Path(name).resolve()))
         if at is not None:
             row[at] = mined
     if not row:
         raise ValueError(
-            f"none of the {len(result.truth.images)} mined images is among the {len(data.files)} images of {path}: the "
-            f"first mined image is {result.truth.images[0]}, the first one here {data.truth.images[0]}; is this the "
+            f"none of the {len(images)} mined images is among the {len(data.files)} images of {path}: the "
+            f"first mined image is {images[0]}, the first one here {data.truth.images[0]}; is this the "
             f"dataset that was mined?"
         )
     notes = []
-    lost = len(result.truth.images) - len(row)
+    lost = len(images) - len(row)
     held_out = sum(data.split[at] != "train" for at in row)
     unseen = sum(split == "train" and at not in row for at, split in enumerate(data.split))
     if lost:
@@ -224,36 +227,33 @@ def _rows(result: MiningResult, data: _Data, path: Path) -> tuple[dict[int, int]
     return row, notes
 
 
-def _counts(result: MiningResult) -> Mapping[int, Mapping[str, int]]:
+def _counts(result: Mined) -> Mapping[int, Mapping[str, int]]:
     """Return the numbers of mined objects by error type, per mined image."""
     counts: dict[int, Counter[str]] = {}
-    for table, hard, error in (
-        (result.predictions, result.prediction_hard, result.prediction_error),
-        (result.truth, result.truth_hard, result.truth_error),
-    ):
-        for image, name in zip(table.image[hard].tolist(), error[hard].tolist(), strict=True):
-            counts.setdefault(image, Counter())[name] += 1
+    mined = _in_order(result)
+    for image, code in zip(mined.image.tolist(), mined.code.tolist(), strict=True):
+        counts.setdefault(image, Counter())[ROW_NAMES[code]] += 1
     return counts
 
 
-def _mistakes(result: MiningResult, data: _Data, row: Mapping[int, int]) -> tuple[Detections, str]:
+def _mistakes(result: Mined, data: _Data, row: Mapping[int, int]) -> tuple[Detections, str]:
     """Return the boxes of mined objects with their difficulty as ``score``, without suspected label errors."""
-    here = np.full(len(result.truth.images), -1)
+    here = np.full(len(result.weights), -1)
     here[list(row.values())] = list(row)
-    parts = []
-    suspected = 0
-    for table, hard, difficulty, suspicion in (
-        (result.predictions, result.prediction_hard, result.prediction_difficulty, result.prediction_suspicion),
-        (result.truth, result.truth_hard, result.truth_difficulty, result.truth_suspicion),
-    ):
-        wanted = hard & (here[table.image] >= 0)
-        over_limit = wanted & (suspicion > SUSPECTED) & result.settings.use_suspicion
-        suspected += int(over_limit.sum())
-        kept = np.flatnonzero(wanted & ~over_limit)
-        parts.append((here[table.image[kept]], table.xyxy[kept], difficulty[kept]))
-    image, xyxy, score = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    mined = _in_order(result)
+    mined = mined.take(here[mined.image] >= 0)
+    over_limit = (mined.suspicion > SUSPECTED) & result.settings.use_suspicion
+    suspected = int(over_limit.sum())
+    kept = mined.take(~over_limit)
+    image, xyxy, score = here[kept.image], kept.xyxy, kept.difficulty
     if data.sizes is not None:
         xyxy = xyxy / np.tile(data.sizes[image], 2)
     table = Detections(image, xyxy, np.zeros_like(image), score, data.truth.images, ("mistake",))
     note = f"{suspected} mistakes have no crop because their suspicion is above {SUSPECTED:g}: review them first"
     return table, note if suspected else ""
+
+
+def _in_order(result: Mined) -> MinedPart:
+    """Return the mined objects in the order of their tables, those of the predictions first."""
+    mined = result.hardest
+    return mined.take(np.lexsort((mined.row, mined.of_truth)))

@@ -1,10 +1,10 @@
 """Save a mining to a folder and load it: tables, settings, report, weights and hard negatives.
 
 The tables are a file of their own; of a mining of shards they are these very shards, linked where nobody may change
-them.
+them. Only tables (that of a second model too), settings, reviews, evidence and twins are read back. The rest is
+computed again, which is fast and gives the same result, so that no two files can contradict each other.
 
-Only tables (that of a second model too), settings, reviews, evidence and twins are read back. The rest is computed
-again, which is fast and gives the same result, so that no two files can contradict each other.
+A mining that does not keep its boxes has what was found in place of tables, see :mod:`.found`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from ..pipeline import mine
 from ..report import MiningReport
 from ..result import Mined, MiningResult
 from ..settings import MiningSettings
-from .kept_shards import check_shards, keep_shards
+from .found import FoundMining, read_found, write_arrays, write_found
+from .kept_shards import check_shards, digests_of, keep_shards
 from .mining_files import write_csv_files
 from .shard_heads import open_shards
 from .shard_reading import read_whole
 from .shards import Shard
 from .write_aside import new_folder, say_unfinished
 
-__all__ = ["SHARDS", "load_mining", "mined_before", "new_mining", "save_mining", "write_mining"]
+__all__ = ["SHARDS", "load_mining", "mined_before", "new_mining", "open_mining", "save_mining", "write_mining"]
 
-TABLES, SHARDS, RECORD = "tables.npz", "tables", "mining.json"
+TABLES, SHARDS, FOUND, RECORD = "tables.npz", "tables", "found.npz", "mining.json"
 PREDICTIONS, TRUTH, SECOND = "predictions", "truth", "second"
 TWINS = f"twins_{PREDICTIONS}", f"twins_{TRUTH}"
 OPTIONAL = ("score", "crowd", "kind", "verified", "not_exhaustive")
@@ -52,6 +53,8 @@ def save_mining(
     source: Mapping[str, Any],
     pages: Mapping[str, str],
     shards: Path | None = None,
+    *,
+    keep_boxes: bool = True,
 ) -> Path:
     """Write a mining to a new folder, which appears only when it is complete.
 
@@ -62,20 +65,25 @@ def save_mining(
         pages: further text files by name, such as ``report.html``.
         shards: the folder of shards that hold exactly the tables, groups, evidence and twins of the result; None if
             there are none.
+        keep_boxes: whether the folder gets all boxes, or only what was found in them.
 
     Returns:
-        The folder: ``tables.npz`` or the shards in ``tables``, ``mining.json`` (source, settings, report),
-        ``weights.csv``, ``hard_negatives.csv`` (false positives first, each kind hardest first), ``confusions.csv``
-        (pairs of confused classes), ``thresholds.csv`` (counts at other confidence thresholds) and the pages.
+        The folder: ``tables.npz``, the shards in ``tables``, or ``found.npz``; ``mining.json`` (source, settings,
+        report), ``weights.csv``, ``hard_negatives.csv`` (false positives first, each kind hardest first),
+        ``confusions.csv`` (pairs of confused classes), ``thresholds.csv`` (counts at other confidence thresholds) and
+        the pages.
 
     Raises:
         FileExistsError: if the folder is not empty.
     """
     with new_mining(folder) as aside:
-        digests = {} if shards is None else keep_shards(open_shards(shards), aside / SHARDS)
-        if shards is None:
+        digests: dict[str, str] = {}
+        if shards is not None:
+            opened = open_shards(shards)
+            digests = keep_shards(opened, aside / SHARDS) if keep_boxes else digests_of(opened)
+        elif keep_boxes:
             _write_tables(aside / TABLES, result)
-        write_mining(aside, result, source, pages, digests)
+        write_mining(aside, result, source, pages, digests, keep_boxes=keep_boxes)
     return Path(folder).resolve()
 
 
@@ -103,6 +111,7 @@ def write_mining(
     digests: Mapping[str, str],
     *,
     digest: str = "",
+    keep_boxes: bool = True,
 ) -> None:
     """Write all files of a mining but its tables.
 
@@ -111,8 +120,10 @@ def write_mining(
         result: the mining.
         source: where the tables came from.
         pages: further text files by name.
-        digests: of the shards that hold the tables, by file name; empty if there are none.
+        digests: of the shards that hold the tables, here or where they were mined, by file name; empty if there are
+            none.
         digest: of all that the mining follows from, see :func:`mined_before`; empty if nobody asks.
+        keep_boxes: whether the folder has the tables; if not, what was found is written in their place.
     """
     record = {
         **{"source": source, "settings": {**result.settings.as_dict(), "max_per_group": result.max_per_group}},
@@ -124,6 +135,8 @@ def write_mining(
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     write_csv_files(folder, result)
+    if not keep_boxes:
+        write_found(folder / FOUND, result)
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -138,36 +151,93 @@ def mined_before(folder: Path, digest: str) -> MiningReport | None:
 
 
 def load_mining(folder: str | Path) -> tuple[MiningResult, dict[str, Any]]:
-    """Load a mining from its folder; return it, and where its tables came from.
+    """Load a mining with all its boxes from its folder; return it, and where its tables came from.
+
+    Boxes that the folder does not keep are read where they were mined, if they are there as they were.
 
     Raises:
         FileNotFoundError: if the folder does not contain a mining.
-        ValueError: if its files are damaged.
+        ValueError: if its files are damaged, or there are no boxes.
     """
-    folder = Path(folder)
-    if not (folder / RECORD).is_file() or not ((folder / TABLES).is_file() or (folder / SHARDS).is_dir()):
-        raise FileNotFoundError(
-            f"{folder} does not contain a mining ({RECORD}, {TABLES}); create one with `hnm mine --output {folder}`"
-        )
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        kept = _of_shards if (folder / SHARDS).is_dir() else _of_arrays
-        tables, second = kept(folder, record)
-        quota = record["settings"].pop("max_per_group")
-        settings = MiningSettings.from_dict(record["settings"])
-        entries, source = record.get("reviews"), dict(record["source"])
-        reviews = None if entries is None else Reviews.of(entries)
-    except DAMAGED as error:
-        raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}); mine again") from None
+    folder, record = _record_of(folder)
+    with _damage(folder):
+        settings, quota, reviews = _asked(record)
+        source = dict(record["source"])
+        second: Detections | None = None
+        if (folder / FOUND).is_file():
+            tables = None
+        elif (folder / SHARDS).is_dir():
+            check_shards(folder / SHARDS, record["tables"])
+            tables = read_whole(folder / SHARDS)
+        else:
+            tables, second = _of_arrays(folder, record)
+    tables = tables or _of_input(folder, record)
     known: dict[str, Any] = {"groups": tables.groups, "evidence": tables.evidence, "twins": tables.twins}
     known |= {"max_per_group": quota, "reviews": reviews, "second_predictions": second}
     result = mine(tables.predictions, tables.truth, settings, **known)
     return result, source
 
 
-def _of_shards(folder: Path, record: Mapping[str, Any]) -> tuple[Shard, None]:
-    check_shards(folder / SHARDS, record["tables"])
-    return read_whole(folder / SHARDS), None
+def open_mining(folder: str | Path) -> tuple[MiningResult | FoundMining, dict[str, Any]]:
+    """Load a mining for reports, exports and comparisons, which need no boxes; where it keeps them, with all of them.
+
+    Raises:
+        FileNotFoundError: if the folder does not contain a mining.
+        ValueError: if its files are damaged.
+    """
+    folder, record = _record_of(folder)
+    if not (folder / FOUND).is_file():
+        return load_mining(folder)
+    with _damage(folder):
+        settings, quota, reviews = _asked(record)
+        report = MiningReport.from_dict(record["report"])
+        known = reviews, tuple(record["evidence"]), record["unit"], quota, read_found(folder / FOUND)
+        return FoundMining(settings, report, *known), dict(record["source"])
+
+
+def _record_of(folder: str | Path) -> tuple[Path, dict[str, Any]]:
+    folder = Path(folder)
+    there = (folder / TABLES).is_file() or (folder / SHARDS).is_dir() or (folder / FOUND).is_file()
+    if not there or not (folder / RECORD).is_file():
+        raise FileNotFoundError(
+            f"{folder} does not contain a mining ({RECORD}, {TABLES}); create one with `hnm mine --output {folder}`"
+        )
+    with _damage(folder):
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return folder, dict(record)
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGED as error:
+        raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}); mine again") from None
+
+
+def _asked(record: Mapping[str, Any]) -> tuple[MiningSettings, int, Reviews | None]:
+    """Return settings, quota of a group, and reviews."""
+    values = dict(record["settings"])
+    quota = values.pop("max_per_group")
+    entries = record.get("reviews")
+    return MiningSettings.from_dict(values), quota, None if entries is None else Reviews.of(entries)
+
+
+def _of_input(folder: Path, record: Mapping[str, Any]) -> Shard:
+    """Read the shards that were mined, of a mining that does not keep its boxes.
+
+    Raises:
+        ValueError: if they are not there as they were.
+    """
+    reason = ""
+    if record.get("tables"):
+        try:
+            place = Path(record["source"]["shards"])
+            check_shards(place, record["tables"])
+            return read_whole(place)
+        except DAMAGED as error:
+            reason = f", and {error}"
+    raise ValueError(f"{folder} does not keep its boxes{reason}: mine again with --keep-boxes")
 
 
 def _of_arrays(folder: Path, record: Mapping[str, Any]) -> tuple[Shard, Detections | None]:
@@ -197,10 +267,7 @@ def _write_tables(path: Path, result: MiningResult) -> None:
     for i, values in enumerate(result.evidence.values()):
         sides = values if isinstance(values, tuple) else (values,)
         arrays |= {f"evidence_{i}_{side}": column for side, column in zip((PREDICTIONS, TRUTH), sides, strict=False)}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:  # a quarter of the default's time
-        for name, array in arrays.items():
-            with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    write_arrays(path, iter(arrays.items()))
 
 
 def _read_table(arrays: Any, side: str) -> Detections:

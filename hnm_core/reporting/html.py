@@ -8,8 +8,8 @@ from html import escape
 from typing import Any, NamedTuple
 
 from ..report import SUSPECTS, Counts, MiningReport, expected_label_errors, percent
-from ..result import Mined, MiningResult
-from ..rounds import KINDS, CorrectionGains, compare_rounds, find_corrections
+from ..result import Mined
+from ..rounds import KINDS, CorrectionGains, RoundChanges
 from ..rounds.changes import value_text
 from ..rounds.corrections import STEPS
 from . import chart_data
@@ -92,7 +92,7 @@ def as_html(
     result: Mined,
     *,
     title: str = "Hard-negative mining",
-    before: MiningResult | None = None,
+    changes: Sequence[Table] = (),
     close_ups: Sequence[CloseUp] = (),
     samples: str = "",
 ) -> str:
@@ -103,7 +103,7 @@ def as_html(
     Args:
         result: the mining.
         title: of the page, such as the name of the dataset.
-        before: an earlier round; adds a table of persistent, new and fixed errors, if all boxes are in memory.
+        changes: tables of what changed since an earlier one, see :func:`change_tables`.
         close_ups: pictures of the hardest mistakes, see :func:`hnm_core.samples.close_ups.hardest_close_ups`.
         samples: link to a page of all hard samples; empty if there is none.
 
@@ -120,10 +120,7 @@ def as_html(
         f"<figure><figcaption>{escape(name)}</figcaption>{as_svg(figure)}</figure>"
         for name, figure in draw(overview(result), result.settings.iou_threshold).items()
     )
-    tables = [
-        *_tables(result.report),
-        *(change_tables(before, result) if before and isinstance(result, MiningResult) else []),
-    ]
+    tables = [*_tables(result.report), *changes]
     settings: list[Cells] = [("setting", "value")]
     settings += [(name, value_text(value)) for name, value in result.settings.as_dict().items()]
     parts = [
@@ -218,9 +215,9 @@ def _counts(what: str, groups: Mapping[str, Counts]) -> list[Cells]:
     return rows
 
 
-def change_tables(before: MiningResult, after: MiningResult) -> list[Table]:
+def change_tables(rounds: RoundChanges, gains: CorrectionGains | None) -> list[Table]:
     """Return what changed since an earlier mining: settings that differ, errors, at equal recall, by the labels."""
-    changes = compare_rounds(before, after).as_dict()
+    changes = rounds.as_dict()
     differ: list[Cells] = [("setting", "before", "after")]
     differ += [
         (name, value_text(each["before"]), value_text(each["after"])) for name, each in changes["settings"].items()
@@ -232,7 +229,6 @@ def change_tables(before: MiningResult, after: MiningResult) -> list[Table]:
         ("false positives per image at recall", "before", "after"),
         (f"{changes['recall']:.3f}", *("–" if value is None else f"{value:.3f}" for value in at.values())),
     ]
-    gains = find_corrections(before, after)
     bought = correction_tables(gains) if gains else []
     settings = [("Settings that differ", differ)] if changes["settings"] else []
     return [*settings, ("Since the previous round", rows), ("At equal recall", fppi), *bought]

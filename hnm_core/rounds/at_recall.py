@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
+from ..counting import RecallCurve
 from ..matching.matches import Matches
 from ..matching.one_image import NONE
 from ..selection.mined import MinedRows
@@ -134,10 +135,7 @@ def fppi_at_recall(result: MinedRows, recall: float) -> float | None:
     Returns:
         False positives per image, or None if the recall is never reached or there are no truths.
     """
-    outcome = Outcome.of(result.predictions, result.truth, result.matches)
-    if not outcome.truths.sum() or outcome.most < recall - 1e-12:
-        return None
-    return outcome.fppi(recall)
+    return RecallCurve.of(result.predictions, result.truth, result.matches).fppi(recall)
 
 
 def resampled_images(images: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[NDArray[np.int64]]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
+from ..counting import RecallCurve
 from ..matching.greedy import NONE, match_detections
-from ..result import MiningResult
+from ..report import MiningReport
 from ..settings import MiningSettings
-from ..taxonomy import ERROR_TYPES, ROW_NAMES
-from .at_recall import fppi_at_recall
+from ..taxonomy import ERROR_TYPES, ROW_NAMES, Errors
 
-__all__ = ["CHANGES", "KINDS", "SAME_IOU", "RoundChanges", "compare_rounds", "renumbered", "same_errors", "value_text"]
+__all__ = [
+    *("CHANGES", "KINDS", "SAME_IOU", "Round", "RoundChanges", "compare_rounds", "renumbered", "same_errors"),
+    "value_text",
+]
 
 SAME_IOU = 0.5
 """IoU from which two errors of the same image, side and class are the same error."""
@@ -26,6 +29,25 @@ KINDS = ("false_positives", "false_negatives")
 CHANGES = ("persistent", "new", "fixed")
 SHOWN = 10
 """Number of classes in the printed table, those with the most changes."""
+
+
+class Round(Protocol):
+    """What comparing needs of a mining: tables that hold its errors at least, and counts of all its rows."""
+
+    @property
+    def settings(self) -> MiningSettings: ...
+    @property
+    def report(self) -> MiningReport: ...
+    @property
+    def predictions(self) -> Detections: ...
+    @property
+    def truth(self) -> Detections: ...
+    @property
+    def errors(self) -> Errors: ...
+    @property
+    def recall_curve(self) -> RecallCurve: ...
+    @property
+    def label_digests(self) -> NDArray[np.uint64]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +63,8 @@ class RoundChanges:
         truth_fixed: ``(m_before,)`` bool, the same for false negatives.
     """
 
-    before: MiningResult
-    after: MiningResult
+    before: Round
+    after: Round
     prediction_persists: NDArray[np.bool_]
     truth_persists: NDArray[np.bool_]
     prediction_fixed: NDArray[np.bool_]
@@ -65,8 +87,8 @@ class RoundChanges:
             "classes": {kind: dict(sorted(by_class[kind].items())) for kind in KINDS},
             "recall": recall,
             "fppi_at_recall": {
-                "before": fppi_at_recall(self.before, recall),
-                "after": fppi_at_recall(self.after, recall),
+                "before": self.before.recall_curve.fppi(recall),
+                "after": self.after.recall_curve.fppi(recall),
             },
         }
 
@@ -130,7 +152,7 @@ class RoundChanges:
         return counted
 
 
-def compare_rounds(before: MiningResult, after: MiningResult) -> RoundChanges:
+def compare_rounds(before: Round, after: Round) -> RoundChanges:
     """Compare the errors of two rounds.
 
     An error persists if the other round has one in the same image, on the same side, of the same class, at IoU ≥ .5;

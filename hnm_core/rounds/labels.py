@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from ..boxes import overlapping
 from ..columns import Detections
+from ..counting import counted_labels
 from ..matching.chunks import near_pairs
-from .changes import SAME_IOU
+from .changes import SAME_IOU, Round
 
-__all__ = ["LabelChanges", "compare_labels"]
+__all__ = ["LabelChanges", "changed_images", "compare_labels"]
 
 Rows = NDArray[np.int64]
 
@@ -80,7 +81,7 @@ def compare_labels(before: Detections, after: Detections) -> LabelChanges:
     """
     if before.images != after.images or before.classes != after.classes:
         raise ValueError("two truths can be compared only over the same images and classes: renumber one of them")
-    rows = [np.flatnonzero(_counts(table)) for table in (before, after)]
+    rows = [np.flatnonzero(counted_labels(table)) for table in (before, after)]
     old, new = (table.take(some) for table, some in zip((before, after), rows, strict=True))
     first, second, iou = near_pairs(old, new, SAME_IOU)
     same = old.label[first] == new.label[second]
@@ -107,9 +108,11 @@ def compare_labels(before: Detections, after: Detections) -> LabelChanges:
     )
 
 
-def _counts(table: Detections) -> NDArray[np.bool_]:
-    counts: NDArray[np.bool_] = (table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1) & ~table.repeated()
-    return counts
+def changed_images(before: Round, after: Round) -> int:
+    """Return in how many of the images that both rounds have any label differs, to the last bit of its box."""
+    digests = zip(after.truth.images, after.label_digests.tolist(), strict=True)
+    known = dict(zip(before.truth.images, before.label_digests.tolist(), strict=True))
+    return sum(known.get(name, digest) != digest for name, digest in digests)
 
 
 def _equal(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -98,6 +98,29 @@ class MinedRows:
         """``(m,)`` row of that prediction, -1 for none."""
         return self.matches.best_row
 
+    def part(self, rows: Sequence[NDArray[np.int64]], state: Sequence[NDArray[np.int8]]) -> MinedPart:
+        """Return some rows of both tables as columns of one.
+
+        Args:
+            rows: of the predictions, and of the truths.
+            state: their review states.
+        """
+        sides = []
+        for of_truth, own, other, at in (
+            (False, self.predictions, self.truth, rows[0]),
+            (True, self.truth, self.predictions, rows[1]),
+        ):
+            side = "truth" if of_truth else "prediction"
+            code, difficulty, iou, near, suspicion = (
+                *(getattr(self.errors, side)[at], getattr(self, f"{side}_difficulty")[at]),
+                *(getattr(self, f"{side}_{name}")[at] for name in ("iou", "near", "suspicion")),
+            )
+            score = np.zeros(len(at)) if own.score is None else own.score[at]
+            facts = np.full(len(at), of_truth), at, own.image[at], own.label[at], code, difficulty, score, own.xyxy[at]
+            beside = iou, near.astype(np.int64), boxes_at(other, near)
+            sides.append(MinedPart(*facts, *beside, suspicion, state[of_truth]))
+        return MinedPart.joined(sides)
+
     @property
     def hard_counts(self) -> NDArray[np.int64]:
         """``(images,)`` mined objects in each image."""
@@ -134,7 +157,7 @@ class MinedTables(MinedRows):
 
 @dataclass(frozen=True, eq=False)
 class MinedPart:
-    """Mined rows of both tables as columns of one: those of a shard, or all of them.
+    """Mined rows of both tables as columns of one: those of a shard, or all of them; or all mistakes with them.
 
     Attributes:
         of_truth: ``(k,)`` bool, rows of the truth; the others are of the predictions.
@@ -194,7 +217,7 @@ class MinedPart:
         order = np.lexsort((*ties, -self.difficulty, self.kind))
         return self.take(order)
 
-    def take(self, rows: NDArray[np.int64] | slice) -> MinedPart:
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> MinedPart:
         """Return some of the rows."""
         return MinedPart(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 

@@ -1,10 +1,10 @@
-"""How shards are walked: options of commands, which change no result."""
+"""How shards are walked, and whether boxes are kept: options of commands, which change no result."""
 
 from __future__ import annotations
 
 from .options import Option
 
-__all__ = ["ENGINE", "PROCESSES"]
+__all__ = ["ENGINE", "KEEP_BOXES", "PROCESSES"]
 
 ENGINE = Option(
     "choice",
@@ -26,4 +26,15 @@ PROCESSES = Option(
     low=1,
     group="shards",
     name="processes",
+)
+
+KEEP_BOXES = Option(
+    "switch",
+    True,
+    "Keep boxes",
+    "Keep all boxes with the run, which --engine ray never does. Without them its folder is several times smaller; "
+    "report, compare and export work all the same, but what corrected labels changed, and `hnm verifier fit`, need the "
+    "mined shards, unchanged",
+    group="output",
+    name="keep_boxes",
 )
