@@ -6,7 +6,7 @@ It is enough for reports, exports and comparisons, and gives them the same bits 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..report import MiningReport
 from ..result import Mined
 from ..selection.mined import MinedPart
 from ..settings import MiningSettings
-from ..taxonomy import LOCALIZATION, Errors
+from ..taxonomy import LOCALIZATION, ROW_NAMES, Errors
 from ..weighting.images import Images
 
 __all__ = ["FoundMining", "read_found", "write_arrays", "write_found"]
@@ -168,9 +168,29 @@ def read_found(path: Path) -> dict[str, NDArray[Any]]:
 
     Raises:
         KeyError: if one is missing; and whatever reading a damaged ``.npz`` can raise.
+        ValueError: if they do not fit together.
     """
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in NAMES}
+        found = {name: arrays[name] for name in NAMES}
+    _check(found)
+    return found
+
+
+def _check(found: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse columns of different lengths, and numbers of images, classes and names that there are not."""
+    lengths = {
+        **dict.fromkeys(PER_IMAGE, len(found["images"])),
+        **{f"row_{name}": len(found["row_row"]) for name in (*COLUMNS, "mined")},
+        **{f"cell_{name}": len(found["cell_cell"]) for name in CELLS},
+        "threshold_truths": len(found["classes"]),
+    }
+    for name, length in lengths.items():
+        if len(found[name]) != length:
+            raise ValueError(f"{name} has {len(found[name])} rows, expected {length}")
+    for name, end in (("image", len(found["images"])), ("label", len(found["classes"])), ("code", len(ROW_NAMES))):
+        numbers = found[f"row_{name}"]
+        if numbers.dtype.kind != "i" or ((numbers < 0) | (numbers >= end)).any():
+            raise ValueError(f"row_{name} is not whole numbers from 0 to {end - 1}")
 
 
 def write_arrays(path: Path, arrays: Iterator[tuple[str, Any]]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from hnm_core import MiningResult, MiningSettings, mine
 from hnm_core.engines import Local, Shard, mine_shards
-from hnm_core.io.found import FoundMining, read_found, write_found
+from hnm_core.io.found import FoundMining, read_found, write_arrays, write_found
 from hnm_core.io.mining_folder import load_mining, open_mining, save_mining
 from hnm_core.reporting.overview import overview
 from hnm_core.rounds import compare_rounds, find_corrections
@@ -100,3 +103,24 @@ def test_a_mining_without_boxes_says_so(tmp_path: Path) -> None:
         (run / "found.npz").write_bytes(damaged)
         with pytest.raises(ValueError, match=r"run is damaged \(\w+: .*\); mine again$"):
             open_mining(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("weights", lambda old: old[:-1], "weights has 11 rows, expected 12"),
+        ("row_code", lambda old: old[:-1], r"row_code has \d+ rows, expected \d+"),
+        ("row_image", lambda old: old + 12, "row_image is not whole numbers from 0 to 11"),
+        ("row_label", lambda old: -1 - old, "row_label is not whole numbers from 0 to 2"),
+        ("row_code", lambda old: old.astype(float), "row_code is not whole numbers from 0 to"),
+        ("threshold_truths", lambda old: old[1:], "threshold_truths has 2 rows, expected 3"),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused(
+    tmp_path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[Any]], says: str
+) -> None:
+    run = save_mining(tmp_path / "run", mine(*random_scene(1, images=12, classes=3)), {}, {}, keep_boxes=False)
+    found = read_found(run / "found.npz")
+    write_arrays(run / "found.npz", iter({**found, name: change(found[name])}.items()))
+    with pytest.raises(ValueError, match=rf"run is damaged \(ValueError: {says}.*\); mine again$"):
+        open_mining(run)
