@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.retraining_sets import Digits, TrainingSet
 from hnm_core import MiningResult, MiningSettings, mine
-from hnm_core.io.data_yaml import class_names, read_data_yaml
-from hnm_core.io.yolo import label_file, read_yolo_truth
+from hnm_core.io.data_yaml import class_names, label_file, read_data_yaml
+from hnm_core.io.yolo import read_yolo_truth
 from hnm_core.labels.estimate import estimate_suspicion
 from hnm_core.labels.mistakes import mistake_rows
 from hnm_core.labels.next_reviews import next_reviews
