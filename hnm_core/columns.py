@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import row_digests
+
 __all__ = ["KINDS", "Detections", "RowMasks", "check_same_world"]
 
 FARTHEST = 1e100
@@ -162,11 +164,7 @@ class Detections:
 
     def _keys(self, rows: slice) -> NDArray[np.uint32]:
         """Return a number per row, the same for equal rows and hardly ever for others."""
-        mixed = np.zeros(len(self.image[rows]), dtype=np.uint64)
-        for column in self._compared(rows):
-            mixed = (mixed ^ np.ascontiguousarray(column).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-            mixed ^= mixed >> np.uint64(29)
-        return (mixed >> np.uint64(32)).astype(np.uint32)
+        return (row_digests(self._compared(rows)) >> np.uint64(32)).astype(np.uint32)
 
     def _compared(self, rows: slice | NDArray[np.int64]) -> list[NDArray[Any]]:
         """Return the columns that equal rows share, each of eight bytes; + 0.0 so that -0.0 is 0.0."""

@@ -7,11 +7,10 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from ..boxes import MIX, row_digests
 from ..columns import Detections
 
 __all__ = ["counted_labels", "label_digests"]
-
-MIX, SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 
 
 def label_digests(truth: Detections) -> NDArray[np.uint64]:
@@ -27,10 +26,8 @@ def label_digests(truth: Detections) -> NDArray[np.uint64]:
     """
     rows = np.flatnonzero(counted_labels(truth))
     names = [sha256(name.encode("utf-8", "surrogatepass")).digest()[:8] for name in truth.classes]
-    mixed = np.frombuffer(b"".join(names), dtype="<u8").astype(np.uint64)[truth.label[rows]]
-    for edge in truth.xyxy[rows].T:
-        mixed = (mixed ^ (edge + 0.0).view(np.uint64)) * MIX  # + 0.0 so that -0.0 is 0.0
-        mixed ^= mixed >> SHIFT
+    of_class = np.frombuffer(b"".join(names), dtype="<u8").astype(np.uint64)[truth.label[rows]]
+    mixed = row_digests([of_class, *(truth.xyxy[rows].T + 0.0)])  # + 0.0 so that -0.0 is 0.0
     digests = np.zeros(len(truth.images), dtype=np.uint64)
     np.add.at(digests, truth.image[rows], mixed * MIX)
     return digests
