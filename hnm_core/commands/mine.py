@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="New folder for report, weights and hard negatives",
     )
-    add_setting_flags(parser)
+    add_setting_flags(parser, strategy_names())
     add_flag(parser, CLASSES)
     add_flag(parser, REVIEWS, ". The App writes it with an export")
     add_flag(parser, APPEARANCE)
@@ -77,9 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_progress_flag(group_of(parser, "output"))
 
 
-def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """Declare a flag for every setting that :func:`settings_of` reads."""
-    names = f"; names are {', '.join(strategy_names())}"
+def add_setting_flags(parser: argparse.ArgumentParser, strategies: Sequence[str]) -> None:
+    """Declare a flag for every setting that :func:`settings_of` reads; ``strategies`` are named in the help."""
+    names = f"; names are {', '.join(strategies)}"
     add_flags(parser, MiningSettings, notes={"strategy": names})
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..settings import options
+from ..strategies import strategy_names
+from ..strategies.learnability import LEARNABILITY
 from ..training.plan import TrainerSettings, TrainingPlan
 from . import DONE, Command
 from .flags import add_flags, group_of, values_of
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Further settings of Ultralytics, such as mosaic=0.5",
     )
     add_flags(parser, TrainingPlan, notes={"save_samples": ", of every round"})
-    add_setting_flags(parser)
+    add_setting_flags(parser, [name for name in strategy_names() if name != LEARNABILITY])
 
 
 def run(args: argparse.Namespace) -> int:
