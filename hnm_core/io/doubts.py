@@ -67,7 +67,8 @@ def say_doubts(
         source: of the predictions, for messages.
         truth_source: of the truth, for messages.
     """
-    foreign = [i for i, name in enumerate(predictions.classes) if name not in set(listed)]
+    names = set(listed)
+    foreign = [i for i, name in enumerate(predictions.classes) if name not in names]
     found = [_copies(predictions, source), _part(predictions, truth, source)]
     found.append(_foreign(predictions, foreign, source, truth_source))
     few, some = _sample(predictions, truth)

@@ -202,6 +202,8 @@ def _refuse_merged(source: Any, truth: Any, given: Coded, numbers: Numbers, inde
             texts.setdefault(image, []).append(text)
     merged = []
     for image, known in texts.items():
+        if len(known) == 1:
+            continue
         longest = max(known, key=len)
         merged += [(image, longest, text) for text in known if not _may_be_one(longest, text)][:1]
     if merged:

@@ -36,8 +36,11 @@ def test_a_dataset_with_a_protected_field_is_not_mined_into(path: str) -> None:
 def test_labels_that_are_not_written_may_be_protected() -> None:
     dataset = dataset_of()
     protect(dataset, "predictions.detections.label")
+    before = stored(dataset)
     call(MINE, dataset, **FIELDS, run_key="run")
+    assert dataset.count("predictions.detections.run_error") > 0
     call(DELETE, dataset, run_key="run")
+    assert stored(dataset) == before
 
 
 def test_a_field_that_is_protected_later_stays_as_it_is_and_its_copies_can_be_edited() -> None:
