@@ -17,7 +17,8 @@ def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the class names in label order; ``class_0``, ``class_1``, … if the file has only ``nc``.
 
     Raises:
-        ValueError: if there are none, a name is no text, or stands twice; the message quotes the entry.
+        ValueError: if there are none, a name is no text, or stands twice, or ``nc`` says another number; the message
+            quotes the entry.
     """
     names = config.get("names")
     if names is None:
@@ -41,6 +42,12 @@ def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
         raise ValueError(
             f"{data}: names has {found[second]!r} for class {found.index(found[second])} and for class {second}; each "
             f"class needs a name of its own"
+        )
+    number = config.get("nc")
+    if number is not None and str(number) != str(len(found)):
+        raise ValueError(
+            f"{data} has {len(found)} names and nc: {reprlib.repr(number)}, and Ultralytics refuses to train on that; "
+            f"correct one of the two, or leave nc out"
         )
     return found
 

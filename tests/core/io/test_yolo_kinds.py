@@ -128,6 +128,8 @@ def test_the_names_of_the_model_may_be_given(read: Any) -> None:
         ("names: [goose, [swan]]", "the name of class 1 is \\['swan'\\], expected text"),
         ("names: [goose, swan, goose]", "'goose' for class 0 and for class 2"),
         ("nc: 1000000000", "nc: 1000000000 and no names; names for at most 100000"),
+        ("names: [goose, swan]\nnc: 3", "has 2 names and nc: 3, .*correct one of the two"),
+        ("names: [goose, swan]\nnc: two", "has 2 names and nc: 'two'"),
         ('names: ["\\ud800"]', "is not valid text"),
         ("names: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
@@ -137,6 +139,12 @@ def test_names_that_are_no_text_are_quoted(tmp_path: Path, text: str, said: str)
     path.write_text(f"{text}\n")
     with pytest.raises(ValueError, match=rf"data\.yaml.*{said}"):
         class_names(path, read_data_yaml(path))
+
+
+def test_a_number_of_classes_that_is_the_number_of_names_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text("names: [goose, swan]\nnc: 2\n")
+    assert class_names(path, read_data_yaml(path)) == ("goose", "swan")
 
 
 def test_plain_numbers_are_names(tmp_path: Path) -> None:
