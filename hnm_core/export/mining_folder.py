@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
+from ..counting import label_digests
 from ..io.data_yaml import SPLITS, read_data_yaml, split_images
 from ..io.label_files import find_labels
 from ..io.mining_folder import open_mining
@@ -41,6 +42,7 @@ class _Data:
         split: split of every image.
         files: path of every image.
         notes: warnings, as sentences.
+        labels: ``(images,)`` uint64, digest of the labels of each image as they were read.
         sizes: ``(images, 2)`` width and height if the mined boxes are in pixels; None if they are fractions.
     """
 
@@ -48,6 +50,7 @@ class _Data:
     split: Sequence[str]
     files: Sequence[Path]
     notes: Sequence[str]
+    labels: NDArray[np.uint64]
     sizes: NDArray[np.float64] | None = None
 
 
@@ -161,7 +164,7 @@ def _read_yolo(path: Path, progress: Progress) -> _Data:
     polygons = 0 if keypoints else sum(map(_holds_polygons, labels.files))
     if polygons:
         notes.append(f"{polygons} label files contain polygons: their bounding boxes are exported")
-    return _Data(truth, list(split_of.values()), list(split_of), notes)
+    return _Data(truth, list(split_of.values()), list(split_of), notes, label_digests(truth))
 
 
 def _holds_polygons(file: Path) -> bool:
@@ -187,7 +190,7 @@ def _read_labels(path: Path, images: str | Path | None, progress: Progress) -> _
             f"{len(gone)} of {len(files)} images do not exist, first {gone[0]}; give the root folder of the file "
             f"names with --images DIR"
         )
-    sizes = found.sizes
+    sizes, digests = found.sizes, label_digests(truth)
     if sizes is not None:
         unsized = np.flatnonzero(np.isnan(sizes).any(axis=1)).tolist()
         for at in tracked(unsized, "reading sizes", progress):
@@ -195,7 +198,7 @@ def _read_labels(path: Path, images: str | Path | None, progress: Progress) -> _
         truth = replace(truth, xyxy=truth.xyxy / np.tile(sizes[truth.image], 2))
     again = len(files) - len(set(files))
     notes = [f"{again} entries of {path} repeat an image: each of them is exported"] if again else []
-    return _Data(truth, ["train"] * len(files), files, notes, sizes)
+    return _Data(truth, ["train"] * len(files), files, notes, digests, sizes)
 
 
 def _rows(result: Mined, data: _Data, path: Path) -> tuple[dict[int, int], list[str]]:
@@ -224,6 +227,13 @@ def _rows(result: Mined, data: _Data, path: Path) -> tuple[dict[int, int], list[
         notes.append(f"{held_out} mined images are in val or test of {path}: their weight is 1")
     if unseen:
         notes.append(f"{unseen} train images were not mined: their weight is 1")
+    here = np.array(list(row))
+    changed = int((data.labels[here] != result.label_digests[list(row.values())]).sum())
+    if changed:
+        notes.append(
+            f"{changed} mined images have other labels now than when they were mined: the labels of now are exported, "
+            f"with the weights of then; mine again for those of now"
+        )
     return row, notes
 
 

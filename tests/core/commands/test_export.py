@@ -143,6 +143,22 @@ def test_what_changed_since_mining_is_said(data: Path, tmp_path: Path) -> None:
     )
 
 
+OTHER_LABELS = (
+    "1 mined images have other labels now than when they were mined: the labels of now are exported, with the weights "
+    "of then; mine again for those of now"
+)
+
+
+@pytest.mark.parametrize("kept", ["--keep-boxes", "--no-keep-boxes"])
+def test_labels_that_were_edited_since_mining_are_said(data: Path, tmp_path: Path, kept: str) -> None:
+    run = mined(data, kept)
+    assert not export_run(run, tmp_path / "same").warnings
+    file = data.parent / "labels/train/yard.txt"
+    file.write_text(file.read_text() + "0 0.2 0.2 0.1 0.1\n")
+    assert export_run(run, tmp_path / "out").warnings == (OTHER_LABELS,)
+    assert len((tmp_path / "out/labels/train/yard.txt").read_text().splitlines()) == 2
+
+
 def test_other_data_are_refused(data: Path, tmp_path: Path) -> None:
     run = mined(data)
     with pytest.raises(
@@ -181,6 +197,9 @@ def test_coco_json_is_read_whole(tmp_path: Path) -> None:
     command = ["export", str(tmp_path / "run"), "--images", str(tmp_path / "images"), "--output", str(tmp_path / "out")]
     assert cli.main(command) == 0
     assert (tmp_path / "out/labels/train/yard.txt").read_text() == "0 0.625000 0.625000 0.250000 0.250000\n"
+    annotations[1]["bbox"][0] += 1
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    assert OTHER_LABELS in export_run(tmp_path / "run", tmp_path / "moved", images=tmp_path / "images").warnings
 
 
 def test_json_that_names_images_twice_is_exported_as_it_stands(data: Path, tmp_path: Path) -> None:
