@@ -15,7 +15,7 @@ from ..review.ledger import Ledger
 from ..review.triage import catch_up
 from ..runs import lifecycle, memory, records, save
 from ..settings import RunSettings, switch_of
-from ..store import access, box_tables, model_record
+from ..store import access, box_tables, doubts, model_record
 from ..store.journal import RUN
 from ..store.lock import Lease, lease, on_release
 from . import evaluations, evidence, thresholds
@@ -66,6 +66,7 @@ def mine_samples(
         tables = box_tables.read_tables(samples, settings, known.read if known else None)
         settings, notes = thresholds.with_chosen_thresholds(dataset, settings, tables.truth.classes)
         tables.warnings.extend([*notes, *model_record.model_notes(dataset, settings.pred_field)])
+        tables.warnings.extend(doubts.doubts_of(tables, settings))
         second = evidence.second_predictions(samples, tables, settings)
         groups = thresholds.groups_of(samples, settings, tables.sample_ids)
         progress(0.4, f"Mining {len(tables.predictions)} predictions")

@@ -14,7 +14,7 @@ from ..columns import OBJECT, Detections
 from ..matching.greedy import NONE, match_detections
 from ..settings import MiningSettings
 
-__all__ = ["ENOUGH", "HOPELESS", "TRUSTED", "fitting_names", "overlapping_rows", "say_doubts"]
+__all__ = ["ENOUGH", "HOPELESS", "TRUSTED", "fitting_names", "overlapping_rows", "place_doubts", "say_doubts"]
 
 HOPELESS, TRUSTED = 0.2, 0.5
 """Labels of overlapping boxes that agree on less than the first share are doubted; another reading must reach the
@@ -82,6 +82,22 @@ def say_doubts(
             warnings.warn(sentence, stacklevel=3)
 
 
+def place_doubts(predictions: Detections, truth: Detections, source: str, truth_source: str) -> list[str]:
+    """Return doubts on where predictions lie, as sentences: that they are copies, or of other images.
+
+    Args:
+        predictions: as they are mined.
+        truth: as it is mined.
+        source: what the predictions are, for the sentences.
+        truth_source: what the truth is.
+    """
+    few, some = _sample(predictions, truth)
+    found = [_copies(predictions, source)]
+    if len(few) and len(some):
+        found.append(_far_off(few, some, overlapping_rows(few, some)[0], source, truth_source))
+    return [sentence for sentence in found if sentence]
+
+
 def fitting_names(
     predictions: NDArray[np.int64], truths: NDArray[np.int64], names: tuple[str, ...]
 ) -> dict[str, str] | None:
@@ -117,7 +133,7 @@ def fitting_names(
     return changes
 
 
-def _copies(predictions: Detections, source: Path) -> str:
+def _copies(predictions: Detections, source: str | Path) -> str:
     if len(predictions) < 2 or predictions.score is None:
         return ""
     count = int(predictions.repeated().sum())
@@ -167,7 +183,9 @@ def _sample(predictions: Detections, truth: Detections) -> tuple[Detections, Det
     return predictions.take(predictions.image % step == 0), truth.take(truth.image % step == 0)
 
 
-def _far_off(predictions: Detections, truth: Detections, on_truth: Rows, source: Path, truth_source: Path) -> str:
+def _far_off(
+    predictions: Detections, truth: Detections, on_truth: Rows, source: str | Path, truth_source: str | Path
+) -> str:
     if predictions.score is None:
         return ""
     labelled = np.isin(predictions.image, truth.image)
