@@ -58,6 +58,8 @@ def mended_labels(dataset: fo.Dataset, field: str) -> int:
 def stale_note(dataset: fo.Dataset, key: str | None) -> str:
     """Return a sentence on why a run is stale; "" if it is not: labels were corrected after it was mined.
 
+    A corrected copy in which no label differs makes no run of its truth stale.
+
     Raises:
         ValueError: if there is no such run, or it was interrupted.
     """
@@ -73,6 +75,8 @@ def stale_note_of(dataset: fo.Dataset, run: records.Record) -> str:
     corrected = datetime.fromisoformat(known["at"]).replace(tzinfo=None)
     if corrected <= run.timestamp.replace(tzinfo=None):
         return ""
+    if not known["labels"] and run.settings.gt_field != copy:
+        return ""  # the copy is the truth that was mined
     return (
         f"run {run.key!r} is stale: labels were corrected at {corrected:%Y-%m-%d %H:%M} UTC, after it was mined "
         f"({known['labels']:,} labels differ in {copy!r}). Mine again, with {copy!r} as ground truth"

@@ -110,6 +110,17 @@ def test_what_somebody_corrected_by_hand_stays(dataset: fo.Dataset) -> None:
     assert [name for name, _ in labels(dataset)["e"]] == ["fox", "owl"]
 
 
+def test_a_copy_that_is_the_truth_makes_no_run_of_the_truth_stale(dataset: fo.Dataset) -> None:
+    review(dataset, "e", "hard_negative")
+    assert mend(dataset)["stale"] == ""
+    review(dataset, "a", "missing_label")
+    assert mend(dataset)["stale"]
+    foo.get_operator(MINE)(dataset, pred_field="predictions", gt_field=COPY, run_key="next", hard_negative_ratio=1.0)
+    foo.get_operator(TRIAGE)(dataset, undo=True, reviewer="ann")
+    assert mend(dataset)["stale"] == ""
+    assert "(0 labels differ" in corrections.stale_note(dataset, "next"), "it was mined with that label"
+
+
 def test_corrections_make_the_run_stale_and_mining_the_copy_makes_it_fresh(dataset: fo.Dataset) -> None:
     assert corrections.stale_note(dataset, "run") == ""
     review_all(dataset)
