@@ -43,10 +43,10 @@ def class_names(data: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
             f"{data}: names has {found[second]!r} for class {found.index(found[second])} and for class {second}; each "
             f"class needs a name of its own"
         )
-    number = config.get("nc")
-    if number is not None and str(number) != str(len(found)):
+    said = config.get("nc")
+    if said is not None and str(said) != str(len(found)):
         raise ValueError(
-            f"{data} has {len(found)} names and nc: {reprlib.repr(number)}, and Ultralytics refuses to train on that; "
+            f"{data} has {len(found)} names and nc: {reprlib.repr(said)}, and Ultralytics refuses to train on that; "
             f"correct one of the two, or leave nc out"
         )
     return found
