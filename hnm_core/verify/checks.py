@@ -37,8 +37,9 @@ def verify_export(
 ) -> Verification:
     """Read an export back with the loader of the trainer if it is installed, else by its documented rules.
 
-    Nothing is written to the export. Ultralytics, torchvision, RF-DETR, D-FINE and transformers are run themselves; for
-    the others COCO JSON is read with pycocotools, on which they are based, and then by their own rules.
+    Nothing is written to the export. Ultralytics, torchvision, RF-DETR, D-FINE, transformers, LightlyTrain and
+    LibreYOLO are run themselves; for the others COCO JSON is read with pycocotools, on which they are based, and then
+    by their own rules.
 
     Args:
         directory: folder of the export.

@@ -15,7 +15,7 @@ from typing import Any
 from ..weighting.weights import whole_draws
 from .reading import TrainerReading
 
-__all__ = ["TrainFile", "add_defaults", "too_thin"]
+__all__ = ["TrainFile", "add_defaults", "say_small", "too_thin"]
 
 MMDET_MIN_SIZE = 32
 """Side in pixels below which the usual ``filter_cfg`` of mmdetection drops an image."""
@@ -23,8 +23,8 @@ MMDET_MIN_SIZE = 32
 USUAL_BATCH = 64
 """Images of a large batch (chosen): with fewer draws, a trainer that drops the last batch may train nothing."""
 
-DROPS_LAST = {"dfine": "D-FINE", "lightly": "LightlyTrain"}
-"""Trainers that drop an incomplete last batch."""
+DROPS_LAST = {"dfine": ("D-FINE", "trains on nothing"), "lightly": ("LightlyTrain", "ends with an error")}
+"""Trainers that drop an incomplete last batch, and what they do without a complete one."""
 
 FROM_ZERO = {
     "dfine": "D-FINE takes numbers as labels, so the last class is lost",
@@ -144,11 +144,16 @@ def _rows(reading: TrainerReading, trainer: str, train: TrainFile) -> None:
         reading.problems.append(
             f"{crowds} crowds become objects, since LightlyTrain does not know iscrowd: export with crowds leave_out"
         )
-    draws = whole_draws([one.times for one in reading.splits["train"]])
+    say_small(reading, trainer)
+
+
+def say_small(reading: TrainerReading, trainer: str) -> None:
+    """Warn of a trainer that drops the last batch where it may be the only one."""
+    draws = whole_draws([one.times for one in reading.splits.get("train", [])])
     if trainer in DROPS_LAST and draws < USUAL_BATCH:
+        name, consequence = DROPS_LAST[trainer]
         reading.warnings.append(
-            f"{DROPS_LAST[trainer]} drops an incomplete last batch: with a batch of more than {draws} images it trains "
-            f"on nothing"
+            f"{name} drops an incomplete last batch: with a batch of more than {draws} images it {consequence}"
         )
 
 
@@ -198,10 +203,8 @@ def _settings(trainer: str, train: TrainFile) -> str:
             f"# labels are the category ids, 0 to {count - 1}: no shift"
         )
     if trainer == "lightly":
-        names = {category["id"]: category["name"] for category in train.categories}
         return (
-            f"data = {{'format': 'coco', 'classes': {names!r},\n"
-            f"    'train': {{'annotations': '{file}', 'images': '{root}'}}, 'val': ...}}\n"
+            f"data = {{'format': 'coco', 'train': {{'annotations': '{file}', 'images': '{root}'}}, 'val': ...}}\n"
             f"# drop_last=True is its default: loader_args={{'drop_last': False}} keeps the last images"
         )
     return ""

@@ -8,10 +8,10 @@ package ``yolov5`` 7.0.14: equal, image by image.)
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from enum import Enum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,10 +19,20 @@ from typing import Any
 
 from ..io.data_yaml import FORMATS, SPLITS, class_names, folder_images, label_file, read_data_yaml
 from ..io.progress import Progress, tracked
+from .loaders import offline
 from .pixels import ImageChecks
 from .reading import DrawnImage, TrainerReading, first_path
 
-__all__ = ["NO_VAL", "listed_images", "read_by_rules", "read_ultralytics", "read_yolov5"]
+__all__ = ["NO_VAL", "READS", "Fault", "listed_images", "read_by_rules", "read_ultralytics", "read_yolov5"]
+
+_BY_ALL = frozenset({"bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"})
+READS = {
+    **FORMATS,
+    "rfdetr": _BY_ALL | {"dng", "mpo"},
+    "lightly": _BY_ALL | {"avif", "jp2"},
+    "libreyolo": _BY_ALL,
+}
+"""The file suffixes that each trainer of YOLO folders reads, of those that Ultralytics or YOLOv5 reads."""
 
 TOLERANCE = 0.01
 """How far outside the image Ultralytics accepts coordinates, as fraction of the side."""
@@ -36,7 +46,7 @@ def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, 
 
     Args:
         directory: folder of the export.
-        trainer: ``ultralytics`` and ``yolov5`` resolve a relative ``path:`` differently.
+        trainer: one of :data:`READS`; ``ultralytics`` and ``yolov5`` resolve a relative ``path:`` differently.
         home: final folder of the export, if it is verified before it is moved there.
     """
     config = read_data_yaml(directory / "data.yaml")
@@ -48,8 +58,7 @@ def listed_images(directory: Path, trainer: str, home: Path) -> tuple[dict[str, 
         for entry in [entries] if isinstance(entries, str) else entries:
             place = root / entry
             if place.exists():
-                formats = FORMATS.get(trainer, FORMATS["yolov5"])
-                images += [path for path in _at(place) if path.suffix[1:].lower() in formats]
+                images += [path for path in _at(place) if path.suffix[1:].lower() in READS[trainer]]
             else:
                 problems.append(f"data.yaml: {split}: {entry} does not exist")
         if entries:
@@ -99,7 +108,8 @@ def read_ultralytics(directory: Path, home: Path, checked: ImageChecks, progress
             f"{first_path(checked.odd_ends, directory)}: Ultralytics rewrites such files in place"
         )
     if find_spec("ultralytics") and not checked.odd_ends:
-        ultralytics = _import_offline()
+        with offline():
+            ultralytics = import_module("ultralytics")
         reading.read_with = f"its own YOLODataset, version {ultralytics.__version__}"
         for split, images in splits.items():
             if images:
@@ -111,19 +121,6 @@ def read_ultralytics(directory: Path, home: Path, checked: ImageChecks, progress
     if len(set(splits.get("train", []))) < len(splits.get("train", [])):
         reading.overrides = "# leave fraction at 1: less takes the first images of the sorted list, and is no sample"
     return reading
-
-
-def _import_offline() -> Any:
-    """Import Ultralytics without its look-up of host names, by which it finds out whether it is online."""
-    before = os.environ.get("YOLO_OFFLINE")
-    os.environ["YOLO_OFFLINE"] = "true"
-    try:
-        return import_module("ultralytics")
-    finally:
-        if before is None:
-            del os.environ["YOLO_OFFLINE"]
-        else:
-            os.environ["YOLO_OFFLINE"] = before
 
 
 def _load(images: list[Path], names: tuple[str, ...], reading: TrainerReading) -> list[DrawnImage]:
@@ -189,41 +186,74 @@ def read_yolov5(directory: Path, home: Path, checked: ImageChecks, progress: Pro
     return reading
 
 
-def read_by_rules(reading: TrainerReading, n_classes: int, checked: ImageChecks, progress: Progress) -> None:
-    """Read images and label files by the rules of both; an error in a label file drops its image."""
-    boxes: dict[Path, int | str] = {}
+class Fault(Enum):
+    """What can be wrong with a label file."""
+
+    TEXT = "content that is not text"
+    NUMBERS = "values that are not numbers"
+    COLUMNS = "lines without exactly five columns"
+    CLASS = "a class that is not in data.yaml"
+    OUTSIDE = "coordinates outside the image"
+
+
+DROPPED = dict.fromkeys(Fault, "their images are dropped")
+"""What Ultralytics and YOLOv5 do about each fault."""
+
+
+def read_by_rules(
+    reading: TrainerReading,
+    n_classes: int,
+    checked: ImageChecks,
+    progress: Progress,
+    consequences: Mapping[Fault, str] = DROPPED,
+) -> None:
+    """Read images and label files by the rules of a trainer.
+
+    Args:
+        reading: has the listed images, and gets the entries.
+        n_classes: number of classes.
+        checked: the images that were checked.
+        progress: shows the progress.
+        consequences: what the trainer does about each fault of a label file. Unless it drops the image, the image
+            is drawn with the boxes of its other lines.
+    """
+    boxes: dict[Path, tuple[int, Fault | None]] = {}
     every = dict.fromkeys(image for images in reading.listed.values() for image in images)
     for image in tracked(list(every), "reading labels", progress):
         boxes[image] = _boxes(label_file(image), n_classes)
+    dropped = {image for image, (_, fault) in boxes.items() if fault and consequences[fault] == DROPPED[fault]}
     for split, images in reading.listed.items():
-        taken = [image for image in images if image not in checked.broken]
-        reading.splits[split] = [DrawnImage(i, n) for i in taken if isinstance(n := boxes[i], int)]
-    faults = {image: what for image, what in boxes.items() if isinstance(what, str)}
-    for what, count in Counter(faults.values()).items():
-        first = next(image for image in faults if faults[image] == what)
-        reading.problems.append(f"{count} label files have {what}, first {label_file(first)}: their images are dropped")
+        taken = [image for image in images if image not in checked.broken and image not in dropped]
+        reading.splits[split] = [DrawnImage(image, boxes[image][0]) for image in taken]
+    for fault, count in Counter(fault for _, fault in boxes.values() if fault).items():
+        first = next(image for image, (_, found) in boxes.items() if found == fault)
+        reading.problems.append(
+            f"{count} label files have {fault.value}, first {label_file(first)}: {consequences[fault]}"
+        )
 
 
-def _boxes(file: Path, n_classes: int) -> int | str:
-    """Return the number of boxes of a label file, or its error; a missing file is background."""
+def _boxes(file: Path, n_classes: int) -> tuple[int, Fault | None]:
+    """Return the number of good lines of a label file and its first fault; a missing file is background."""
     try:
         lines = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
-        return 0
+        return 0, None
     except (OSError, UnicodeDecodeError):
-        return "content that is not text"
-    rows = set()
+        return 0, Fault.TEXT
     polygons = any(len(line) > 6 for line in lines)
-    for line in lines:
-        try:
-            row = tuple(float(value) for value in line)
-        except ValueError:
-            return "values that are not numbers"
-        if len(row) != 5 and not (polygons and len(row) % 2 == 1 and len(row) >= 7):
-            return "lines without exactly five columns"
-        if not 0 <= row[0] < n_classes or row[0] != int(row[0]):
-            return "a class that is not in data.yaml"
-        if not all(-TOLERANCE <= value <= 1 + TOLERANCE for value in row[1:]):  # False for NaN
-            return "coordinates outside the image"
-        rows.add(row)
-    return len(rows)
+    faults = {tuple(line): _fault(line, n_classes, polygons=polygons) for line in lines}
+    return sum(not fault for fault in faults.values()), next(filter(None, faults.values()), None)
+
+
+def _fault(line: list[str], n_classes: int, *, polygons: bool) -> Fault | None:
+    try:
+        row = [float(value) for value in line]
+    except ValueError:
+        return Fault.NUMBERS
+    if len(row) != 5 and not (polygons and len(row) % 2 == 1 and len(row) >= 7):
+        return Fault.COLUMNS
+    if not 0 <= row[0] < n_classes or row[0] != int(row[0]):
+        return Fault.CLASS
+    if not all(-TOLERANCE <= value <= 1 + TOLERANCE for value in row[1:]):  # False for NaN
+        return Fault.OUTSIDE
+    return None

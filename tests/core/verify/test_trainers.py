@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ import pytest
 
 from hnm_core.columns import CROWD
 from hnm_core.export import ExportSettings, ExportSummary, export_weighted
+from hnm_core.io.data_yaml import FORMATS
 from hnm_core.verify import TRAINERS, verify_export
-from hnm_core.verify.loaders import LOADERS
+from hnm_core.verify.loaders import FOLDER_LOADERS, LOADERS, OFFLINE, load_boxes, load_folders, offline
+from hnm_core.verify.yolo import Fault, listed_images
 from tests.exports import CLASSES, TRUTH, entries, photographs
 
 pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
@@ -45,11 +50,17 @@ def rows(file: Path) -> dict[str, Any]:
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether the trainers' own loaders run."""
     if request.param == "rules":
-        monkeypatch.setattr("hnm_core.verify.coco.load_boxes", lambda *_: None)
+        for load in ("coco.load_boxes", "yolo_folders.load_folders"):
+            monkeypatch.setattr(f"hnm_core.verify.{load}", lambda *_: None)
     return str(request.param)
 
 
-READS: list[tuple[str, dict[str, Any]]] = [
+def needs(package: str) -> None:
+    if any(find_spec(name) is None for name in (package, "torch", "pycocotools")):
+        pytest.skip(f"the loader of {package} or what it needs is not installed")
+
+
+PROMISED: list[tuple[str, dict[str, Any]]] = [
     ("rfdetr", {"layout": "rfdetr"}),
     ("rfdetr", {"layout": "rfdetr", "media": "reference"}),
     ("rfdetr", {"layout": "yolov5"}),
@@ -57,6 +68,7 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("dfine", {"layout": "rfdetr", "first_category_id": 0}),
     ("transformers", {"layout": "coco", "first_category_id": 0}),
     ("lightly", {"layout": "coco"}),
+    ("lightly", {"layout": "rfdetr"}),
     ("lightly", {"layout": "yolov5"}),
     ("libreyolo", {"layout": "ultralytics"}),
     ("libreyolo", {"layout": "yolov5"}),
@@ -65,11 +77,11 @@ READS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("trainer", "options"), READS, ids=lambda value: " ".join(map(str, _values(value))))
+@pytest.mark.parametrize(("trainer", "options"), PROMISED, ids=lambda value: " ".join(map(str, _values(value))))
 def test_what_is_promised_is_drawn(tmp_path: Path, reader: str, trainer: str, options: dict[str, Any]) -> None:
-    needed = (*LOADERS.get(trainer, ("no loader",))[:1], "torch", "pycocotools")
-    if reader == "loader" and any(find_spec(name) is None for name in needed):
-        pytest.skip(f"{trainer}'s loader or what it needs is not installed")
+    folders = options["layout"] in ("ultralytics", "yolov5")
+    if reader == "loader":
+        needs((FOLDER_LOADERS if folders else LOADERS).get(trainer, ("no loader",))[0])
     export(tmp_path, **options)
     found = verify_export(tmp_path / "out", trainer)
     assert found.ok, found.problems
@@ -79,8 +91,7 @@ def test_what_is_promised_is_drawn(tmp_path: Path, reader: str, trainer: str, op
     draws = 4.5 if trainer == "torch" else 4
     assert found.entries["train"] == 4  # 4.5 rounded, a half down
     assert found.background_share == pytest.approx((1.5 if trainer == "torch" else 1) / draws)
-    own = reader == "loader" and options["layout"] in ("coco", "rfdetr", "torch")
-    assert found.read_with.startswith("its own") == own, found.read_with
+    assert found.read_with.startswith("its own") == (reader == "loader"), found.read_with
 
 
 def _values(value: Any) -> list[Any]:
@@ -88,8 +99,8 @@ def _values(value: Any) -> list[Any]:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("rfdetr", {"layout": "ultralytics"}, "RF-DETR reads folders of images and never train.txt, in silence: no image"),
-    ("lightly", {"layout": "ultralytics"}, "LightlyTrain reads folders of images and never train.txt, in silence"),
+    ("rfdetr", {"layout": "ultralytics"}, "RF-DETR reads folders of images and not train.txt: it ends with FileNotFou"),
+    ("lightly", {"layout": "ultralytics"}, "LightlyTrain reads folders of images and refuses train.txt: from the fold"),
     ("dfine", {"layout": "coco"}, "3 of 5 train boxes have a class number above 1, first 2 in box 2: D-FINE takes"),
     ("transformers", {"layout": "coco"}, "DETR takes it for no object without an error, RT-DETR and others end"),
     ("transformers", {"layout": "torch"}, "first_category_id 0"),
@@ -102,6 +113,92 @@ def test_what_a_trainer_misreads_is_said(tmp_path: Path, trainer: str, options: 
     export(tmp_path, **options)
     found = verify_export(tmp_path / "out", trainer)
     assert sentence in "\n".join(found.problems)
+
+
+LISTERS: dict[str, Callable[[Path], Any]] = {
+    "rfdetr": lambda folder: import_module("rfdetr.datasets.yolo")._list_yolo_image_paths(str(folder)),
+    "lightly": lambda folder: import_module("lightly_train._data.file_helpers").list_image_filenames_from_dir(folder),
+    "libreyolo": lambda folder: import_module("libreyolo.data.utils").get_img_files(folder),
+}
+"""How each trainer lists a folder of images itself."""
+
+
+@pytest.mark.parametrize("trainer", FOLDER_LOADERS)
+def test_the_files_that_count_as_images_are_those_that_the_trainer_lists(tmp_path: Path, trainer: str) -> None:
+    needs(FOLDER_LOADERS[trainer][0])
+    images = tmp_path / "images" / "train"
+    images.mkdir(parents=True)
+    for suffix in sorted(FORMATS["ultralytics"]):
+        (images / f"{suffix}.{suffix}").touch()
+        (images / f"{suffix}_.{suffix.upper()}").touch()
+    (tmp_path / "data.yaml").write_text("train: images/train\nval:\nnames: [cat]\n")
+    ours = {path.name for path in listed_images(tmp_path, trainer, tmp_path)[0]["train"]}
+    assert len(ours) >= 2 * 7
+    assert ours == {Path(path).name for path in LISTERS[trainer](images)}
+
+
+@pytest.mark.parametrize("trainer", FOLDER_LOADERS)
+def test_its_own_loader_draws_what_the_rules_say(tmp_path: Path, trainer: str) -> None:
+    """Of all layouts, with a crowd, and of a folder whose labels are partly missing."""
+    needs(FOLDER_LOADERS[trainer][0])
+    for layout in ("ultralytics", "yolov5", "coco", "rfdetr", "torch"):
+        folder = tmp_path / layout
+        folder.mkdir()
+        export(folder, CROWDED, layout=layout)
+        if layout == "yolov5":
+            (folder / "out" / "labels" / "train" / "yard.txt").unlink()
+        try:
+            one = verify_export(folder / "out", trainer)
+        except FileNotFoundError:
+            continue
+        with pytest.MonkeyPatch.context() as without:
+            for load in ("coco.load_boxes", "yolo_folders.load_folders"):
+                without.setattr(f"hnm_core.verify.{load}", lambda *_: None)
+            other = verify_export(folder / "out", trainer)
+        own, rules = one.as_dict(), other.as_dict()
+        assert rules.pop("read_with") != own.pop("read_with") or one.problems
+        assert own == rules
+
+
+LINES: dict[Fault, str] = {
+    Fault.NUMBERS: "0 0.5 0.5 wide 0.1\n",
+    Fault.COLUMNS: "0 0.5 0.5 0.1\n",
+    Fault.CLASS: "7 0.5 0.5 0.1 0.1\n",
+    Fault.OUTSIDE: "0 1.2 0.5 0.5 0.1\n",
+}
+
+
+@pytest.mark.parametrize("fault", LINES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("trainer", FOLDER_LOADERS)
+def test_a_bad_line_does_what_is_said_of_it(tmp_path: Path, trainer: str, fault: Fault) -> None:
+    export(tmp_path, layout="yolov5")
+    out = tmp_path / "out"
+    file = out / "labels" / "train" / "yard.txt"
+    file.write_text(file.read_text() + LINES[fault])
+    found = verify_export(out, trainer)
+    said = next(sentence for sentence in found.problems if fault.value in sentence)
+    assert not found.differing  # the image is drawn all the same
+    needs(FOLDER_LOADERS[trainer][0])
+    loaded = load_folders(trainer, out, {"train": "images/train"}, tuple(CLASSES))
+    assert (loaded is None) == said.endswith("ends with an error"), said
+    if loaded is not None:
+        boxes = {one.image.name: one.boxes for one in loaded[0]["train"]}
+        assert boxes["yard.png"] == (1 if "leaves these boxes out" in said else 2)
+
+
+def test_the_settings_printed_for_lightlytrain_are_settings_that_it_takes(tmp_path: Path) -> None:
+    needs("lightly_train")
+    config = import_module("lightly_train._commands.train_task").ObjectDetectionTrainTaskConfig
+    for layout in ("coco", "rfdetr", "yolov5"):
+        folder = tmp_path / layout
+        folder.mkdir()
+        export(folder, layout=layout)
+        printed = verify_export(folder / "out", "lightly").overrides
+        train = dict(re.findall(r"'(annotations|images)': '(.*?)'", printed))
+        world = {"VAL": train}
+        exec(printed.replace("'val': ...", "'val': VAL"), world)
+        data = config(data=world["data"], model="picodet/s-416", out="unused").data
+        assert len(list(data.get_train_args().list_image_info())) == 4
 
 
 def test_the_folders_of_roboflow(tmp_path: Path) -> None:
@@ -215,6 +312,16 @@ def test_a_loader_that_cannot_run_leaves_the_rules(tmp_path: Path, monkeypatch: 
         raise AttributeError("its parts have other names")
 
     monkeypatch.setitem(LOADERS, "torch", (*LOADERS["torch"][:2], broken))
+    assert load_boxes("torch", tmp_path / "out", tmp_path / "out" / "annotations" / "train.json") is None
     found = verify_export(tmp_path / "out", "torch")
     assert found.ok
     assert not found.read_with.startswith("its own")
+
+
+def test_loaders_are_imported_offline_and_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO_OFFLINE", "no")
+    monkeypatch.delenv("NO_ALBUMENTATIONS_UPDATE", raising=False)
+    with offline():
+        assert {name: os.environ[name] for name in OFFLINE} == OFFLINE
+    assert os.environ["YOLO_OFFLINE"] == "no"
+    assert "NO_ALBUMENTATIONS_UPDATE" not in os.environ
