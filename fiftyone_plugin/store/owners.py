@@ -19,12 +19,16 @@ living: set[str] = set()
 def is_dead(owner: Mapping[str, Any]) -> bool:
     """Return whether an owner is known to be gone; False where nothing is known, as of those on other machines.
 
+    Machines made from one image can have the same name and number. Only what was started since the same start of the
+    system is on this one for certain; a lease from before that start expires, as one from elsewhere.
+
     Args:
         owner: the process, as :func:`~hnm_core.io.processes.this_process` returns it, and the ``token`` of its lease.
     """
-    if all(owner.get(name) == value for name, value in this_process().items()):
+    here = this_process()
+    if all(owner.get(name) == value for name, value in here.items()):
         return owner["token"] not in living
-    return has_ended(owner)
+    return owner.get("boot") == here["boot"] and has_ended(owner)
 
 
 def is_held(note: Journal | None) -> bool:
