@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -47,6 +48,24 @@ def offline() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextlib.contextmanager
+def _own_pycocotools() -> Iterator[None]:
+    """Put ``pycocotools`` back, in whose place faster-coco-eval puts itself for all when D-FINE's data set is made."""
+
+    def held() -> dict[str, Any]:
+        return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pycocotools"}
+
+    for name in ("pycocotools.coco", "pycocotools.cocoeval", "pycocotools.mask"):
+        import_module(name)
+    before = held()
+    try:
+        yield
+    finally:
+        for name in held().keys() - before.keys():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
 def load_boxes(trainer: str, root: Path, file: Path) -> tuple[Boxes, str] | None:
     """Return the number of boxes per image id as the trainer's own loader reads a json, and the loader's name.
 
@@ -81,12 +100,12 @@ def _run(known: tuple[str, str, Callable[..., tuple[str, Any]]] | None, *given: 
     if known is None or any(find_spec(name) is None for name in ("torch", "pycocotools", known[0])):
         return None
     package, distribution, load = known
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), offline():
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), offline(), _own_pycocotools():
+            warnings.simplefilter("ignore")
             name, found = load(*given)
-        except Exception:  # of others' code: then the rules are used, and the result says so
-            return None
+    except Exception:  # of others' code: then the rules are used, and the result says so
+        return None
     try:
         number = version(distribution)
     except PackageNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -316,6 +317,15 @@ def test_a_loader_that_cannot_run_leaves_the_rules(tmp_path: Path, monkeypatch: 
     found = verify_export(tmp_path / "out", "torch")
     assert found.ok
     assert not found.read_with.startswith("its own")
+
+
+def test_pycocotools_is_still_itself_after_every_loader(tmp_path: Path) -> None:
+    needs("dfine")
+    coco = import_module("pycocotools.coco")
+    export(tmp_path, layout="coco", first_category_id=0)
+    assert verify_export(tmp_path / "out", "dfine").read_with.startswith("its own")
+    assert sys.modules["pycocotools.coco"] is coco
+    assert coco.COCO.__module__ == "pycocotools.coco"
 
 
 def test_loaders_are_imported_offline_and_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
