@@ -158,7 +158,7 @@ def _views(
     )
     told = views_evidence(result, dict(zip(asked.names, asked.tables, strict=True)))
     tables.warnings.extend([asked.cost, *told.notes])
-    return {"views": told.views, "steady": told.steady}, told.suspects
+    return told.kinds, told.suspects
 
 
 def _appearance(samples: SampleCollection, result: MiningResult) -> tuple[NDArray[np.float64], NearCrops]:

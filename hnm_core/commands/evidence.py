@@ -58,7 +58,7 @@ def with_evidence_of(
             progress=progress,
         )
         told = views_evidence(result, dict(zip(asked.names, asked.tables, strict=True)))
-        found |= {"views": told.views, "steady": told.steady}
+        found |= told.kinds
         pages["label_suspects.csv"] = suspects_csv(result.truth, told.suspects)
         notes += [asked.cost, *told.notes]
         result = with_suspects(result, told.suspects)

@@ -112,6 +112,11 @@ class ViewEvidence:
     dropped: Mapping[str, float]
 
     @property
+    def kinds(self) -> dict[str, Pair]:
+        """What counts as evidence on the mistakes, by kind, see :data:`hnm_core.labels.evidence_weights.KINDS`."""
+        return {"views": self.views, "steady": self.steady}
+
+    @property
     def notes(self) -> list[str]:
         """A sentence on every view that does not count."""
         return [
@@ -121,7 +126,7 @@ class ViewEvidence:
 
 
 def views_evidence(result: MiningResult, views: Mapping[str, Detections]) -> ViewEvidence:
-    """Return the evidence of views, for ``result.with_evidence({"views": found.views})``.
+    """Return the evidence of views, for ``result.with_evidence(found.kinds)``.
 
     Args:
         result: a mining of the detector's predictions.

@@ -23,14 +23,16 @@ from .stats import expit, logit
 from .strata import Levels
 
 __all__ = [
-    *("KINDS", "LARGEST", "Kind", "as_columns", "at_rows", "bins_of", "keep_mean", "kinds_of", "only_ranks"),
-    *("shift_of", "weigh_evidence", "weighted"),
+    *("KINDS", "LARGEST", "MOST", "Kind", "as_columns", "at_rows", "bins_of", "keep_mean", "kinds_of"),
+    *("only_ranks", "shift_of", "weigh_evidence", "weighted"),
 ]
 
 LARGEST = 4.0
 """Bound of a log-likelihood ratio, in both directions: odds of 55 to 1 (chosen)."""
 
 MOST = 3.0
+"""Largest weight of a kind of evidence (chosen)."""
+
 ROUNDS, NEWTON = 4, 8
 BIN, BINS = 0.05, 1024
 """Width of the bins of log odds in which :func:`keep_mean` counts, and their number."""
@@ -194,8 +196,7 @@ def weigh_evidence(
     """
     kinds = kinds if kinds is not None else [Kind()] * columns.shape[1]
     counts = np.ones(len(columns)) if counts is None else counts
-    beside = any(kind.ranks for kind in kinds)
-    prior = np.array([kind.beside if beside else kind.weight for kind in kinds])
+    prior = np.array([kind.weight for kind in kinds])
     pull = 1.0 / np.array([kind.spread for kind in kinds]) ** 2
     least = np.array([-MOST if kind.signed else 0.0 for kind in kinds])
     weights = prior.copy()

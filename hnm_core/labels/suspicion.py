@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..taxonomy import LOCALIZATION, ROW_NAMES
 from ..weighting.exact import as_floats, exact_units
 from .evidence_weights import as_columns, bins_of, kinds_of, only_ranks, shift_of, weigh_evidence, weighted
+from .joint_fit import fit_jointly, prior_weights
 from .merging import merge_strata
 from .mistakes import Mistakes
 from .prior import prior_suspicion
@@ -229,29 +230,28 @@ def believe(ask: Ask, names: Sequence[str]) -> tuple[Belief, Strata, list[NDArra
     means = np.zeros((NAMES, len(names)))
     if ranks:
         means = np.stack([as_floats(_added(part)) / among for part in zip(*sums, strict=True)], axis=1)
-
     stratum, wrong, count, columns = _joined_answers(answers, places)
     columns = columns - means[strata[0][stratum]]
     order = np.lexsort((*columns.T, count, wrong, stratum))  # so that no sum depends on the order of rows
     stratum, wrong, count, columns = stratum[order], wrong[order], count[order], columns[order]
-    weights = weigh_evidence(columns, wrong, stratum, *strata[:2], kinds_of(names), count)
-    none = np.zeros(NAMES)
-    belief = Belief(tuple(names), weights, means, none, none)
+    answered = columns, wrong, stratum, *strata[:2], kinds_of(names), count
+    belief = Belief(tuple(names), prior_weights(kinds_of(names)), means, *np.zeros((2, NAMES)))
     if ranks:
         belief = replace(belief, middle=as_floats(_added(ask("offset_sums", belief))) / among)
         prior = np.nan_to_num(prior_suspicion(np.arange(NAMES, dtype=np.int8)), nan=0.5)
         belief = replace(belief, shift=shift_of(_added(ask("offset_bins", belief)), prior))
-    code = strata[0][stratum]
-    offset = weighted(columns, weights) - belief.middle[code] - belief.shift[code]
-    levels = Levels.of(*strata[:2], stratum, wrong, offset, count)
-    belief = replace(belief, levels=levels, moved=bool(names) and any(ask("is_moved", belief)))
+        weights, levels = fit_jointly(*answered, belief.middle + belief.shift)
+    else:
+        weights = weigh_evidence(*answered)
+        levels = Levels.of(*strata[:2], stratum, wrong, weighted(columns, weights), count)
+    belief = replace(belief, weights=weights, levels=levels)
+    belief = replace(belief, moved=bool(names) and any(ask("is_moved", belief)))
     pending, confirmed, cleared, review_count, wrong_count, pairs = counts
     share = levels.own.copy()
     if belief.moved:
         expected = _added(ask("expected_sums", belief, each=places))
         share = np.divide(as_floats(expected), pending, out=share, where=pending > 0)
-    numbers = (pending, confirmed, cleared, review_count, wrong_count)
-    return belief, Strata(*strata, *numbers, levels, share, pairs), places
+    return belief, Strata(*strata, pending, confirmed, cleared, review_count, wrong_count, levels, share, pairs), places
 
 
 def estimate_suspicion(

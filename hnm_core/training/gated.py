@@ -73,7 +73,7 @@ class GatedMixin:
         if "views" in kinds and result.errors.false_positive.any():
             try:
                 found = views_evidence(result, self._views(result.truth, predictor))
-                told |= {"views": found.views, "steady": found.steady}
+                told |= found.kinds
             except ValueError as error:
                 LOGGER.warning(f"no evidence from views in this round: {error}")
         return result.with_evidence(told, twins) if told else result

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from hnm_core.labels.estimate import estimate_suspicion
 from hnm_core.labels.evidence_weights import (
@@ -17,6 +20,7 @@ from hnm_core.labels.evidence_weights import (
     only_ranks,
     weigh_evidence,
 )
+from hnm_core.labels.joint_fit import PULL, fit_jointly, prior_weights
 from hnm_core.labels.mistakes import Mistakes
 from hnm_core.labels.stats import expit, logit
 from hnm_core.labels.strata import Levels
@@ -51,11 +55,13 @@ def test_one_mistake_and_none_keep_their_share() -> None:
 def test_views_weigh_one_and_a_half_and_appearance_half_beside_them() -> None:
     assert only_ranks(["appearance", "views"])
     assert not only_ranks(["appearance", "agreement"])
-    none = np.zeros((0, 2)), np.zeros(0, bool), np.zeros(0, np.int64), np.array([BACKGROUND]), np.array([0])
-    assert weigh_evidence(*none).tolist() == [1.0, 1.0]
-    columns = np.ones((1, 2)), np.array([True]), np.array([0]), np.array([BACKGROUND]), np.array([0])
-    assert weigh_evidence(*none, kinds_of(["views", "appearance"])).tolist() == [1.5, 0.5]
-    moved = weigh_evidence(*columns, kinds_of(["views", "appearance"]))
+    kinds, strata = kinds_of(["views", "appearance"]), (np.array([BACKGROUND]), np.array([0]))
+    assert prior_weights(kinds_of(["appearance", "agreement"])).tolist() == [1.0, 1.0]
+    assert prior_weights(kinds).tolist() == [1.5, 0.5]
+    nobody = np.zeros((0, 2)), np.zeros(0, bool), np.zeros(0, np.int64), *strata, kinds, np.zeros(0), np.zeros(20)
+    assert fit_jointly(*nobody)[0].tolist() == [1.5, 0.5]
+    one = np.ones((1, 2)), np.array([True]), np.array([0]), *strata, kinds, np.ones(1), np.zeros(20)
+    moved = fit_jointly(*one)[0]
     assert moved[1] - 0.5 > moved[0] - 1.5 > 0, "the tighter prior moves less"
 
 
@@ -172,3 +178,51 @@ def test_the_weights_are_the_mode_of_their_posterior() -> None:
     for step in ([0.05, 0], [-0.05, 0], [0, 0.05], [0, -0.05]):
         assert objective(weights + step, columns, wrong, at, kinds) > best
     assert weights[1] < 0
+
+
+def answers_of(seed: int, wanted: tuple[float, float]) -> tuple[tuple[Any, ...], tuple[np.ndarray, np.ndarray]]:
+    """Return reviews of five strata in three classes of two error types, one stratum without any, and their shift."""
+    rng = np.random.default_rng(seed)
+    code, label = np.array([BACKGROUND, BACKGROUND, BACKGROUND, CLASSIFICATION, CLASSIFICATION]), [0, 0, 1, 0, 0]
+    columns, stratum = rng.normal(size=(40, 2)), rng.integers(0, 4, 40)
+    wrong = rng.random(40) < expit(columns @ wanted + (stratum == 1) - (stratum == 3))
+    counts, shift = rng.choice([1.0, 0.5], 40), np.linspace(-0.5, 0.5, 20)
+    return (columns, wrong, stratum, code, np.array(label)), (counts, shift)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wanted", [(1.5, -0.7), (-3.0, 1.0), (9.0, 0.0)])
+def test_levels_and_weights_are_the_mode_of_one_posterior(seed: int, wanted: tuple[float, float]) -> None:
+    """Against a solver that knows nothing of the levels' order, and of the bounds only that they are there."""
+    answers, (counts, shift) = answers_of(seed, wanted)
+    columns, wrong, stratum, code, _ = answers
+    kinds = [Kind(1.0, 0.7, beside=1.5, ranks=True), Kind(0.5, 2.0, beside=0.5, signed=True)]
+    weights, levels = fit_jointly(*answers, kinds, counts, shift)
+    start = logit(np.where(code == BACKGROUND, 0.8, 0.2)) - shift[code]
+    class_of, type_of = np.array([0, 0, 1, 2, 2]), (code == CLASSIFICATION).astype(int)
+
+    def lost(at: np.ndarray) -> float:
+        own = start + at[2:7] + at[7:10][class_of] + at[10:12][type_of]
+        odds = own[stratum] + columns @ at[:2]
+        prior = ((at[:2] - [1.5, 0.5]) / [0.7, 2.0]) ** 2
+        return float(
+            counts @ np.logaddexp(0, np.where(wrong, -odds, odds)) + prior.sum() / 2 + PULL * at[2:] @ at[2:] / 2
+        )
+
+    best = minimize(lost, np.r_[1.5, 0.5, np.zeros(10)], bounds=[(0, 3), (-3, 3), *[(None, None)] * 10], tol=1e-12).x
+    assert weights == pytest.approx(best[:2], abs=1e-3)
+    of_type = best[10:12][type_of] + logit(np.where(code == BACKGROUND, 0.8, 0.2))
+    of_class = of_type + best[7:10][class_of]
+    for found, odds in ((levels.of_type, of_type), (levels.of_class, of_class), (levels.own, of_class + best[2:7])):
+        assert logit(found) == pytest.approx(odds, abs=2e-3)
+    assert levels.own[4] == levels.of_class[4], "nobody looked at the last stratum"
+    assert (levels.n[0] == np.bincount(stratum, counts, 5)).all()
+
+
+def test_one_review_moves_a_stratum_once() -> None:
+    """Three levels of two pseudo-counts each: their log odds move alike, together by one root."""
+    shape = np.zeros((1, 1)), np.array([True]), np.array([0]), np.array([CLASSIFICATION]), np.array([0])
+    levels = fit_jointly(*shape, kinds_of(["views"]), np.ones(1), np.zeros(20))[1]
+    steps = np.diff(logit(np.array([0.2, levels.of_type[0], levels.of_class[0], levels.own[0]])))
+    assert steps == pytest.approx([steps[0]] * 3)
+    assert PULL * steps[0] == pytest.approx(1.0 - levels.own[0]), "the pull of the prior is that of the review"
