@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hnm_core import Detections
 
 from ..settings import RunSettings
-from . import checks
+from . import access, checks
 
 if TYPE_CHECKING:
     from fiftyone.core.collections import SampleCollection
@@ -28,6 +28,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "a mask": {"$or": [{"mask": {"$ne": None}}, {"mask_path": {"$ne": None}}]},
 }
 """What a box may have beside its corners: how it is called → how the database finds it."""
+
+SHAPED = ("rotation", "mask", "mask_path")
+"""The attributes that these conditions read."""
 
 
 def unlabelled(counts: NDArray[np.int64], settings: RunSettings) -> tuple[NDArray[np.bool_], list[str]]:
@@ -54,8 +57,11 @@ def unlabelled(counts: NDArray[np.int64], settings: RunSettings) -> tuple[NDArra
 
 def shape_notes(samples: SampleCollection, settings: RunSettings) -> list[str]:
     """Return notes on rotated boxes and masks: what is compared is the box as it is stored, upright."""
-    notes = []
-    for field in (settings.pred_field, settings.gt_field):
+    notes: list[str] = []
+    fields = (settings.pred_field, settings.gt_field)
+    if not access.may_hold(samples, [f"{f}.detections.{name}" for f in fields for name in SHAPED], samples._pipeline()):
+        return notes
+    for field in fields:
         for what, condition in SHAPES.items():
             if checks.any_sample(samples, {f"{field}.detections": {"$elemMatch": condition}}):
                 boxes = _count(samples, field, condition)

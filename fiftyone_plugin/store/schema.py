@@ -156,8 +156,10 @@ def in_the_way(dataset: fo.Dataset, paths: Iterable[str], own: Collection[str]) 
     for path in wanted:
         if path in known:
             return f"field {path!r} exists and belongs to no mining run"
-    anywhere = {"$or": [{path: {"$exists": True}} for path in wanted]}
-    found = access.collection(dataset).find_one(anywhere) if wanted else None
+    outer = [path for path in wanted if not any(path.startswith(f"{other}.") for other in wanted)]
+    if not access.may_hold(dataset, outer):
+        return None
+    found = access.collection(dataset).find_one({"$or": [{path: {"$exists": True}} for path in wanted]})
     if found is None:
         return None
     path = next((path for path in wanted if _holds(found, path.split("."))), wanted[0])

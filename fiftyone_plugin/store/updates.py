@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
+import bson
 import numpy as np
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from numpy.typing import NDArray
 from pymongo import UpdateOne
 
@@ -148,7 +151,7 @@ class Side:
         assert self._table.ids is not None
         return self._table.ids[rows].tolist()
 
-    def states(self, rows: slice) -> list[str | None]:
+    def states(self, rows: NDArray[np.int64]) -> list[str | None]:
         """Return the review state of mined objects, and of those that would be mined if they were not ignored."""
         state = self._state[rows]
         return np.where(self.hard[rows] | (state == "ignore"), state, np.array(None)).tolist()
@@ -163,14 +166,19 @@ class Side:
         numbers = {"difficulty": self._difficulty, "iou": self._iou, "suspicion": self._suspicion}
         return {"id": self._table.ids, "near": near, "error": self._error, "hard": self.hard, "state": state, **numbers}
 
-    def columns(self, rows: slice) -> dict[str, list[Any]]:
-        """Return the values of these rows per attribute, None for no value.
+    def written(self, rows: slice) -> NDArray[np.int64]:
+        """Return which of these rows get a value.
 
-        Predictions below the threshold count for nothing and get none: they are most of what a detector returns.
+        Predictions below the threshold count for nothing and get none, unless somebody set them to ignore: they are
+        most of what a detector returns.
         """
+        return rows.start + np.flatnonzero((self._error[rows] != BELOW_THRESHOLD) | (self._state[rows] == "ignore"))
+
+    def columns(self, rows: NDArray[np.int64]) -> dict[str, list[Any]]:
+        """Return the values of these rows per attribute, None for no value."""
         error, near = self._error[rows], self._near[rows]
         counts = error != BELOW_THRESHOLD
-        near_ids = np.full(len(near), None, dtype=object)
+        near_ids = np.full(len(rows), None, dtype=object)
         named = counts & (near >= 0)
         near_ids[named] = ids_of(self._other, near[named])
         nearest = {
@@ -192,8 +200,12 @@ class _Boxes:
     def __init__(self, side: Side, key: str, images: range, lists: Sequence[Ids]) -> None:
         rows = slice(side.start[images.start], side.start[images.stop])
         self.side, self._first, self._ids = side, rows.start, side.ids(rows)
-        self._columns = side.columns(rows)
-        self._tagged = [tagged or None for tagged in side.tagged[rows].tolist()]
+        written = side.written(rows)
+        self._row = (written - rows.start).tolist()
+        self._start = np.searchsorted(written, side.start[images.start : images.stop + 1]).tolist()
+        self._images = images
+        self._columns = side.columns(written)
+        self._tagged = side.tagged[written].tolist()
         places = range(max(map(len, lists), default=0))
         self._paths = {name: [f"{side.path}.{n}.{key}_{name}" for n in places] for name in self._columns}
         self._tags = [f"{side.path}.{n}.tags" for n in places]
@@ -205,38 +217,58 @@ class _Boxes:
             The condition under which the update is right: the list is the same, or, if few of many boxes are written,
             these boxes are at their positions.
         """
-        rows = slice(self.side.start[image] - self._first, self.side.start[image + 1] - self._first)
-        own = self._ids[rows]
-        place = None if ids == own else {box: n for n, box in enumerate(ids)}
-        at = None if place is None else [place.get(box) for box in own]
+        own, some, first = self._own(image)
+        at = [row - first for row in self._row[some]]
+        same = ids == own
+        if not same:
+            place = {box: n for n, box in enumerate(ids)}
+            at = [place.get(own[n], -1) for n in at]
         for name, column in self._columns.items():
-            change.update(_pairs(self._paths[name], column[rows], at))
-        tags.update((path, TAG) for path, _ in _pairs(self._tags, self._tagged[rows], at))
+            paths = self._paths[name]
+            for n, value in zip(at, column[some], strict=True):
+                if value is not None and n >= 0:
+                    change[paths[n]] = value
+        tags.update((self._tags[n], TAG) for n, tagged in zip(at, self._tagged[some], strict=True) if tagged and n >= 0)
         path = self.side.path
-        if at is not None and 4 * len(own) < len(ids):
-            placed = zip(at, own, strict=True)
-            return {f"{path}.{n}._id": ObjectId(box) for n, box in placed if n is not None}
-        return {"$expr": {"$eq": [f"${path}._id", list(map(ObjectId, ids))]}} if own and ids else {}
+        if not same and 4 * len(own) < len(ids):
+            return {f"{path}.{place[box]}._id": ObjectId(box) for box in own if box in place}
+        return {"$expr": _is_list(path, ids)} if own and ids else {}
 
     def absent(self, image: int, ids: Ids, gone: dict[str, str]) -> None:
         """Add the paths of the values that the boxes of a list with these ids must not have."""
-        rows = slice(self.side.start[image] - self._first, self.side.start[image + 1] - self._first)
-        row = {box: n for n, box in enumerate(self._ids[rows])}
+        own, some, first = self._own(image)
+        row = {own[n - first]: at for at, n in enumerate(self._row[some])}
         at = [row.get(box) for box in ids]
         for name, column in self._columns.items():
-            values = column[rows]
+            values = column[some]
             gone.update(
                 (path, "") for path, n in zip(self._paths[name], at, strict=False) if n is None or values[n] is None
             )
 
+    def _own(self, image: int) -> tuple[Ids, slice, int]:
+        """Return the ids of the boxes of this image, where those that get values are, and the row of its first box."""
+        number = image - self._images.start
+        first, stop = (self.side.start[n] - self._first for n in (image, image + 1))
+        return self._ids[first:stop], slice(*self._start[number : number + 2]), first
 
-def _pairs(paths: list[str], values: list[Any], at: list[int | None] | None) -> list[tuple[str, Any]]:
-    """Return the paths and values that are not None; ``at`` gives the position of each value, None for their order."""
-    if at is not None:
-        placed = [(n, value) for n, value in zip(at, values, strict=True) if n is not None]
-        return [(paths[n], value) for n, value in placed if value is not None]
-    pairs = zip(paths, values, strict=False)  # there are paths enough for the longest list
-    return [pair for pair in pairs if pair[1] is not None] if None in values else list(pairs)
+
+def _is_list(path: str, ids: Ids) -> RawBSONDocument:
+    """Return the expression that is true if the boxes at this path have these ids, in order.
+
+    It is put together as BSON: one object of Python per box would be most of what writing costs this process, and wake
+    the garbage collector all the time.
+    """
+    parts = _parts(path, len(ids))
+    found = [b""] * (len(parts) + len(ids))
+    found[::2], found[1::2] = parts, ids
+    return RawBSONDocument(b"".join(found))
+
+
+@lru_cache(maxsize=1024)
+def _parts(path: str, boxes: int) -> list[bytes]:
+    """Return what is before, between and after the ids in the BSON of that expression."""
+    placeholder = b"\xff" * 12  # no UTF-8, so no part of a path
+    return bson.encode({"$eq": [f"${path}._id", [ObjectId(placeholder)] * boxes]}).split(placeholder)
 
 
 def _present(values: NDArray[np.float64]) -> list[float | None]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+import bson
 import fiftyone as fo
 import pytest
 from bson import ObjectId
@@ -14,7 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from fiftyone_plugin.runs import lifecycle, records, save
 from fiftyone_plugin.settings import RunSettings
-from fiftyone_plugin.store import box_tables, writeback
+from fiftyone_plugin.store import box_tables, updates, writeback
 from fiftyone_plugin.store.box_tables import Tables
 from hnm_core import MiningResult, mine
 from tests.datasets import FIELDS, by_name, dataset_of, stored
@@ -162,6 +163,13 @@ def test_edits_made_between_reading_and_writing_stand() -> None:
     assert dataset.values("run_score") == [
         s for s, name in zip(result.image_scores, "abcde", strict=True) if name != "d"
     ]
+
+
+@pytest.mark.parametrize("boxes", [1, 11, 101])  # positions of one, two and three digits
+def test_the_guard_is_the_expression_of_pymongo_byte_for_byte(boxes: int) -> None:
+    ids = [ObjectId() for _ in range(boxes)]
+    expected = bson.encode({"$eq": ["$of.detections._id", ids]})
+    assert updates._is_list("of.detections", [i.binary for i in ids]).raw == expected
 
 
 @pytest.mark.parametrize("edited", [True, False])
