@@ -171,7 +171,9 @@ def sizes_of(xyxy: NDArray[np.float64], *, fractions: bool) -> NDArray[np.int8]:
         >>> sizes_of(np.array([[0, 0, 32, 32], [0, 0, 33, 32], [0, 0, 100, 100]]), fractions=False).tolist()
         [0, 1, 2]
     """
-    return np.searchsorted(SIZE_EDGES, area(xyxy) * (FRACTIONS_OF if fractions else 1.0)).astype(np.int8)
+    pixels = area(xyxy) * (FRACTIONS_OF if fractions else 1.0)
+    small, at_most_medium = (pixels <= edge for edge in SIZE_EDGES)
+    return np.int8(2) - small - at_most_medium
 
 
 def overlapping(
@@ -208,22 +210,25 @@ def overlapping(
     left, top, right, bottom = np.ascontiguousarray(first.T)
     left_2, top_2, right_2, bottom_2 = np.ascontiguousarray(second.T)
 
-    def shared_side(low: Column, high: Column, low_2: Column, high_2: Column) -> Column:
-        ends = np.minimum(
-            high.take(rows, mode="clip"), high_2.take(others, mode="clip")
-        )  # clip: skips the bounds check, faster
-        return ends - np.maximum(low.take(rows, mode="clip"), low_2.take(others, mode="clip"))
+    def of_pairs(column: Column, at: NDArray[np.int64]) -> Column:
+        return column.take(at, mode="clip")  # clip: skips the bounds check, faster
 
-    width = shared_side(left, right, left_2, right_2)
-    rows, others, width = _where(width > 0, rows, others, width)
-    height = shared_side(top, bottom, top_2, bottom_2)
-    rows, others, width, height = _where(height > 0, rows, others, width, height)
-    shared = width * height
-    own = area(first)[rows]
-    union = own + area(second)[others] - shared
+    def shared_side(low: Column, high: Column, low_2: Column, high_2: Column) -> Column:
+        ends = of_pairs(high, rows)
+        np.minimum(ends, of_pairs(high_2, others), out=ends)
+        starts = of_pairs(low, rows)
+        ends -= np.maximum(starts, of_pairs(low_2, others), out=starts)
+        return ends
+
+    width, height = shared_side(left, right, left_2, right_2), shared_side(top, bottom, top_2, bottom_2)
+    rows, others, width, height = _where((width > 0) & (height > 0), rows, others, width, height)
+    shared = np.multiply(width, height, out=width)
+    own = of_pairs(area(first), rows)
+    union = own + of_pairs(area(second), others)
+    union -= shared
     if crowd is not None:
         union = np.where(crowd[others], own, union)
-    iou = shared / union
+    iou = np.divide(shared, union, out=union)
     iou *= IOU_STEPS
     np.rint(iou, out=iou)
     iou /= IOU_STEPS
@@ -252,4 +257,4 @@ def row_digests(columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
 
 def _where(condition: NDArray[np.bool_], *columns: NDArray[Any]) -> list[NDArray[Any]]:
     rows = np.flatnonzero(condition)
-    return [column.take(rows) for column in columns]
+    return [column.take(rows, mode="clip") for column in columns] if len(rows) < len(condition) else list(columns)

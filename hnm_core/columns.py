@@ -174,7 +174,7 @@ class Detections:
         if self.crowd is not None:
             kind[self.crowd[rows] & (kind == OBJECT)] = CROWD
         score = [] if self.score is None else [self.score[rows] + 0.0]
-        return [self.image[rows], self.label[rows], kind, *(self.xyxy[rows].T + 0.0), *score]
+        return [self.image[rows], self.label[rows], kind, *np.add(self.xyxy[rows].T, 0.0, order="C"), *score]
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -75,7 +75,8 @@ def seen_in(view: Detections, boxes: Detections) -> Seen:
     own, other, near = (np.full(n, LEAST_SCORE) for _ in range(3))
     most, iou_of = np.zeros(n), np.full(n, np.nan)
     for chunk in chunks_of(view, plain):
-        v, b, iou = overlapping(view.xyxy[chunk.rows], plain.xyxy[chunk.others], *chunk.pairs())
+        both = chunk.boxes(view, plain)
+        v, b, iou = overlapping(*both, *chunk.pairs(*both))
         seen, box = chunk.rows[v], chunk.others[b]
         score, same = view.score[seen], view.label[seen] == plain.label[box]
         for best, rows in (

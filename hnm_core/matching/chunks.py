@@ -1,4 +1,4 @@
-"""Cut two tables into chunks of pairs of boxes of the same image, so that memory does not grow with the tables."""
+"""Cut two tables into chunks of images, and find their pairs of boxes that may overlap, so that memory stays small."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from ..columns import Detections
 
 __all__ = ["Chunk", "chunks_of", "near_pairs"]
 
-PAIRS_AT_ONCE = 200_000
+PAIRS_AT_ONCE = 400_000
 """Pairs of boxes per chunk: large enough for numpy, small enough for the processor's cache."""
+
+SORTED_AT_ONCE = 10_000_000
+"""Pairs of the images that are sorted together by their number of truths: the more, the farther apart they lie."""
+
+FEW_ROWS = 400
+"""Rows below which a pass over them takes longer than listing their pairs."""
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,32 +30,67 @@ class Chunk:
     """Some whole images, or some of the predictions of one large image.
 
     Attributes:
-        rows: prediction rows, by image.
-        others: truth rows, by image.
-        first: per prediction row, the place in ``others`` where its candidate truths begin.
-        count: per prediction row, how many these are.
+        rows: prediction rows, image by image.
+        others: truth rows, image by image.
+        size: per image, how many of ``rows`` are its; with ``by_score`` 1 for every row.
+        first: per image, or row, the place in ``others`` where its candidate truths begin.
+        count: how many these are, falling from image to image.
         sorted: whether ``others`` are in the order of their rows within each image.
         by_score: whether this is part of one large image, whose predictions come by falling score (if they have one),
             part after part.
     """
 
-    rows: NDArray[np.int64]
-    others: NDArray[np.int64]
-    first: NDArray[np.int64]
-    count: NDArray[np.int64]
+    rows: Rows
+    others: Rows
+    size: Rows
+    first: Rows
+    count: Rows
     sorted: bool = True
     by_score: bool = False
 
-    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return all pairs of the same image as indices into ``rows`` and ``others``, ordered by both."""
-        p = np.repeat(np.arange(len(self.rows)), self.count)
-        start_of_run = np.cumsum(self.count) - self.count
-        return p, np.arange(len(p)) + np.repeat(self.first - start_of_run, self.count)
+    def boxes(self, first: Detections, second: Detections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the boxes of ``rows`` and of ``others``, each coordinate in one piece of memory."""
+        sides = ((first, self.rows), (second, self.others))
+        one, other = (np.asfortranarray(table.xyxy.take(rows, axis=0)) for table, rows in sides)
+        return one, other
+
+    def pairs(self, boxes: NDArray[np.float64], other_boxes: NDArray[np.float64]) -> tuple[Rows, Rows]:
+        """Return the pairs of one image that may overlap, as indices into ``rows`` and ``others``.
+
+        All that overlap are among them: float32 rounds, and so can make a limit equal to another one, but never swaps
+        two. The pairs of a row come by rising index into ``others``, and those of the latter by rising row.
+
+        Args:
+            boxes: those of ``rows``.
+            other_boxes: those of ``others``.
+        """
+        if self.by_score:
+            return self._all_pairs(0, len(self.size))
+        with np.errstate(over="ignore"):  # to infinity
+            low = np.concatenate([boxes.T[:2], -boxes.T[2:]]).astype(np.float32, order="C")
+            high = np.concatenate([other_boxes.T[2:], -other_boxes.T[:2]]).astype(np.float32, order="C")
+        images = np.searchsorted(-self.count, -np.arange(self.count[0] + 1))  # with more than 0, 1, … truths
+        rows = np.append(0, np.cumsum(self.size))[images]
+        passes = int((rows >= FEW_ROWS).sum())
+        found: list[Rows] = []
+        # One truth of every image in a pass, its limits repeated for all rows of the image: no pair needs an index.
+        for turn, (some, n) in enumerate(zip(images[:passes].tolist(), rows.tolist(), strict=False)):
+            limits = np.repeat(high.take(self.first[:some] + turn, axis=1), self.size[:some], axis=1)
+            found.append(np.flatnonzero((low[:, :n] <= limits).all(axis=0)))
+        rest = self._all_pairs(passes, images[passes])
+        first = np.repeat(self.first, self.size)
+        t = [first.take(near) + turn for turn, near in enumerate(found)]
+        return np.concatenate([*found, rest[0]]), np.concatenate([*t, rest[1]])
+
+    def _all_pairs(self, turn: int, images: int) -> tuple[Rows, Rows]:
+        """Return all pairs of the first images, without the first truths of each, ordered by both."""
+        size = self.size[:images]
+        count, first = np.repeat(self.count[:images] - turn, size), np.repeat(self.first[:images] + turn, size)
+        p = np.repeat(np.arange(len(count)), count)
+        return p, np.arange(len(p)) + np.repeat(first - (np.cumsum(count) - count), count)
 
 
-def chunks_of(
-    predictions: Detections, truth: Detections, truth_rows: NDArray[np.int64] | None = None
-) -> Iterator[Chunk]:
+def chunks_of(predictions: Detections, truth: Detections, truth_rows: Rows | None = None) -> Iterator[Chunk]:
     """Yield all images that have boxes in both tables, in chunks of about ``PAIRS_AT_ONCE`` pairs.
 
     Args:
@@ -56,28 +99,28 @@ def chunks_of(
         truth_rows: the truths that take part, in rising order; None for all.
     """
     truth_rows = np.arange(len(truth)) if truth_rows is None else truth_rows
-    n_images, image_of = len(truth.images), truth.image[truth_rows]
-    by_image, truth_by_image = _by_image(predictions.image), _by_image(image_of)
-    count = np.bincount(predictions.image, minlength=n_images)
-    truth_count = np.bincount(image_of, minlength=n_images)
-    end, truth_end = np.cumsum(count), np.cumsum(truth_count)
-    number = np.cumsum(count * truth_count) // PAIRS_AT_ONCE
-    last = np.append(np.flatnonzero(np.diff(number)), n_images - 1) if n_images else ()
-    first = start = truth_start = 0
-    for image in last:
-        rows, others = by_image(start, end[image]), truth_rows[truth_by_image(truth_start, truth_end[image])]
-        if len(rows) and len(others):
-            images = slice(first, image + 1)
-            begin = truth_end[images] - truth_count[images] - truth_start
-            per_row = [np.repeat(per_image, count[images]) for per_image in (begin, truth_count[images])]
-            yield from _parts(predictions, truth, Chunk(rows, others, per_row[0], per_row[1]))
-        first, start, truth_start = image + 1, int(end[image]), int(truth_end[image])
+    image_of, n_images = truth.image[truth_rows], len(truth.images)
+    by_image, truth_by_image = _by_image(predictions.image, n_images), _by_image(image_of, n_images)
+    size, count = np.bincount(predictions.image, minlength=n_images), np.bincount(image_of, minlength=n_images)
+    pairs = size * count
+    for image in np.flatnonzero(pairs > PAIRS_AT_ONCE)[:, None]:
+        yield from _by_range(predictions, truth, by_image(image), truth_rows[truth_by_image(image)])
+    images = np.flatnonzero((pairs > 0) & (pairs <= PAIRS_AT_ONCE))
+    part = np.cumsum(pairs[images]) // SORTED_AT_ONCE
+    images = images[np.lexsort((-count[images], part))]
+    number = np.cumsum(pairs[images]) // PAIRS_AT_ONCE
+    for some in np.split(images, np.flatnonzero(np.diff(number) | np.diff(part)) + 1):
+        if len(some):
+            first = np.cumsum(count[some]) - count[some]
+            yield Chunk(by_image(some), truth_rows[truth_by_image(some)], size[some], first, count[some])
 
 
 def near_pairs(
     first: Detections, second: Detections, least: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return all pairs of boxes of one image with an IoU of at least ``least``, of any class: both rows, and the IoU.
+
+    They are ordered by the rows of ``first``, then by those of ``second``.
 
     Args:
         first: boxes.
@@ -92,35 +135,16 @@ def near_pairs(
     """
     parts = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))]
     for chunk in chunks_of(first, second):
-        rows, others, iou = overlapping(first.xyxy[chunk.rows], second.xyxy[chunk.others], *chunk.pairs())
+        boxes = chunk.boxes(first, second)
+        rows, others, iou = overlapping(*boxes, *chunk.pairs(*boxes))
         near = iou >= least
         parts.append((chunk.rows[rows[near]], chunk.others[others[near]], iou[near]))
     one, other, shared = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return one, other, shared
+    order = np.lexsort((other, one))
+    return one[order], other[order], shared[order]
 
 
-def _parts(predictions: Detections, truth: Detections, chunk: Chunk) -> Iterator[Chunk]:
-    """Yield the chunk with its large images split, so that memory does not grow with predictions × truths."""
-    image = predictions.image[chunk.rows]
-    start = np.flatnonzero(np.diff(image, prepend=-1))
-    large = np.add.reduceat(chunk.count, start) > PAIRS_AT_ONCE
-    if not large.any():
-        yield chunk
-        return
-    ends = np.append(start[1:], len(image))
-    small = np.repeat(~large, ends - start)
-    if small.any():
-        yield Chunk(chunk.rows[small], chunk.others, chunk.first[small], chunk.count[small])
-    for begin, end in zip(start[large].tolist(), ends[large].tolist(), strict=True):
-        first = chunk.first[begin]
-        yield from _by_range(
-            predictions, truth, chunk.rows[begin:end], chunk.others[first : first + chunk.count[begin]]
-        )
-
-
-def _by_range(
-    predictions: Detections, truth: Detections, rows: NDArray[np.int64], others: NDArray[np.int64]
-) -> Iterator[Chunk]:
+def _by_range(predictions: Detections, truth: Detections, rows: Rows, others: Rows) -> Iterator[Chunk]:
     """Yield one large image in parts, by score; with small boxes only truths that overlap in x are candidates."""
     if predictions.score is not None:
         rows = rows[np.argsort(-predictions.score[rows], kind="stable")]
@@ -135,12 +159,19 @@ def _by_range(
         first, count = np.zeros_like(first), np.full_like(count, len(others))
     number = np.cumsum(count) // PAIRS_AT_ONCE
     for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(number)) + 1):
-        yield Chunk(rows[part], others, first[part], count[part], sorted=not few, by_score=True)
+        yield Chunk(rows[part], others, np.ones_like(part), first[part], count[part], sorted=not few, by_score=True)
 
 
-def _by_image(image: NDArray[np.int64]) -> Callable[[int, int], NDArray[np.int64]]:
-    """Return a function that gives a slice of the rows sorted by image."""
-    if (image[1:] >= image[:-1]).all():  # most tables are sorted by image already: no index is needed
-        return lambda start, stop: np.arange(start, stop)
-    order = np.argsort(image, kind="stable")
-    return lambda start, stop: order[start:stop]
+def _by_image(image: Rows, n_images: int) -> Callable[[Rows], Rows]:
+    """Return a function that gives the rows of some images, image by image, each in their order."""
+    size = np.bincount(image, minlength=n_images)
+    start = np.cumsum(size) - size
+    # Most tables are sorted by image already: no index is needed.
+    order = None if (image[1:] >= image[:-1]).all() else np.argsort(image, kind="stable")
+
+    def rows_of(images: Rows) -> Rows:
+        sizes = size[images]
+        places: Rows = np.arange(sizes.sum()) + np.repeat(start[images] - (np.cumsum(sizes) - sizes), sizes)
+        return places if order is None else order[places]
+
+    return rows_of

@@ -28,6 +28,8 @@ LOOSE_IOU = 0.3
 FEW_PAIRS = 500
 """Pairs of boxes up to which a single image is matched faster in plain Python, see :mod:`.one_image`."""
 
+Rows = NDArray[np.int64]
+
 
 def match_detections(
     predictions: Detections,
@@ -73,20 +75,15 @@ def match_detections(
         return _with_classes(Matches(**few), predictions, truth, standing)
     matches = Matches.none(len(predictions), len(truth))
     matches.truth_reason[:] = standing.truth_reason
-    may_match = []
     for chunk in chunks_of(predictions, truth, np.flatnonzero(standing.role != NOTHING)):
-        pairs = _overlap_chunk(predictions, truth, standing, chunk, threshold, settings.class_agnostic, matches)
-        if chunk.by_score:  # what has a higher score is matched already: these pairs need not be kept
-            _match_in_turn(*pairs, matches)
+        p, t, iou = _overlap_chunk(predictions, truth, standing, chunk, threshold, settings.class_agnostic, matches)
+        rows, others = chunk.rows, chunk.others
+        if chunk.by_score:
+            _match_in_turn(rows[p], others[t], iou, matches)
         else:
-            may_match.append(pairs)
-    if may_match:
-        p, t, iou = map(np.concatenate, zip(*may_match, strict=True))
-        may_match.clear()  # frees memory: as large as the joined arrays
-        taker, taken = _greedy(p, t, iou, predictions.score, len(truth))  # type: ignore[arg-type]
-        matches.matched[taker] = taken
-        matches.found_by[taken] = taker
-        matches.reason[taker] = 0
+            taker, taken = _greedy(p, t, iou, predictions.score[rows], len(others))  # type: ignore[index]
+            taker, taken = rows[taker], others[taken]
+            matches.matched[taker], matches.found_by[taken], matches.reason[taker] = taken, taker, 0
     no_part = np.flatnonzero(standing.reason)
     matches.reason[no_part] = standing.reason[no_part]
     return _with_classes(matches, predictions, truth, standing)
@@ -127,50 +124,62 @@ def _overlap_chunk(
     threshold: NDArray[np.float64],
     class_agnostic: bool,
     matches: Matches,
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+) -> tuple[Rows, Rows, NDArray[np.float64]]:
     """Fill in all columns of ``matches`` for one chunk, except for the matched rows.
 
     Returns:
-        The pairs that may match, as rows of predictions, rows of truths and IoU, ordered by prediction, then truth; no
-        ignored ones.
+        The pairs that may match, as indices into ``chunk.rows`` and ``chunk.others``, and their IoU; no ignored ones.
     """
     rows, others = chunk.rows, chunk.others
     n, m = len(rows), len(others)
-    score, label, truth_label = predictions.score[rows], predictions.label[rows], truth.label[others]  # type: ignore[index]
-    role, by_area = standing.role[others], standing.by_area[others]
-    p, t, iou = overlapping(
-        predictions.xyxy[rows], truth.xyxy[others], *chunk.pairs(), by_area if by_area.any() else None
-    )
+    boxes = chunk.boxes(predictions, truth)
+    score, label, truth_label = predictions.score.take(rows), predictions.label.take(rows), truth.label.take(others)  # type: ignore[union-attr]
+    normal, by_area, tau = standing.takes_part[others], standing.by_area[others], threshold[truth_label]
+    p, t, iou = overlapping(*boxes, *chunk.pairs(*boxes), by_area if by_area.any() else None)
     if not standing.all_take_part:
         counts = np.flatnonzero(standing.reason[rows[p]] == 0)
         p, t, iou = p[counts], t[counts], iou[counts]
     if not chunk.sorted:  # ties are broken by row order
         order = np.lexsort((others[t], p))
         p, t, iou = p[order], t[order], iou[order]
-    same, normal = label[p] == truth_label[t], standing.takes_part[others][t]
-    close = iou >= threshold[truth_label[t]]
+    same = label.take(p) == truth_label.take(t)
 
-    near, far = np.flatnonzero(same & normal), np.flatnonzero(~same & normal)
-    matches.same_iou[rows], matches.same_row[rows] = _best(p[near], others[t[near]], iou[near], n)
-    matches.other_iou[rows], matches.other_row[rows] = _best(p[far], others[t[far]], iou[far], n)
-    best_iou, best_row = _best(t[near], rows[p[near]], iou[near], m, score[p[near]])
+    side = p + n * same  # of each prediction, truths of other classes and of its own
+    counted = slice(None) if normal.all() else np.flatnonzero(normal[t])
+    best_iou, best = _best(side[counted], t[counted], iou[counted], 2 * n)
+    best_row = np.append(others, NONE)[best]
+    matches.other_iou[rows], matches.same_iou[rows] = best_iou[:n], best_iou[n:]
+    matches.other_row[rows], matches.same_row[rows] = best_row[:n], best_row[n:]
+
+    own = np.flatnonzero(same & normal[t])
+    q, u, near = p.take(own), t.take(own), iou.take(own)
+    sure = score.take(q)
+    best_iou, best = _best(u, q, near, m, sure)
+    best_row = np.append(rows, NONE)[best]
     held = matches.best_iou[others], matches.best_row[others]  # from an earlier part of the same image, if any
     more_confident = predictions.score[best_row] > predictions.score[held[1]]  # type: ignore[index]
     better = (best_iou > held[0]) | ((best_iou == held[0]) & (best_row != NONE) & ((held[1] == NONE) | more_confident))
     matches.best_iou[others[better]], matches.best_row[others[better]] = best_iou[better], best_row[better]
-    for best, pairs in (
-        (matches.best_score, np.flatnonzero(close & same & (normal | by_area[t]))),
-        (matches.loose_score, near[iou[near] >= LOOSE_IOU]),
-    ):
-        best[others] = np.maximum(best[others], _highest(t[pairs], score[p[pairs]], m))
+    close = np.flatnonzero(near >= tau[u])
+    _raise(matches.best_score, others, u[close], sure[close])
+    loose = np.flatnonzero(near >= LOOSE_IOU)
+    _raise(matches.loose_score, others, u[loose], sure[loose])
 
-    may_match = close if class_agnostic else close & same
-    if not normal.all() or not standing.plain:
-        met = Pairs(label[p], truth_label[t], role[t], iou, threshold[label[p]], may_match)
+    if not (normal.all() and standing.plain):
+        may_match = (iou >= tau[t]) & (same | class_agnostic)
+        crowds = np.flatnonzero(may_match & same & by_area[t])
+        _raise(matches.best_score, others, t[crowds], score[p[crowds]])
+        met = Pairs(label[p], truth_label[t], standing.role[others][t], iou, threshold[label[p]], may_match)
         for reason, claimed in on_ignored(met, standing):
             matches.reason[rows[p[claimed]]] = reason
-    free = np.flatnonzero(may_match & normal)
-    return rows[p[free]].astype(np.int32), others[t[free]].astype(np.int32), iou[free]
+    if class_agnostic:
+        q, u, near, close = p, t, iou, np.flatnonzero((iou >= tau[t]) & normal[t])
+    return q[close], u[close], near[close]
+
+
+def _raise(best: NDArray[np.float64], others: Rows, t: Rows, score: NDArray[np.float64]) -> None:
+    """Raise the best scores of truths, ``others[t]``, to those given."""
+    best[others] = np.maximum(best[others], _highest(t, score, len(others)))
 
 
 def _highest(row: NDArray[np.int64], value: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -189,14 +198,15 @@ def _best(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the highest IoU per row and its other row, or 0 and -1; ties: most confident, then first, as in TIDE."""
     best, other_row = _highest(row, iou, n), np.full(n, NONE, dtype=np.int64)
-    top = np.flatnonzero(iou == best[row])[::-1]  # reversed: of several writes to a row the last one stays
+    top = np.flatnonzero(iou == best.take(row))
     if score is not None:
-        top = top[np.argsort(score[top], kind="stable")]
+        top = top[score[top] == _highest(row[top], score[top], n)[row[top]]]
+    top = top[::-1]  # of several writes to a row the last one stays
     other_row[row[top]] = other[top]
     return best, other_row
 
 
-def _match_in_turn(p: NDArray[np.int32], t: NDArray[np.int32], iou: NDArray[np.float64], matches: Matches) -> None:
+def _match_in_turn(p: Rows, t: Rows, iou: NDArray[np.float64], matches: Matches) -> None:
     """Match predictions that come by falling score, each with its best free truth; of equals the later one.
 
     Args:
@@ -215,9 +225,7 @@ def _match_in_turn(p: NDArray[np.int32], t: NDArray[np.int32], iou: NDArray[np.f
             matches.matched[p[best]], matches.found_by[t[best]], matches.reason[p[best]] = t[best], p[best], 0
 
 
-def _greedy(
-    p: NDArray[np.int32], t: NDArray[np.int32], iou: NDArray[np.float64], score: NDArray[np.float64], m: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _greedy(p: Rows, t: Rows, iou: NDArray[np.float64], score: NDArray[np.float64], m: int) -> tuple[Rows, Rows]:
     """Match each prediction, by falling score, with the best free truth; all images at once, in a few rounds.
 
     This is deferred acceptance (Gale and Shapley, 1962): predictions propose to truths by falling IoU, and every truth
@@ -225,37 +233,40 @@ def _greedy(
     unmatched prediction proposes to its best truth that has not refused it; each truth keeps the best proposal.
 
     Args:
-        p: ``(k,)`` prediction of each pair that may match; the pairs of a prediction are adjacent.
+        p: ``(k,)`` prediction of each pair that may match.
         t: ``(k,)`` truth of each pair.
         iou: ``(k,)`` its overlap.
-        score: confidence of every prediction; of equal scores the earlier row comes first.
+        score: confidence of every prediction; of equal scores the earlier one comes first.
         m: number of truths.
 
     Returns:
         The matched predictions, and their truths.
     """
-    start = np.flatnonzero(np.diff(p, prepend=-1))
-    proposer, options = p[start], np.diff(start, append=len(p))
-    several = np.flatnonzero(np.repeat(options > 1, options))
-    group = np.repeat(np.arange(len(proposer)), options)[several]
-    t = t.copy()
-    t[several] = t[several][
-        np.lexsort((-t[several], -iou[several], group))
-    ]  # of equals the later truth, as pycocotools
+    n, options = len(score), np.bincount(p, minlength=len(score))
+    several = options[p] > 1  # most have one, and need no sorting
+    some = np.flatnonzero(several)
+    some = some[np.lexsort((-t[some], -iou[some], p[some]))]  # of equals the later truth, as pycocotools
+    order = np.concatenate([np.flatnonzero(~several), some])
+    p, t = p[order], t[order]
+    option = np.zeros(n, dtype=np.int64)
+    option[p[::-1]] = np.arange(len(p))[::-1]  # the first of each: of several writes the last one stays
+    end = option + options
 
-    none = len(proposer)
-    held = np.full(m, none)  # the rank each truth keeps
-    by_rank = np.argsort(-score[proposer], kind="stable")
-    option, end = start[by_rank], (start + options)[by_rank]
-    proposing = np.arange(none)  # by rank
+    held, highest = np.full(m, n), np.full(m, -1.0)  # the prediction that each truth keeps, and its score
+    score = np.append(score, -1.0)
+    proposing = np.flatnonzero(options)
     while len(proposing):
         target = t[option[proposing]]
         before = held[target]
-        np.minimum.at(held, target, proposing)
-        refused = proposing[held[target] != proposing]
-        dropped = np.unique(before[(before != none) & (before != held[target])])
-        proposing = np.concatenate([refused, dropped])
+        np.maximum.at(highest, target, score[proposing])
+        best = np.flatnonzero(score[proposing] == highest[target])
+        wanted = target[best]
+        held[wanted[score[before[best]] < highest[wanted]]] = n
+        np.minimum.at(held, wanted, proposing[best])  # of equal scores the earlier one
+        keeps = held[target]
+        dropped = np.unique(before[(before != n) & (before != keeps)])
+        proposing = np.concatenate([proposing[keeps != proposing], dropped])
         option[proposing] += 1
         proposing = proposing[option[proposing] < end[proposing]]
-    taken = np.flatnonzero(held != none)
-    return proposer[by_rank[held[taken]]], taken
+    taken = np.flatnonzero(held != n)
+    return held[taken], taken

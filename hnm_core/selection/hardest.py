@@ -64,7 +64,9 @@ class Candidates:
         assert predictions.score is not None  # checked by matching
 
         def both(prediction: NDArray[Any], true: NDArray[Any]) -> NDArray[Any]:
-            return np.concatenate([prediction[rows[0]], true[rows[1]]])
+            return np.concatenate(
+                [column.take(at, axis=0) for column, at in zip((prediction, true), rows, strict=True)]
+            )
 
         return cls(
             of_truth=np.repeat([False, True], [len(rows[0]), len(rows[1])]),
@@ -88,7 +90,7 @@ class Candidates:
 
     def take(self, rows: NDArray[np.int64]) -> Candidates:
         """Return some of the candidates."""
-        return Candidates(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return Candidates(**{f.name: getattr(self, f.name).take(rows, axis=0) for f in fields(self)})
 
     def masks(self, n: int, m: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return masks of these rows among ``n`` prediction rows and ``m`` truth rows."""

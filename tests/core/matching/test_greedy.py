@@ -171,10 +171,29 @@ def test_boxes_of_zero_size_touch_nothing() -> None:
 def test_the_size_of_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = random_scene(11, images=30, classes=3)
     whole = match_detections(*tables)
-    for pairs in (1, 7, 100):
+    for pairs, few in ((1, 1), (7, 3), (100, 1), (100, 10**9), (10**9, 1), (10**9, 20)):
         monkeypatch.setattr(chunks, "PAIRS_AT_ONCE", pairs)
+        monkeypatch.setattr(chunks, "FEW_ROWS", few)
         for name in (field.name for field in dataclasses.fields(Matches)):
             assert np.array_equal(getattr(match_detections(*tables), name), getattr(whole, name)), name
+
+
+@pytest.mark.parametrize("unit", [1e-52, 1.0, 1e92])  # float32 holds the first as 0 or as denormal, the last not at all
+def test_boxes_that_float32_cannot_tell_apart_meet_as_others_do(unit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+
+    def boxes(k: int) -> np.ndarray:
+        corner = rng.integers(0, 4, (k, 2))
+        return (2.0**25 + np.hstack([corner, corner + rng.integers(1, 5, (k, 2))])) * unit
+
+    world = {"images": ["a", "b", "c"], "classes": ["cat"]}
+    sides = [(np.sort(rng.integers(0, 3, k)), boxes(k), np.zeros(k, int)) for k in (300, 60)]
+    tables = Detections(*sides[0], rng.random(300), **world), Detections(*sides[1], None, **world)
+    whole = match_detections(*tables)
+    assert np.count_nonzero(whole.matched >= 0) > 30
+    monkeypatch.setattr(chunks, "FEW_ROWS", 1)
+    for name in (field.name for field in dataclasses.fields(Matches)):
+        assert np.array_equal(getattr(match_detections(*tables), name), getattr(whole, name)), name
 
 
 @pytest.mark.parametrize("side", [40, 4000])  # boxes that meet few others, and boxes that nearly all meet
