@@ -16,6 +16,7 @@ TABLES = (
     "shares",
     "engine",
     "scaling",
+    "yolo",
     "cluster",
     "realtime",
     "operator",

@@ -85,17 +85,17 @@ def command_table(images: int, before: Path | None = None) -> list[str]:
         shards = ["--data", str(folder / "shards")]
         mine, here = ["mine", "--output"], [sys.executable, "-c", "from hnm_core.cli import main; main()"]
         measured = [
-            ("`hnm convert` of the json", _used([*here, "convert", *json, "--output", shards[1]])),
-            ("`hnm mine` of the json", _used([*here, *mine, str(folder / "of_json"), *json])),
-            ("`hnm mine` of the shards", _used([*here, *mine, str(folder / "of_shards"), *shards])),
+            ("`hnm convert` of the json", used([*here, "convert", *json, "--output", shards[1]])),
+            ("`hnm mine` of the json", used([*here, *mine, str(folder / "of_json"), *json])),
+            ("`hnm mine` of the shards", used([*here, *mine, str(folder / "of_shards"), *shards])),
             (
                 "`hnm mine` of the shards, `--processes 2`",
-                _used([*here, *mine, str(folder / "of_two"), *shards, "--processes", "2"]),
+                used([*here, *mine, str(folder / "of_two"), *shards, "--processes", "2"]),
             ),
         ]
         if before is not None:
             then = [str(before / ".venv" / "bin" / "hnm"), *mine, str(folder / "before"), *json]
-            measured.insert(0, (f"`hnm mine` of the json, commit {_commit(before)}", _used(then)))
+            measured.insert(0, (f"`hnm mine` of the json, commit {_commit(before)}", used(then)))
     lines = ["| images | boxes | how | CPU, s | peak of the process, MB | times less CPU | times less memory |"]
     lines.append("|---|---|---|---|---|---|---|")
     first = measured[0][1] if before is not None else None
@@ -113,7 +113,7 @@ def make_files(images: int, folder: str) -> int:
     return len(predictions) + len(truth)
 
 
-def _used(command: list[str]) -> tuple[float, int]:
+def used(command: list[str]) -> tuple[float, int]:
     """Run a command; return its CPU time in seconds and the peak of its memory in bytes.
 
     Raises:

@@ -10,12 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import __main__, before, evidence, label_noise, labels, operator, reliability, shares, suspicion, trust
+from benchmarks import (
+    __main__,
+    before,
+    evidence,
+    label_noise,
+    labels,
+    operator,
+    reliability,
+    shares,
+    suspicion,
+    trust,
+    yolo,
+)
 from benchmarks.__main__ import FOLDER, TABLES, kills, write_table
 from benchmarks.scenes import CLASSES, coco_like, write_coco
 from hnm_core import Detections, mine
 from hnm_core.boxes import overlapping
-from hnm_core.io import read_coco
+from hnm_core.io import read_coco, read_yolo
 from hnm_core.io.data_yaml import split_images
 from hnm_core.io.yolo import read_yolo_truth
 from hnm_core.labels.reviews import STATES
@@ -38,6 +50,16 @@ def test_peers_read_the_boxes_that_we_mine(tmp_path: Path) -> None:
     predictions, truth = coco_like(20)
     found, real = read_coco(*write_coco(predictions, truth, tmp_path))
     assert mine(found, real).report.counts == mine(predictions, truth).report.counts
+
+
+def test_yolo_texts_hold_the_boxes_that_we_mine(tmp_path: Path) -> None:
+    sides = coco_like(20)
+    assert yolo.write_yolo(*sides, tmp_path) == sum(map(len, sides))
+    read = read_yolo(tmp_path / "data.yaml", "val", predictions=tmp_path / "found")
+    for table, side in zip(read, sides, strict=True):
+        assert table.image.tolist() == side.image.tolist()
+        assert table.label.tolist() == side.label.tolist()
+        assert np.allclose(table.xyxy * [640, 480, 640, 480], side.xyxy, atol=0.01)
 
 
 def test_each_flag_reaches_the_tables_that_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,10 @@ __all__ = [
     "folder_images",
     "image_folders",
     "label_file",
+    "label_name",
     "read_data_yaml",
     "split_images",
+    "text_name",
 ]
 
 _COMMON = ("bmp", "dng", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
@@ -117,7 +119,7 @@ def folder_images(place: Path) -> list[Path]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                 found.append(Path(entry.path))
             if entry.is_dir():
                 left.append((entry.path, above | {here}))
@@ -131,11 +133,27 @@ def label_file(image: Path) -> Path:
         >>> label_file(Path("set/images/train/a.jpg")).as_posix()
         'set/labels/train/a.txt'
     """
+    return Path(label_name(str(image)))
+
+
+def label_name(image: str) -> str:
+    """Return :func:`label_file` of a path as text, which is several times faster than with :class:`~pathlib.Path`."""
     place, name = os.path.split(image)
     before, found, after = f"/{place}/".rpartition("/images/")
     if found:
         place = f"{before}/labels/{after}"[1:]
-    return Path(place, name).with_suffix(".txt")
+    return os.path.join(place, text_name(name))
+
+
+def text_name(name: str) -> str:
+    """Return the name of an image's text file, as ``Path(name).with_suffix(".txt")`` does.
+
+    Example:
+        >>> text_name("a.b.jpg"), text_name(".a"), text_name("a.")
+        ('a.b.txt', '.a.txt', 'a..txt')
+    """
+    dot = name.rfind(".")
+    return f"{name[:dot] if 0 < dot < len(name) - 1 else name}.txt"
 
 
 def _root(data: Path, config: Mapping[str, Any]) -> Path:
@@ -189,9 +207,10 @@ def check_stems(images: list[Path]) -> None:
     """Raise an error if two images have the same name without folder and suffix: they would share a text file."""
     seen: dict[str, Path] = {}
     for image in images:
-        if image.stem in seen:
+        stem = image.stem
+        if stem in seen:
             raise ValueError(
-                f"{seen[image.stem]} and {image} have the same name {image.stem!r}, so their prediction files cannot "
-                f"be distinguished; rename one of them"
+                f"{seen[stem]} and {image} have the same name {stem!r}, so their prediction files cannot be "
+                f"distinguished; rename one of them"
             )
-        seen[image.stem] = image
+        seen[stem] = image

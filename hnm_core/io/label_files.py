@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .data_yaml import label_file
+from .data_yaml import label_file, label_name
 
 __all__ = ["LabelFiles", "find_labels"]
 
@@ -52,8 +53,9 @@ def find_labels(images: Sequence[Path]) -> LabelFiles:
     """Find the label file of every image: where trainers look, else beside the image."""
     files, beside, missing = [], [], []
     for image in images:
-        file = label_file(image)
-        if not file.exists():
+        name = label_name(str(image))
+        file = Path(name)
+        if not os.path.exists(name) and not file.exists():  # the second raises what the first hides
             near = image.with_suffix(".txt")
             if near != file and near.is_file():
                 beside.append(image)

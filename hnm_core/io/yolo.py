@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..columns import Detections
 from .classes import in_classes
-from .data_yaml import check_stems, read_data_yaml, split_images
+from .data_yaml import check_stems, read_data_yaml, split_images, text_name
 from .doubts import say_doubts
 from .label_files import find_labels
 from .model_names import read_model_names
@@ -24,7 +25,7 @@ from .yolo_lines import RowKind, read_line_by_line, read_regular
 
 __all__ = ["read_prediction_files", "read_split_truth", "read_yolo", "read_yolo_truth"]
 
-FILES_AT_ONCE = 500
+FILES_AT_ONCE = 100
 
 LEAST_WHOLE = 3
 """Predictions from which it is said that all confidences are whole numbers (chosen)."""
@@ -73,7 +74,7 @@ def read_yolo(
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of predictions at {folder}")
     check_stems(images)
-    _check_files(folder, [folder / f"{image.stem}.txt" for image in images], split)
+    _check_files(folder, _texts_of(folder, images), split)
     names = tuple(map(str, images))
     first, second = part_of(progress, 0, 0.5), part_of(progress, 0.5, 1)
     found = read_prediction_files(folder, images, names, model, first, keypoints, given=prediction_names is not None)
@@ -108,7 +109,7 @@ def read_prediction_files(
         ValueError: if a file is not valid; the message names file and line.
     """
     kind = RowKind(len(classes), True, keypoints, "--prediction-names" if given else "data.yaml")
-    found = _read_boxes([folder / f"{image.stem}.txt" for image in images], kind, progress)
+    found = _read_boxes(_texts_of(folder, images), kind, progress)
     if len(found.score) >= LEAST_WHOLE and np.isin(found.score, (0.0, 1.0)).all():
         warnings.warn(
             f"{folder}: all {len(found.score)} confidences are whole numbers; are they track ids? Predict with "
@@ -170,23 +171,29 @@ def read_yolo_truth(
     return Detections(read.image, read.xyxy, read.label, None, tuple(map(str, images)), classes)
 
 
-def _check_files(folder: Path, files: Sequence[Path], split: str) -> None:
+def _texts_of(folder: Path, images: Sequence[Path]) -> list[str]:
+    """Return the prediction file of every image, as text: paths take longer to make than to read."""
+    beside = str(folder / "_").removesuffix("_")
+    return [beside + text_name(image.name) for image in images]
+
+
+def _check_files(folder: Path, files: Sequence[str], split: str) -> None:
     """Check that there are prediction files of the images, and say if most are of other images.
 
     Raises:
         FileNotFoundError: if there is none.
     """
-    there = sum(file.exists() for file in files)
+    there = sum(os.path.exists(file) or Path(file).exists() for file in files)  # raises what the first hides
     if not there:
         inside = folder / "labels"
         raise FileNotFoundError(
             f"{folder} has no prediction file for any of the {len(files)} images of {split!r}, expected names like "
-            f"{files[0].name}; "
+            f"{os.path.basename(files[0])}; "
             + (f"give {inside}" if inside.is_dir() else "predict on this split with save_txt=True, save_conf=True")
         )
     if there * 2 <= len(files):
         every = {file.name for file in folder.glob("[!.]*.txt")}
-        others = len(every.difference(file.name for file in files))
+        others = len(every.difference(map(os.path.basename, files)))
         if others * 2 >= len(every):
             warnings.warn(
                 f"{folder}: {others} of {len(every)} prediction files belong to no image of {split!r}, and only "
@@ -213,7 +220,7 @@ class _Boxes:
             )
 
 
-def _read_boxes(files: list[Path], kind: RowKind, progress: Progress) -> _Boxes:
+def _read_boxes(files: Sequence[Path | str], kind: RowKind, progress: Progress) -> _Boxes:
     """Read all boxes of all files; file ``i`` belongs to image ``i``.
 
     Raises:

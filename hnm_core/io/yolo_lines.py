@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ BEYOND = 0.01
 
 LONGEST_BOX = 5, 7
 """Most values of a line with a box: class and box; in predictions also confidence and track id. Polygons have more."""
+
+EXACT_DIGITS = 15
+POWERS = np.array([float(10**power) for power in range(EXACT_DIGITS + 1)])
+"""Numbers of so many digits, and these powers of ten, are exact in float64."""
 
 Texts = list[tuple[int, bytes]]
 
@@ -62,7 +67,8 @@ def read_regular(texts: Texts, kind: RowKind) -> NDArray[np.float64] | None:
     rows = np.zeros((0, width))
     try:
         if whole.strip():
-            rows = np.loadtxt(io.StringIO(whole.decode("ascii")), comments=None, ndmin=2)
+            plain = _plain_numbers(whole + b"\n", width)
+            rows = np.loadtxt(io.StringIO(whole.decode("ascii")), comments=None, ndmin=2) if plain is None else plain
     except ValueError:
         return None
     if rows.shape != (sum(lines), width):
@@ -73,7 +79,38 @@ def read_regular(texts: Texts, kind: RowKind) -> NDArray[np.float64] | None:
     return np.column_stack([np.repeat([i for i, _ in texts], lines), label, box, score]) if sound.all() else None
 
 
-def read_line_by_line(texts: Texts, files: list[Path], kind: RowKind) -> tuple[NDArray[np.float64], list[str], int]:
+def _plain_numbers(text: bytes, width: int) -> NDArray[np.float64] | None:
+    """Read lines of numbers such as ``12`` and ``0.25``, one blank between two; None if the text holds anything else.
+
+    Twice as fast as ``np.loadtxt``, and the same to the bit: digits and power of ten are exact in float64, and so
+    their quotient is the float64 nearest to the number (Clinger, "How to read floating point numbers accurately",
+    PLDI 1990).
+    """
+    characters = np.frombuffer(text, dtype=np.uint8)
+    dots = np.flatnonzero(characters == ord("."))
+    digits = np.delete(characters, dots)
+    ends = np.flatnonzero(digits <= ord(" "))
+    length = np.diff(ends, prepend=-1) - 1
+    if len(ends) % width or length.min() < 1 or length.max() > EXACT_DIGITS:
+        return None
+    marks = digits[ends].reshape(-1, width)
+    dots -= np.arange(len(dots))  # their places among the digits
+    of = np.searchsorted(ends, dots)
+    digits = digits - np.uint8(ord("0"))  # what is smaller becomes large
+    if (marks[:, -1] != ord("\n")).any() or (marks[:, :-1] != ord(" ")).any() or (np.diff(of) < 1).any():
+        return None
+    if np.count_nonzero(digits > 9) > len(ends):
+        return None
+    digits[ends] = 0
+    power = np.repeat(ends - 1, length + 1) - np.arange(len(digits))  # -1 at the blanks, which add nothing
+    numbers = np.add.reduceat(digits * POWERS[power], ends - length)
+    numbers[of] /= POWERS[ends[of] - dots]
+    return numbers.reshape(-1, width)
+
+
+def read_line_by_line(
+    texts: Texts, files: Sequence[Path | str], kind: RowKind
+) -> tuple[NDArray[np.float64], list[str], int]:
     """Read any files: skip blank lines, convert polygons; return the rows, the errors by line, number of polygons."""
     rows: list[tuple[float, ...]] = []
     broken: list[str] = []

@@ -512,6 +512,17 @@ def test_files_read_at_once_are_what_they_are_line_by_line(regular: str, odd: li
         assert "\r" in regular or any(len(line.split()) != 5 for line in regular.split("\n")) or broken
 
 
+DECIMAL = st.from_regex(r"[0-9]{0,9}(\.[0-9]{0,9})?", fullmatch=True).filter(lambda text: text.strip("."))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), *[st.floats(0, 1).map(str) | DECIMAL] * 4), min_size=1, max_size=4))
+def test_decimals_read_at_once_are_the_nearest_numbers(rows: list[tuple[int, str, str, str, str]]) -> None:
+    text = "\n".join(f"{label} {' '.join(box)}" for label, *box in rows)
+    at_once = read_regular([(0, text.encode())], RowKind(2, False))
+    if at_once is not None:  # a number beyond 2 is no fraction
+        assert at_once[:, 2:6].tolist() == [list(map(float, box)) for _, *box in rows]
+
+
 def test_what_yolo_writes_is_read_at_once() -> None:
     """Else the way round it would be taken always, and nobody would notice but for the time."""
     text = "0 0.5 0.25 0.125 1 0.9\n79 0.1 0.2 0.3 0.4 1e-05\n"
