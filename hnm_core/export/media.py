@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ..io.pictures import is_oriented, open_picture
+from ..io.pictures import is_oriented, open_picture, write_picture
 from .images import NamedImage
 from .regions import Greys, grey_image
 from .upright import write_upright
@@ -50,7 +50,7 @@ def put_image(root: Path, one: NamedImage, media: str, *, copies: bool, greys: G
 def _crop(one: NamedImage, to: Path) -> None:
     """Write a crop as PNG, lossless."""
     cut = open_picture(one.image.filepath, keep_mode=True).crop(one.image.window)
-    (cut.convert("RGB") if cut.mode in NO_PNG else cut).save(to)
+    write_picture(cut.convert("RGB") if cut.mode in NO_PNG else cut, to)
 
 
 def _link_or_copy(file: Path, to: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import DIFFICULT, OBJECT, Detections
-from ..io.pictures import open_file
+from ..io.pictures import open_file, write_picture
 from ..matching.class_roles import class_roles
 from .images import ExportImage, NamedImage
 
@@ -90,7 +91,5 @@ def grey_image(one: NamedImage, to: Path, regions: NDArray[np.float64], boxes: N
     for x0, y0, x1, y1 in np.concatenate([np.floor(boxes[:, :2] * scale[:2]), np.ceil(boxes[:, 2:] * scale[2:])], 1):
         window = int(x0), int(y0), int(x1), int(y1)
         grey.paste(upright.crop(window), window)
-    if to.suffix.lower() in (".jpg", ".jpeg"):
-        grey.save(to, quality=95)
-    else:
-        grey.save(to)
+    options: dict[str, Any] = {"quality": 95} if to.suffix.lower() in (".jpg", ".jpeg") else {}
+    write_picture(grey, to, **options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..io.pictures import TURNED, open_file, orientation
+from ..io.pictures import TURNED, open_file, orientation, write_picture
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -79,7 +79,7 @@ def write_upright(source: str | Path, to: Path) -> None:
             key: value for key, value in upright.info.items() if key not in ("exif", "xmp", "XML:com.adobe.xmp")
         }
         upright.getexif().clear()
-        upright.save(to, format=written, **options)
+        write_picture(upright, to, written, **options)
 
 
 def _options(image: ImageFile, written: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,27 @@ def open_picture(path: str | Path, *, keep_mode: bool = False, least: int | None
     except Exception as error:  # the readers of Pillow raise many kinds of errors
         reason = " ".join(str(error).split())[:100].replace(str(path), "").strip() or type(error).__name__
         raise UnreadablePictureError(f"{path} is not a picture that can be read: {reason}") from None
+
+
+def write_picture(picture: Image, to: Path, format: str | None = None, **options: Any) -> None:
+    """Write a picture to a file, whole or with an error.
+
+    Pillow itself takes no notice where a disk that fills up takes a part of what it writes.
+
+    Args:
+        picture: of Pillow.
+        to: the file.
+        format: of the file, such as ``JPEG``; None for that of its suffix.
+        options: as Pillow takes them.
+
+    Raises:
+        OSError: if the disk is full.
+    """
+    from PIL import Image as pillow
+
+    written = BytesIO()
+    picture.save(written, format or pillow.registered_extensions().get(to.suffix.lower()), **options)
+    to.write_bytes(written.getbuffer())
 
 
 def check_start(path: str | Path) -> None:

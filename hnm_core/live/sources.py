@@ -54,6 +54,7 @@ class Clip:
         length: number of frames that are promised; None if nobody knows.
         notes: sentences on what was wrong, once all frames were read.
         cut_off: whether it ended too early.
+        unread: numbers of pictures that could not be read, and of which nobody was told yet.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Clip:
     length: int | None = None
     notes: list[str] = field(default_factory=list)
     cut_off: bool = False
+    unread: list[int] = field(default_factory=list)
 
     @property
     def said(self) -> str:
@@ -88,22 +90,29 @@ class Clip:
         return self._pictures(start) if self.files else self._video(start)
 
     def _pictures(self, start: int) -> Iterator[Frame]:
-        cv2, unread = _cv2(), list[Path]()
+        cv2, count = _cv2(), 0
+        self.unread.clear()
         for number in range(start, len(self.files) + 1):
             file = self.files[number - 1]
             pixels = cv2.imread(str(file), cv2.IMREAD_COLOR)
             if pixels is None:
-                unread.append(file)
+                self.unread.append(number)
                 continue
+            count += 1
             yield Frame(number, (number - 1) / RATE, pixels, file)
-        if len(unread) == len(self.files):
+        if not count and start == 1:
             raise UnreadableSourceError(
-                f"none of the {len(unread)} pictures of {self.said} can be read, first {unread[0]}"
+                f"none of the {len(self.files)} pictures of {self.said} can be read, first {self.files[0]}"
             )
-        if unread:
-            self.notes.append(
-                f"{len(unread)} of {len(self.files)} pictures cannot be read and are left out, first {unread[0]}"
-            )
+
+    def left_out(self, last: int) -> list[str]:
+        """Return a sentence on pictures up to a number that could not be read, if there are any; they count as told."""
+        told = [number for number in self.unread if number <= last]
+        self.unread = [number for number in self.unread if number > last]
+        if not told:
+            return []
+        first = self.files[told[0] - 1]
+        return [f"{len(told)} of {len(self.files)} pictures cannot be read and are left out, first {first}"]
 
     def _video(self, start: int) -> Iterator[Frame]:
         cv2 = _cv2()

@@ -5,7 +5,9 @@ What is found are proposals, no verdicts: nobody knows yet whether they are erro
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -83,11 +85,13 @@ def watch(
     if unknown:
         raise ValueError(f"class_confidence names {', '.join(unknown)}; the model's classes are {', '.join(names)}")
     kept = {key: value for key, value in settings.as_dict().items() if key not in ("batch", "device")}
-    which = {
+    which: dict[str, Any] = {
         "source": said or (clips[0].said if clips[0].kind == LIVE else str(Path(source).resolve())),
         "model": model_digest,
         "names": names,
     }
+    if files := [file.name for clip in clips for file in clip.files]:
+        which["pictures"] = f"{len(files)} ({hashlib.sha256(json.dumps(files).encode()).hexdigest()[:8]})"
     judged_by = None if verifier is None else verifier.digest
     folder = WatchFolder(output, {**which, "verifier": judged_by, "settings": kept})
     make = tracker or (lambda: UltralyticsTracker(settings.tracker))
@@ -167,12 +171,16 @@ class _Watching:
         for _, numbered in itertools.groupby(_numbered(clip.frames(last + 1)), key=lambda each: each[0]):
             piece, stopped = self._piece(stack, clip, (frame for _, frame in numbered), told)
             last = piece["last"]
+            piece["notes"] = clip.left_out(last)
+            piece["cut_off"] = bool(piece["notes"])
             self.folder.add(piece)
             self.found += sum(len(frame["proposals"]) for frame in piece["frames"])
             if stopped:
                 raise KeyboardInterrupt
         if clip.kind != LIVE:
-            end = {"counts": {}, "frames": [], "seconds": 0.0, "notes": clip.notes, "cut_off": clip.cut_off}
+            unread = clip.left_out(len(clip.files))
+            end = {"counts": {}, "frames": [], "seconds": 0.0, "notes": [*clip.notes, *unread]}
+            end["cut_off"] = clip.cut_off or bool(unread)
             self._open(stack)
             self.folder.add({"clip": clip.name, "first": last + 1, "last": last, "end": True, **end})
 
@@ -210,7 +218,7 @@ class _Watching:
         seconds = (ended - began) * counts["frames"] / max(counts["frames"] - 1, 1)
         of = {"clip": clip.name, "first": first, "last": last, "seconds": seconds, "counts": dict(counts)}
         rows = self._rows(clip, chosen, said)
-        return {**of, "frames": rows, "end": False, "notes": [], "cut_off": False}, stopped
+        return {**of, "frames": rows, "end": False}, stopped
 
     def _predicted(self, clip: Clip, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Any]]:
         """Yield frames with the boxes that the model sees, in numpy; several frames are predicted at once."""

@@ -14,7 +14,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from .unlabelled import PROPOSAL
 __all__ = ["Spool", "WatchFolder", "full_disk_said", "proposal_dict"]
 
 PREDICTIONS, SAMPLES, TABLE, NAMES = "predictions", "samples", "proposals.csv", "classes.txt"
+LOCK, SPOOL = "lock", "spool"
 FORMAT = 1
 COLUMNS = (
     *("list", "difficulty", "ranked_by", "class", "confidence", "image", "source", "frame", "seconds", "track"),
@@ -85,8 +86,9 @@ class Spool:
         file = self._file[number]
         with new_file(target) as part:
             if file.parent == self.path:
-                os.link(file, part)
-            else:
+                with suppress(OSError):  # some filesystems have no links
+                    os.link(file, part)
+            if not part.exists():
                 shutil.copyfile(file, part)
 
     def clear(self) -> None:
@@ -111,15 +113,21 @@ class WatchFolder:
     def __init__(self, path: str | Path, what: Mapping[str, Any]) -> None:
         self.path = Path(path).resolve()
         self.what = {"what": WHAT, "format": FORMAT, **json.loads(json.dumps(what))}
-        self.spool = Spool(self.path / PIECES / "spool")
+        self.spool = Spool(self.path / PIECES / SPOOL)
         self.resumed = (self.path / RECORD).is_file()
         if self.resumed:
             self._check_same(read_record(self.path))
-        else:
+        elif not self._only_begun():
             check_free(self.path, "choose another --output")
         self._count, self._done = 0, dict[str, tuple[int, bool]]()
         for piece in self.pieces():
             self._count_in(piece)
+
+    def _only_begun(self) -> bool:
+        """Return whether the folder holds nothing but what a watch leaves that was interrupted at its start."""
+        inside = [path for path in (self.path, self.path / PIECES) if path.is_dir()]
+        left = {path.name for folder in inside for path in folder.iterdir()}
+        return len(inside) == 2 and left <= {PIECES, LOCK, SPOOL, NAMES}
 
     def _count_in(self, piece: Piece) -> None:
         self._count += 1
@@ -139,7 +147,7 @@ class WatchFolder:
             ValueError: if another process writes into it.
         """
         (self.path / PIECES).mkdir(parents=True, exist_ok=True)
-        with (self.path / PIECES / "lock").open("w") as lock:
+        with (self.path / PIECES / LOCK).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

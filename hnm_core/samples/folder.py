@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..boxes import unit_of
 from ..io.hard_negatives import HardNegative, hard_negative_dicts
 from ..io.names import unique_stem
-from ..io.pictures import UnreadablePictureError, check_start, say_left_out
+from ..io.pictures import UnreadablePictureError, check_start, say_left_out, write_picture
 from ..io.progress import Progress, silent, tracked
 from ..io.records import Record, RecordView, rows_by_image
 from ..io.write_aside import new_file, say_unfinished
@@ -67,7 +67,7 @@ class SampleFolder:
         say_unfinished(self.path)
         self._saved = dict(_read_folder(self.path))
         self._mine: set[str] = set()  # names written by this object, which it may replace
-        self._listed = self._unlisted = 0
+        self._listed, self._unlisted = 0, len(self._saved)  # an interrupted run may have left an older page
         self._can_draw = True
 
     def save(
@@ -126,19 +126,21 @@ class SampleFolder:
                 self._copy(image, part)
         if drawn is not None and not picture.exists():
             with new_file(picture) as part:
-                drawn.save(part, "JPEG", quality=90)
+                write_picture(drawn, part, "JPEG", quality=90)
         if self._unlisted >= self._listed:
             self.write_index()
         return record
 
     def write_index(self) -> None:
         """Write the page that shows all images of the folder, unless it is up to date."""
-        if self._unlisted or (self._saved and not (self.path / INDEX).exists()):
+        index = self.path / INDEX
+        if self._unlisted or (self._saved and not index.exists()):
             page = gallery_page(
                 GalleryItem(name, self._shown(name), s.errors, s.difficulties) for name, s in self._saved.items()
             )
-            with new_file(self.path / INDEX) as part:
-                part.write_text(page, encoding="utf-8")
+            if not index.exists() or index.read_text(encoding="utf-8") != page:
+                with new_file(index) as part:
+                    part.write_text(page, encoding="utf-8")
             self._listed, self._unlisted = len(self._saved), 0
 
     def _check_targets(self, image: Path, known: bool, targets: tuple[Path, ...]) -> None:

@@ -140,7 +140,9 @@ def test_pictures_that_cannot_be_read_are_left_out_and_said(pictures: Path) -> N
     (pictures / "shot2.png").write_bytes(b"damaged")
     clip, frames = read(pictures)
     assert [frame.number for frame in frames] == [1, 3]
-    assert clip.notes == [f"1 of 3 pictures cannot be read and are left out, first {pictures / 'shot2.png'}"]
+    assert clip.left_out(1) == []
+    assert clip.left_out(3) == [f"1 of 3 pictures cannot be read and are left out, first {pictures / 'shot2.png'}"]
+    assert clip.left_out(3) == []
     for path in pictures.glob("*.png"):
         path.write_bytes(b"damaged")
     with pytest.raises(UnreadableSourceError, match=r"none of the 3 pictures of .* can be read, first .*shot1.png"):

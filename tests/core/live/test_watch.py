@@ -423,6 +423,64 @@ def test_pictures_of_a_folder_are_one_video_or_stills(pictures: Path, tmp_path: 
     assert stills.lists["missed"]["proposals"] == 0
 
 
+def test_a_broken_picture_is_said_once_and_goes_on_as_without_a_stop(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PIECE", 0.5)
+    broken = [pictures / f"{number}.png" for number in (3, 20, 29)]
+    for file in broken:
+        file.write_bytes(b"" if file == broken[0] else b"no picture")
+    whole = watch(str(pictures), Squares(), tmp_path / "whole", settings=EVERY)
+    assert (whole.frames, whole.cut_off) == (27, True)
+    assert whole.notes == tuple(f"1 of 30 pictures cannot be read and are left out, first {file}" for file in broken)
+    assert watch(str(pictures), Squares(20), tmp_path / "out", settings=EVERY).stopped
+    found = watch(str(pictures), Squares(), tmp_path / "out", settings=EVERY)
+    assert vars(found) == {**vars(whole), "folder": tmp_path / "out"}
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    for file in pictures.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of the 30 pictures of .*frames can be read, first .*0\.png"):
+        watch(str(pictures), Squares(), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_other_pictures_are_another_watch(pictures: Path, tmp_path: Path) -> None:
+    watch(str(pictures), Squares(), tmp_path / "out", settings=EVERY)
+    (pictures / "0.png").rename(pictures / "30.png")
+    with pytest.raises(ValueError, match=r'differs \(pictures: "30 \(\w{8}\)", now "30 \(\w{8}\)"\): choose another'):
+        watch(str(pictures), Squares(), tmp_path / "out", settings=EVERY)
+
+
+def test_a_filesystem_without_links_is_written_too(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(str(video), Squares(), tmp_path / "whole", settings=EVERY)
+
+    def link(*paths: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    watch(str(video), Squares(), tmp_path / "out", settings=EVERY)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("limit", [0, 100, 2_000, 4_000])
+def test_whatever_file_does_not_fit_it_goes_on_once_there_is_room(video: Path, tmp_path: Path, limit: int) -> None:
+    resource = pytest.importorskip("resource", reason="limits are those of Unix")
+    watch(str(video), Squares(), tmp_path / "whole", settings=EVERY)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))  # stands for the disk: the same calls fail
+    try:
+        with pytest.raises(OSError, match=r"File too large") as caught:
+            watch(str(video), Squares(), tmp_path / "out", settings=EVERY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*.unfinished"))
+    watch(str(video), Squares(), tmp_path / "out", settings=EVERY)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_a_verifier_ranks_and_its_absence_is_said(video: Path, tmp_path: Path) -> None:
     class Brightness:
         digest = "brightness"
