@@ -1,4 +1,4 @@
-"""Read the frames that were kept of videos, as tables, with what is proposed in them."""
+"""Give a dataset of the frames that a watch has kept the run of what is proposed in them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
 
-from hnm_core import Detections
+from hnm_core import Detections, MiningResult
+from hnm_core.labels.reviews import Reviews
 from hnm_core.live.pieces import IMAGES, pieces_of
+from hnm_core.live.proposals import propose
 from hnm_core.live.tracks import GAP
+from hnm_core.live.watched import Watched
 from hnm_core.taxonomy import BELOW_THRESHOLD, ROW_NAMES
 
+from ..review.ledger import Ledger
+from ..runs import save
 from ..settings import RunSettings
-from ..store import box_tables
+from ..store import box_tables, model_record
 from ..store.access import ObjectId, UpdateOne
 from ..store.box_tables import Lists, Tables
+from ..store.journal import RUN
+from ..store.lock import lease
 from ..store.rereading import packed
 from . import watched
-from .videos import fractions
 
-__all__ = ["Proposed", "read"]
+__all__ = ["Proposed", "read", "record"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +52,54 @@ class Proposed:
     updates: list[UpdateOne]
 
 
+def record(
+    frames: fo.Dataset, settings: RunSettings, found: Watched, *, overwrite: bool, operator: str
+) -> tuple[MiningResult, list[str], int]:
+    """Write the run, with the reviews made so far.
+
+    Args:
+        frames: the dataset of frames.
+        settings: of the run.
+        found: what the watch has found, in numbers.
+        overwrite: replace a run of this key.
+        operator: what writes.
+
+    Returns:
+        What is proposed, the warnings about the data, and the number of samples that were written.
+
+    Raises:
+        ValueError: if the boxes of the dataset were changed, or the run cannot be written.
+    """
+    with lease(frames, f"{RUN}{settings.run_key}", operator=operator) as held:
+        seen = read(frames, settings)
+        seen.tables.warnings.extend(model_record.model_notes(frames, settings.pred_field))
+        seen.tables.warnings.extend(found.notes)
+        seen.tables.warnings.append(found.left_out)
+        result = propose(
+            seen.tables.predictions,
+            seen.difficulty,
+            settings.engine,
+            gaps=seen.tables.truth,
+            gap_difficulty=seen.gap_difficulty,
+            code=seen.code,
+            reviews=Reviews.of(Ledger(frames).entries()),
+        )
+        written = save.record(frames, seen.tables, result, settings, gaps=seen.updates, overwrite=overwrite, held=held)
+    return result, seen.tables.warnings, written
+
+
 def read(frames: fo.Dataset, settings: RunSettings) -> Proposed:
-    """Read the frames that :func:`.videos.keep_frames` has made, with what is proposed in them.
+    """Read the frames that :func:`.watched.add_frames` has added, with what is proposed in them.
 
     Raises:
         ValueError: if their boxes were changed since.
     """
     folder = Path(frames.info[watched.MADE_BY])
-    kept = {str(folder / IMAGES / frame["image"]): frame for p in pieces_of(folder) for frame in p["frames"]}
+    kept = {
+        str(folder / IMAGES / frame["image"]): {**frame, "piece": number}
+        for number, piece in enumerate(pieces_of(folder), start=1)
+        for frame in piece["frames"]
+    }
     gaps = [each["prediction"]["class"] for f in kept.values() for each in f["proposals"] if each["error"] == GAP]
     samples = frames.match(fo.ViewField("filepath").is_in(list(kept)))
     tables = box_tables.read_predictions(samples, settings, gaps)
@@ -61,16 +107,16 @@ def read(frames: fo.Dataset, settings: RunSettings) -> Proposed:
     code, difficulty, found = list[int](), list[float](), list[tuple[int, dict[str, Any]]]()
     for image, sample_id in enumerate(map(str, tables.sample_ids)):
         frame = kept[file_of[sample_id]]
-        listed = {_same(each["prediction"]): each for each in frame["proposals"]}
+        listed = {watched.same(each["prediction"]): each for each in frame["proposals"]}
         for box in frame["predictions"]:
-            each = listed.get(_same(box))
+            each = listed.get(watched.same(box))
             code.append(BELOW_THRESHOLD if each is None else ROW_NAMES.index(each["error"]))
             difficulty.append(0.0 if each is None else each["difficulty"])
         found += [(image, {**each, "frame": frame}) for each in frame["proposals"] if each["error"] == GAP]
     if len(code) != len(tables.predictions):
         raise ValueError(
-            f"the boxes of {settings.pred_field!r} in dataset {frames.name!r} were changed: delete that dataset, and "
-            f"mine the videos again"
+            f"the boxes of {settings.pred_field!r} in dataset {frames.name!r} were changed: delete that dataset, then "
+            f"do the same again"
         )
     truth, lists, updates = _gaps(tables, settings.gt_field, found)
     return Proposed(
@@ -90,8 +136,9 @@ def _gaps(
     documents: dict[int, list[dict[str, Any]]] = {}
     ids, rows = list[ObjectId](), list[tuple[int, list[float], int]]()
     for image, each in found:
-        name, (x, y, w, h) = each["prediction"]["class"], fractions(each["prediction"], each["frame"])
-        made = {**fo.Detection(label=name, bounding_box=[x, y, w, h]).to_dict(), "_id": ObjectId()}
+        name, (x, y, w, h) = each["prediction"]["class"], watched.fractions(each["prediction"], each["frame"])
+        track = {watched.TRACK: watched.track_of(each["frame"]["piece"], each)}
+        made = {**fo.Detection(label=name, bounding_box=[x, y, w, h], **track).to_dict(), "_id": ObjectId()}
         documents.setdefault(image, []).append(made)
         ids.append(made["_id"])
         rows.append((image, [x, y, x + w, y + h], classes[name]))
@@ -112,7 +159,3 @@ def _gaps(
         for at, boxes in documents.items()
     ]
     return table, Lists(field, packed_ids, start), updates
-
-
-def _same(box: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*box["bbox"], box["class"], box["confidence"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,12 @@ import numpy as np
 from hnm_core.io.names import unique_stem
 from hnm_core.io.progress import Progress, part_of
 from hnm_core.live.examples import LEAST_CONFIDENCE
-from hnm_core.live.pieces import IMAGES, pieces_of
 from hnm_core.live.sources import VIDEO, Clip
 from hnm_core.live.tracks import Frame
 from hnm_core.settings import WatchSettings
 
 from ..settings import RunSettings
-from ..store import access, schema
-from ..store.lock import lease
+from ..store import access
 from . import watched
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from hnm_core.live import Verifier
     from hnm_core.live.watched import Watched
 
-__all__ = ["check", "dataset_name", "fractions", "frame_fields", "keep_frames"]
+__all__ = ["check", "dataset_name", "frame_fields", "keep_frames"]
 
 
 def dataset_name(samples: SampleCollection, run_key: str) -> str:
@@ -120,8 +118,14 @@ def keep_frames(
         )
     except (ValueError, FileExistsError) as error:
         raise ValueError(str(error).replace("another --output", "another run_key")) from None
-    videos = dict(zip(stems, zip(ids, files, strict=True), strict=True))
-    return _make(samples, folder.resolve(), name, settings.pred_field, videos, stored.names), found
+    videos = {stem: {"video": file, "video_id": i} for stem, i, file in zip(stems, ids, files, strict=True)}
+    kinds = {"video": fo.StringField, "video_id": fo.StringField}
+    made = watched.add_frames(
+        *(folder, name, settings.pred_field, stored.names, kinds, lambda piece: videos[piece["clip"]]),
+        persistent=access.root(samples).persistent,
+        operator="mine_without_truth",
+    )
+    return made[0], found
 
 
 class _Stored:
@@ -166,51 +170,12 @@ class _Stored:
                     f"prediction: is this field the ground truth?"
                 )
             xywh = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+            if not (np.isfinite(xywh).all() and all(0.0 <= score <= 1.0 for score in scores)):
+                raise ValueError(
+                    f"frame {number} of video {sample_id} has a box that is not finite, or a confidence outside "
+                    f"[0, 1]: correct or delete it"
+                )
             label = [self._number[str(name)] for name in labels]
             table = np.column_stack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:], scores, label])
             found[number] = table[table[:, 4] >= LEAST_CONFIDENCE]
         return found
-
-
-def _make(
-    samples: SampleCollection,
-    folder: Path,
-    name: str,
-    field: str,
-    videos: Mapping[str, tuple[str, str]],
-    names: Sequence[str],
-) -> fo.Dataset:
-    """Make the dataset of frames, or add those that it lacks."""
-    watched.check_name(name, folder)
-    dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name)
-    dataset.persistent, dataset.default_classes = access.root(samples).persistent, list(names)
-    dataset.info[watched.MADE_BY] = str(folder)
-    dataset.save()
-    with lease(dataset, f"field:{field}", operator="mine_without_truth") as held:
-        told = {"video": fo.StringField, "video_id": fo.StringField, "frame": fo.IntField, "seconds": fo.FloatField}
-        schema.declare(held, dataset, {field: (fo.Detections, ""), **{of: (kind, "") for of, kind in told.items()}})
-        access.refresh(dataset)
-        there = set(dataset.values("filepath"))
-        new = [sample for sample in _samples(folder, field, videos) if sample.filepath not in there]
-        held.check()
-        dataset.add_samples(new, progress=False)
-    access.refresh(dataset)
-    return dataset
-
-
-def _samples(folder: Path, field: str, videos: Mapping[str, tuple[str, str]]) -> Iterator[fo.Sample]:
-    for piece in pieces_of(folder):
-        video_id, video = videos[piece["clip"]]
-        for frame in piece["frames"]:
-            boxes = [
-                fo.Detection(label=box["class"], bounding_box=fractions(box, frame), confidence=box["confidence"])
-                for box in frame["predictions"]
-            ]
-            told = {"video": video, "video_id": video_id, "frame": frame["number"], "seconds": frame["seconds"]}
-            yield fo.Sample(str(folder / IMAGES / frame["image"]), **{field: fo.Detections(detections=boxes)}, **told)
-
-
-def fractions(box: Mapping[str, Any], frame: Mapping[str, Any]) -> list[float]:
-    """Return ``x y width height`` of a box as fractions of its frame."""
-    (x0, y0, x1, y1), (width, height) = box["bbox"], frame["size"]
-    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]

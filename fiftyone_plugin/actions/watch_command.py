@@ -65,10 +65,11 @@ def run(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"there is no {args.model}: --model is the file of a detector, such as best.pt")
     output = args.output
     if args.dataset is not None:
-        from . import watched
+        from . import watch_dataset
+        from .watched import folder_of
 
-        output = watched.folder_of(args.dataset) if output is None else output
-        watched.check_name(args.dataset, output)
+        output = folder_of(args.dataset) if output is None else output
+        watch_dataset.check(args.dataset, output, settings)
     verifier = None if args.verifier is None else Verifier.load(args.verifier)
     model = load_detector(args.model)
     found = watch(
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     record: dict[str, Any] = found.as_dict()
     if args.dataset is not None:
         record["dataset"] = args.dataset
-        record["added"] = watched.load(output, args.dataset, model, args.model, settings.imgsz)
+        record["added"] = watch_dataset.load(found, args.dataset, settings, model, args.model)
     _say(args, found, record)
     if found.stopped and clips[-1].kind != LIVE:
         raise KeyboardInterrupt
@@ -97,7 +98,10 @@ def _say(args: argparse.Namespace, found: Watched, record: dict[str, Any]) -> No
     print(f"{found}\n\n{found.folder}: {', '.join(sorted(path.name for path in found.folder.iterdir()))}")
     if args.dataset is not None:
         views = ", ".join(f"watch_{name}" for name in found.lists)
-        print(f"FiftyOne dataset {args.dataset!r}: {record['added']:,} frames added; saved views {views}")
+        print(
+            f"FiftyOne dataset {args.dataset!r}: {record['added']:,} frames added; run watch, saved views {views}. "
+            f"Review: fiftyone app launch {args.dataset}, then the panel Hard negatives"
+        )
     if found.stopped:
         print("stopped; the same command goes on where it was", flush=True)
 

@@ -1,30 +1,25 @@
-"""Make a FiftyOne dataset of what ``hnm watch`` wrote, or add to it what is new."""
+"""Make a FiftyOne dataset of the frames that a watch has kept, or add to it those that are new."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-from fiftyone import ViewField as F
 
-from hnm_core.live.examples import LEAST_CONFIDENCE
-from hnm_core.live.pieces import IMAGES, pieces_of, read_record
-from hnm_core.live.tracks import GAP, LISTS
+from hnm_core.live.pieces import IMAGES, pieces_of
 
-from ..store import access, model_record, schema
+from ..store import access, schema
 from ..store.lock import lease
 
-__all__ = ["FIELD", "KEY", "check_name", "folder_of", "load"]
-
-FIELD, KEY = "predictions", "watch"
-"""The field of the model's boxes, and the beginning of every name that says what was found."""
+__all__ = ["MADE_BY", "TRACK", "add_frames", "check_name", "folder_of", "fractions", "same", "track_of"]
 
 MADE_BY = "hnm_watch"
 """Key in the ``info`` of a dataset: the folder of the watch that it was made of."""
 
-KINDS: Mapping[str, Any] = {"error": fo.StringField, "difficulty": fo.FloatField, "track": fo.StringField}
+TRACK = "track"
+"""Attribute of what is listed: boxes of one track have the same."""
 
 
 def folder_of(name: str) -> Path:
@@ -50,81 +45,81 @@ def check_name(name: str, folder: Path) -> None:
         )
 
 
-def load(folder: Path, name: str, model: Any, weights: Path, imgsz: int = 0) -> int:
-    """Make the dataset, or add the frames that it lacks.
-
-    The model's boxes are in ``predictions``; those that are listed have ``watch_error`` (``confident`` or
-    ``uncertain``), ``watch_difficulty`` and ``watch_track``. Boxes of gaps, which the model did not see, are in
-    ``watch_missed``. A frame has no ground truth: it counts as unlabelled until somebody labels it. Three saved
-    views show the lists, likeliest first.
+def add_frames(
+    folder: Path,
+    name: str,
+    field: str,
+    classes: Sequence[str],
+    kinds: Mapping[str, Any],
+    where: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    *,
+    persistent: bool,
+    operator: str,
+) -> tuple[fo.Dataset, int]:
+    """Make the dataset of the frames in a folder, or add those that it lacks.
 
     Args:
-        folder: what was written.
+        folder: what a watch has written.
         name: of the dataset.
-        model: the model, for the record of whose boxes these are.
-        weights: its file.
-        imgsz: the image size that was asked for; 0 for that of the model.
+        field: gets the boxes of the model.
+        classes: names of its classes.
+        kinds: fields of a sample, beside ``frame`` and ``seconds``, that say where it comes from: their types.
+        where: returns their values for a piece.
+        persistent: whether a new dataset is.
+        operator: what writes.
 
     Returns:
-        The number of frames that were added.
+        The dataset and the number of frames that were added.
 
     Raises:
-        ValueError: if the folder holds no watch, or the dataset was made of something else.
+        ValueError: if the dataset was made of something else, or a file of the folder is damaged.
     """
     check_name(name, folder)
     folder = folder.resolve()
-    names = read_record(folder)["names"]
-    dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
-    dataset.info[MADE_BY], dataset.default_classes = str(folder), names
+    dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name)
+    dataset.persistent, dataset.default_classes = persistent, list(classes)
+    dataset.info[MADE_BY] = str(folder)
     dataset.save()
-    with lease(dataset, f"field:{FIELD}", operator="hnm watch") as held:
-        fields = {f"{of}.detections.{KEY}_{part}": (kind, "") for of in _FIELDS for part, kind in KINDS.items()}
-        samples = {"source": (fo.StringField, ""), "frame": (fo.IntField, ""), "seconds": (fo.FloatField, "")}
-        schema.declare(held, dataset, {**{of: (fo.Detections, "") for of in _FIELDS}, **samples, **fields})
+    with lease(dataset, f"field:{field}", operator=operator) as held:
+        told = {**kinds, "frame": fo.IntField, "seconds": fo.FloatField, f"{field}.detections.{TRACK}": fo.StringField}
+        schema.declare(held, dataset, {field: (fo.Detections, ""), **{of: (kind, "") for of, kind in told.items()}})
         access.refresh(dataset)
-        known = set(dataset.values("filepath"))
-        new = [sample for sample in _samples(folder) if sample.filepath not in known]
+        there = set(dataset.values("filepath"))
+        new = [sample for sample in _samples(folder, field, where) if sample.filepath not in there]
         held.check()
         dataset.add_samples(new, progress=False)
-        record = model_record.record_of(model, weights, LEAST_CONFIDENCE, imgsz or None)
-        model_record.declare(held, dataset, FIELD, [{**record, "samples": len(known) + len(new)}])
     access.refresh(dataset)
-    for of, error in LISTS.items():
-        field = _MISSED if error == GAP else FIELD
-        listed = dataset.filter_labels(field, F(f"{KEY}_error") == error)
-        likeliest = F(f"{field}.detections").map(F(f"{KEY}_difficulty")).max()
-        dataset.save_view(f"{KEY}_{of}", listed.sort_by(likeliest, reverse=True), overwrite=True)
-    return len(new)
+    return dataset, len(new)
 
 
-_MISSED = f"{KEY}_missed"
-_FIELDS = (FIELD, _MISSED)
-
-
-def _samples(folder: Path) -> Iterator[fo.Sample]:
+def _samples(folder: Path, field: str, where: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Iterator[fo.Sample]:
     for number, piece in enumerate(pieces_of(folder), start=1):
         for frame in piece["frames"]:
-            found = {_same(each["prediction"]): each for each in frame["proposals"]}
-            boxes = [_detection(frame, box, found.get(_same(box)), number) for box in frame["predictions"]]
-            gaps = [each for each in frame["proposals"] if each["error"] == GAP]
-            missed = [_detection(frame, each["prediction"], each, number) for each in gaps]
-            where = {"source": piece["clip"], "frame": frame["number"], "seconds": frame["seconds"]}
-            fields = {FIELD: fo.Detections(detections=boxes), _MISSED: fo.Detections(detections=missed)}
-            yield fo.Sample(str(folder / IMAGES / frame["image"]), **where, **fields)
+            listed = {same(each["prediction"]): {TRACK: track_of(number, each)} for each in frame["proposals"]}
+            boxes = [
+                fo.Detection(
+                    label=box["class"],
+                    bounding_box=fractions(box, frame),
+                    confidence=box["confidence"],
+                    **listed.get(same(box), {}),
+                )
+                for box in frame["predictions"]
+            ]
+            told = {**where(piece), "frame": frame["number"], "seconds": frame["seconds"]}
+            yield fo.Sample(str(folder / IMAGES / frame["image"]), **{field: fo.Detections(detections=boxes)}, **told)
 
 
-def _detection(
-    frame: Mapping[str, Any], box: Mapping[str, Any], found: Mapping[str, Any] | None, piece: int
-) -> fo.Detection:
+def track_of(piece: int, proposal: Mapping[str, Any]) -> str:
+    """Return a name of the track of a proposal that no other piece has."""
+    return f"{piece}-{proposal['track']}"
+
+
+def fractions(box: Mapping[str, Any], frame: Mapping[str, Any]) -> list[float]:
+    """Return ``x y width height`` of a box as fractions of its frame."""
     (x0, y0, x1, y1), (width, height) = box["bbox"], frame["size"]
-    place = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
-    said = {}
-    if found is not None:
-        said = {f"{KEY}_error": found["error"], f"{KEY}_difficulty": found["difficulty"]}
-        said[f"{KEY}_track"] = f"{piece}-{found['track']}"
-    confidence = box["confidence"] or None  # nothing was seen in a gap
-    return fo.Detection(label=box["class"], bounding_box=place, confidence=confidence, **said)
+    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
 
 
-def _same(box: Mapping[str, Any]) -> tuple[Any, ...]:
+def same(box: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a box and the proposal of it have in common."""
     return (*box["bbox"], box["class"], box["confidence"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,10 @@ def mine_without_truth(
         progress(0.0, "Reading boxes")
         tables = box_tables.read_predictions(samples, settings)
         tables.warnings.extend(model_record.model_notes(dataset, settings.pred_field))
-        difficulty = _difficulty(samples, tables.predictions, settings.engine, verifier, part_of(progress, 0.1, 0.8))
+        difficulty, notes = _difficulty(
+            samples, tables.predictions, settings.engine, verifier, part_of(progress, 0.1, 0.8)
+        )
+        tables.warnings.extend(notes)
         reviews = Reviews.of(Ledger(samples).entries())
         result = propose(tables.predictions, difficulty, settings.engine, reviews=reviews)
         if not result.prediction_hard.any():
@@ -131,31 +135,15 @@ def _mine_videos(
         lifecycle.check_new(fo.load_dataset(name), settings, overwrite=overwrite)
     verifier = _load(asked.verifier)
     frames, found = videos.keep_frames(samples, settings, asked.watching(), verifier, part_of(progress, 0.0, 0.9))
-    with lease(frames, f"{RUN}{settings.run_key}", operator="mine_without_truth") as held:
-        notes = [
-            *found.notes,
-            f"left out: {found.alike:,} that look alike, {found.over_rate:,} above the frames per minute",
-        ]
-        if not len(frames):
-            raise ValueError(
-                f"nothing is listed in {found.frames:,} frames with {found.detections:,} detections: no track reaches "
-                f"confidence .25; is it the right model for these videos?"
-            )
-        seen = video_proposals.read(frames, settings)
-        seen.tables.warnings.extend(notes)
-        result = propose(
-            seen.tables.predictions,
-            seen.difficulty,
-            settings.engine,
-            gaps=seen.tables.truth,
-            gap_difficulty=seen.gap_difficulty,
-            code=seen.code,
-            reviews=Reviews.of(Ledger(frames).entries()),
+    if not len(frames):
+        raise ValueError(
+            f"nothing is listed in {found.frames:,} frames with {found.detections:,} detections: no track reaches "
+            f"confidence .25; is it the right model for these videos?"
         )
-        progress(0.95, "Writing fields")
-        written = save.record(frames, seen.tables, result, settings, gaps=seen.updates, overwrite=overwrite, held=held)
+    progress(0.95, "Writing fields")
+    run = video_proposals.record(frames, settings, found, overwrite=overwrite, operator="mine_without_truth")
     progress(1.0, "Done")
-    return _outcome(frames, settings, result, seen.tables.warnings, written)
+    return _outcome(frames, settings, *run)
 
 
 def _outcome(
@@ -228,19 +216,29 @@ def _difficulty(
     settings: MiningSettings,
     verifier: Verifier | None,
     progress: Progress,
-) -> NDArray[np.float64]:
-    """Return how likely each detection is an error, ``(n,)``: by the verifier where listed, else 1 - confidence."""
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Return how likely each detection is an error, ``(n,)``: by the verifier where listed, else 1 - confidence.
+
+    Also sentences on pictures that the verifier could not read.
+    """
     assert predictions.score is not None  # checked by reading
     difficulty = 1.0 - predictions.score
     if verifier is None:
-        return difficulty
+        return difficulty, []
     file_of = dict(zip(*samples.values(["id", "filepath"]), strict=True))
     rows = np.flatnonzero(codes_of(predictions, settings) != BELOW_THRESHOLD)
     rows = rows[np.argsort(predictions.image[rows], kind="stable")]
-    parts = np.array_split(rows, len(rows) // AT_ONCE + 1)
+    parts, unread = np.array_split(rows, len(rows) // AT_ONCE + 1), set[str]()
     for some in tracked(parts, "The verifier looks at detections", progress):
-        difficulty[some] = expit(verifier.of_rows(predictions, some, lambda name: Path(file_of[name])))
-    return difficulty
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they would reach nobody; it is said below
+            odds = verifier.of_rows(predictions, some, lambda name: Path(file_of[name]))
+        difficulty[some] = np.where(np.isnan(odds), difficulty[some], expit(np.nan_to_num(odds)))
+        unread |= {file_of[predictions.images[image]] for image in predictions.image[some[np.isnan(odds)]].tolist()}
+    if not unread:
+        return difficulty, []
+    what = "1 image" if len(unread) == 1 else f"{len(unread):,} images"
+    return difficulty, [f"the verifier could see nothing in {what}, first {min(unread)}: ranked by confidence there"]
 
 
 def _nothing(predictions: Detections, settings: MiningSettings) -> str:

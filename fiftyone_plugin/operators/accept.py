@@ -104,6 +104,8 @@ def _ask(ctx: ExecutionContext, inputs: types.Object) -> None:
     """Ask for the name of the copy, and whether to send it to be annotated."""
     settings = records.settings_of(ctx.dataset, ctx.params.get("run_key") or records.newest(ctx.dataset))
     what = "Name of the copy; the ground truth itself is not changed"
+    if settings.without_truth:
+        what = "Field for the labels of the samples in which all that is listed is reviewed"
     inputs.str(
         "output_field", label="New field", default=accepted_labels.free_field(ctx.dataset, settings), description=what
     )

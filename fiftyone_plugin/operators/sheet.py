@@ -16,6 +16,7 @@ from ..forms import parts, rows
 from ..review import selection, sheets, triage
 from ..review.ledger import current_user
 from ..review.session import open_review
+from ..review.wording import texts_of
 from ..runs import records
 from ..store import access
 
@@ -131,8 +132,12 @@ def _show(ctx: ExecutionContext, done: dict[str, Any]) -> None:
 def _ask(ctx: ExecutionContext, inputs: types.Object) -> None:
     """Ask for the answer to what the grid shows, and how the next sheet is made."""
     if ctx.view.get_field("sample_id") is not None:
-        choices = types.RadioGroup(orientation="vertical")
-        for state, (label, meaning) in triage.STATE_TEXTS.items():
+        choices, key = (
+            types.RadioGroup(orientation="vertical"),
+            ctx.params.get("run_key") or records.newest(ctx.dataset),
+        )
+        without_truth = records.settings_of(ctx.dataset, key).without_truth
+        for state, (label, meaning) in texts_of(without_truth=without_truth).items():
             choices.add_choice(state, label=label, description=meaning)
         count, apart = ctx.view.count(), len(ctx.selected)
         what = f"All {count:,} objects in the grid, but the {apart:,} selected"

@@ -13,6 +13,7 @@ from hnm_core.settings import check_switch
 from ..app.icons import icons
 from ..forms import parts
 from ..review import selection, triage
+from ..review.wording import texts_of
 from ..runs import records
 from ..settings import switch_of
 from ..store import access
@@ -96,14 +97,15 @@ class TriageHardNegatives(foo.Operator):
 
 def _ask(ctx: ExecutionContext, inputs: types.Object) -> None:
     """Ask for the review state, and tell how many objects are selected."""
-    choices = types.RadioGroup(orientation="vertical")
-    for state, (label, meaning) in triage.STATE_TEXTS.items():
+    choices, key = types.RadioGroup(orientation="vertical"), ctx.params.get("run_key") or records.newest(ctx.dataset)
+    without_truth = records.settings_of(ctx.dataset, key).without_truth
+    for state, (label, meaning) in texts_of(without_truth=without_truth).items():
         choices.add_choice(state, label=label, description=meaning)
     inputs.enum("state", choices.values(), default="hard_negative", label="Review", view=choices, required=False)
     inputs.bool("undo", label="Undo my last review instead", default=False, view=types.SwitchView())
     if ctx.params.get("undo"):
         return
-    label_ids, _ = selection.selected_objects(ctx, ctx.params.get("run_key") or records.newest(ctx.dataset))
+    label_ids, _ = selection.selected_objects(ctx, key)
     if label_ids:
         inputs.view("what", types.Notice(label=f"The review applies to {triage.count_text(len(label_ids))}"))
     else:

@@ -48,6 +48,8 @@ def remarks(overview: Mapping[str, Any]) -> list[str]:
 
 def drawn(overview: Mapping[str, Any]) -> dict[str, list[Trace]]:
     """Return the traces of every chart of a run, by the chart's name."""
+    proposed = bool(overview.get("ranked_by"))
+    hard = "{} proposals at least this likely" if proposed else "{} mined objects at least this hard"
     return {
         "scatter": scatter(overview["grid"], overview["cells"]),
         "errors": errors(overview["report"]),
@@ -55,7 +57,7 @@ def drawn(overview: Mapping[str, Any]) -> dict[str, list[Trace]]:
         "iou": histogram("iou", overview["histograms"]["iou"]),
         "classes": classes(overview["classes"], overview["other_classes"]),
         "confusions": confusions(overview.get("confusions", ())),
-        "difficulty": curve("difficulty", overview["difficulty"], "{} mined objects at least this hard"),
+        "difficulty": curve("difficulty", overview["difficulty"], hard),
         "weights": curve("weight", overview["weights"], "{} images with at least this weight"),
     }
 
@@ -74,9 +76,10 @@ def errors(report: Mapping[str, Any]) -> list[Trace]:
     """Return bars of false positives and, hatched, false negatives by error type; of proposals, by list."""
     counts = report["errors"]
     names = PROPOSALS if PROPOSALS[0] in counts else ERROR_TYPES
+    labels = {**LABELS, **{error: of for of, error in LISTS.items()}} if names is PROPOSALS else LABELS
     return [
         _horizontal_bars(
-            *(side, [LABELS[name] for name in names], [counts[name][side] for name in names]),
+            *(side, [labels[name] for name in names], [counts[name][side] for name in names]),
             ids=[picks.of_error(side, name) for name in names],
             color=[chart_data.COLORS[name] for name in names],
             words="" if names is ERROR_TYPES else "proposals",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CHARTS, TREND = "charts", "trend"
 NEEDED = "Mining needs two fields of type Detections: predictions with confidences, and ground truth."
+VIDEOS = (
+    "Videos are mined without ground truth: frames worth a review become a dataset of their own, which gets the run."
+)
 INTERVAL = 3000
 """Milliseconds between two updates of the background work."""
 
@@ -79,14 +82,11 @@ def steps(panel: types.Object, handler: Any, enabled: Collection[str], following
 
 def empty_state(panel: types.Object, handler: Any, dataset: fo.Dataset) -> None:
     """Add the text for a dataset without a run, and buttons for predictions and for a run without ground truth."""
-    fields = checks.detection_fields(dataset) or frame_fields(dataset)
-    minable = len(fields) >= 2 and dataset.media_type != "video"
+    fields, videos = checks.detection_fields(dataset) or frame_fields(dataset), dataset.media_type == "video"
+    minable = len(fields) >= 2 or videos
     needed = "" if minable else f" {NEEDED}"
-    panel.md(
-        f"This dataset has no mining run yet: mine it to see the worst mistakes of the detector.{needed}",
-        name="none_yet",
-        componentsProps=NOTES,
-    )
+    text = f"This dataset has no mining run yet: mine it to see the worst mistakes of the detector.{needed}"
+    panel.md(VIDEOS if videos else text, name="none_yet", componentsProps=NOTES)
     row = panel.h_stack("first", gap=1, componentsProps=WRAPPED)
     offered = {"Predict with YOLO …": PREDICT} if not minable else {}
     offered |= {"Mine without truth …": PROPOSE} if fields else {}
@@ -203,7 +203,7 @@ def charts(panel: types.Object, handler: Any, *, confused: bool, without_truth: 
         if (name == "confusions" and not confused) or (without_truth and name in NEED_TRUTH):
             continue
         if without_truth:
-            how = {**how, "title": {**how["title"], "text": PROPOSED.get(name, how["title"]["text"])}}
+            how = PROPOSED.get(name, how)
         wide = {"item": {"sx": {"gridColumn": "1 / -1"}}} if name == "scatter" else {}
         grid.plot(name, layout=how, config=QUIET, on_click=handler.pick, height="270px", componentsProps=wide)
 
@@ -280,11 +280,11 @@ NEED_TRUTH = ("scatter", "iou", "confusions", "weights")
 """Charts that a run without ground truth does not have."""
 
 PROPOSED = {
-    "errors": "Proposals by list (hatched: missed)",
-    "classes": "Confident and uncertain by class (hatched: missed)",
-    "difficulty": "Likelihood of an error of the proposals",
+    "errors": _layout("Proposals by list (hatched: missed)", "objects", "", yaxis=_names()),
+    "classes": _layout("Confident and uncertain by class (hatched: missed)", "objects", "", yaxis=_names()),
+    "difficulty": _layout("Likelihood of an error of the proposals", "proposals, likeliest first", "likelihood"),
 }
-"""Titles of the charts of a run without ground truth, where they differ."""
+"""Charts of a run without ground truth, where they differ."""
 
 _TOP = {"rangemode": "tozero", "zeroline": False, "automargin": True}
 _KEYS = {"type": "category", "zeroline": False, "automargin": True}

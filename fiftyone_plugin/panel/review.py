@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import fiftyone.operators.types as types
 import numpy as np
 
+from hnm_core.live.unlabelled import RANKED_BY
 from hnm_core.settings import SheetSettings
 
 from ..app.uris import uri
@@ -163,7 +164,8 @@ def section(panel: types.Object, handler: Any, ctx: ExecutionContext) -> None:
         elif state["key"]:
             single.card(panel, handler, state)
         else:
-            panel.view("review_done", types.Success(label=f"All {state['mined']:,} mined objects are reviewed"))
+            what = "proposals" if state["without_truth"] else "mined objects"
+            panel.view("review_done", types.Success(label=f"All {state['mined']:,} {what} are reviewed"))
         _actions(panel, handler, state, now)
         if not state["without_truth"]:
             numbers(panel, before, now, state)
@@ -217,6 +219,7 @@ def _show_next(dataset: fo.Dataset, review: Review, state: dict[str, Any]) -> st
             "stale": corrections.stale_note_of(dataset, run),
             "errors": _by_error(review),
             "without_truth": review.settings.without_truth,
+            "guessed": review.settings.ranked_by == RANKED_BY[1],
             "applied": _applied(run, review),
         }
     )

@@ -14,6 +14,7 @@ from ..app import colors
 from ..review import sheets, triage
 from ..review.ahead import ahead
 from ..review.session import Review
+from ..review.wording import texts_of
 from .layout import NOTES, WRAPPED, columns
 from .single import TEXT
 
@@ -34,6 +35,13 @@ OFFERED = {
     "twin_distance": {str(TWIN_DISTANCE): "one picture", "0.0": "each a picture"},
 }
 """What the panel offers of settings that are numbers."""
+
+PROPOSED = {
+    "confident": "confident detections",
+    "uncertain": "uncertain detections",
+    "gap": "objects lost for a few frames",
+}
+"""What is on a sheet of proposals."""
 
 MOST_LATER = 500
 """Objects that are put off at most; older ones come up again."""
@@ -192,13 +200,15 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any], excepti
         panel.view("sheets_done", types.Success(label="No sheet is left to review", description=left))
         return
     counted = exceptions if exceptions and exceptions["first"] == sheet["keys"][0] else {"count": 0}
-    panel.md(f"{_title(sheet)}\n\n{HOW}", name="sheet_title", componentsProps=TEXT)
+    names = {name: text for name, (text, _) in texts_of(without_truth=state["without_truth"]).items()}
+    known = not state["guessed"]
+    panel.md(f"{_title(sheet, names, known=known)}\n\n{HOW}", name="sheet_title", componentsProps=TEXT)
     answers = panel.grid("sheet_answers", orientation="horizontal", gap=1, componentsProps=columns(200))
-    known, favoured = sheets.states_of(sheet["side"]), 2 * sheet["fitting"] >= sum(sheet["seen"])
-    for review in [sheet["answer"], *(each for each in known if each != sheet["answer"])]:
+    states, favoured = sheets.states_of(sheet["side"]), known and 2 * sheet["fitting"] >= sum(sheet["seen"])
+    for review in [sheet["answer"], *(each for each in states if each != sheet["answer"])]:
         answers.btn(
             f"all_{review}",
-            label=_answer_text(review, sum(sheet["seen"]), counted["count"]),
+            label=_answer_text(names[review], sum(sheet["seen"]), counted["count"]),
             on_click=handler.answer_sheet,
             params={"review": review, "first": sheet["keys"][0]},
             variant="contained" if favoured and review == sheet["answer"] else "outlined",
@@ -207,6 +217,8 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any], excepti
     bar = panel.h_stack("sheet_bar", gap=1, align_y="center", componentsProps=WRAPPED)
     bar.btn("put_off", label="Later", on_click=handler.put_off, params={"first": sheet["keys"][0]})
     for option in options(SheetSettings):
+        if option.name in (("sheet_order", "sheet_gain") if state["without_truth"] else ()):
+            continue  # proposals come list by list, likeliest errors first
         if option.name == "twin_distance" and not state["twinned"]:
             continue
         choices = types.DropdownView(label=option.label, compact=True)
@@ -216,35 +228,36 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any], excepti
         default = str(state["sheets"].get(option.name, option.default))
         bar.enum(option.name, choices.values(), view=choices, on_change=handler.change_sheets, default=default)
     panel.md(
-        f"Answers are stored at once; *Undo* takes a whole sheet back. {_cost(sheet)}",
+        f"Answers are stored at once; *Undo* takes a whole sheet back.{_cost(sheet) if known else ''}",
         name="cost",
         componentsProps=NOTES,
     )
 
 
-def _title(sheet: Mapping[str, Any]) -> str:
-    """Return what is on a sheet, and what is expected of it."""
+def _title(sheet: Mapping[str, Any], names: Mapping[str, str], *, known: bool) -> str:
+    """Return what is on a sheet, and what is expected of it if that is known; ``names`` are those of the answers."""
     count, pictures = sum(sheet["seen"]), len(sheet["keys"])
     what = "missed truths" if sheet["error"] == "missed" else f"{sheet['error']} errors"
     what = f"missed truths, {sheet['error']}" if sheet["side"] == "truth" and sheet["error"] != "missed" else what
-    answer = triage.STATE_TEXTS[sheet["answer"]][0].lower()
+    what = PROPOSED.get(sheet["error"], what)
+    answer = names[sheet["answer"]].lower()
     shown = f" in {pictures:,} picture{'' if pictures == 1 else 's'}" if pictures < count else ""
     often = f"The same object was seen up to {max(sheet['seen']):,} times: one answer settles all. " if shown else ""
-    expected = f"Expected: {answer} for about {sheet['fitting']:.0f} of them."
+    expected = f"Expected: {answer} for about {sheet['fitting']:.0f} of them." if known else "Likeliest errors first."
     return f"**{count:,} {what} · {sheet['label']}{shown}**\n\n{often}{expected}"
 
 
-def _answer_text(review: str, count: int, selected: int) -> str:
+def _answer_text(name: str, count: int, selected: int) -> str:
     """Return the label of a button, such as ``Label is missing: all but the 3 selected``."""
     but = f"all but the {selected:,} selected" if selected else f"all {count:,}"
-    return f"{triage.STATE_TEXTS[review][0]}: {but}"
+    return f"{name}: {but}"
 
 
 def _cost(sheet: Mapping[str, Any]) -> str:
     """Say how many clicks are expected, with the answer that fits more of the pictures, or its opposite."""
     exceptions = sheet["clicks"] - 1.0
     clicks = round(1.0 + min(exceptions, len(sheet["keys"]) - exceptions))
-    return f"This sheet takes about {clicks:,} click{'' if clicks == 1 else 's'}."
+    return f" This sheet takes about {clicks:,} click{'' if clicks == 1 else 's'}."
 
 
 def _shows_another(stages: Iterable[Mapping[str, Any]], sheet: sheets.HandedOut) -> bool:

@@ -12,6 +12,7 @@ from hnm_core.settings import SheetSettings
 from ..app import colors
 from ..review import editing, mending, sheets, triage
 from ..review.session import Review, open_review
+from ..review.wording import texts_of
 from ..runs import corrections
 from ..store import schema, views
 from .layout import NOTES, WIDE, WRAPPED, columns
@@ -25,7 +26,11 @@ CARD, CROP = "review_card", "crop"
 BUTTON_NOTE = (
     "*Model is wrong*: full weight. *Label is missing*, *Class*, *Box is wrong*: no weight. *Ignore*: left out."
 )
-"""Explains the buttons; tooltips would cover the next button."""
+PROPOSAL_NOTE = (
+    "Once all that is listed in an image is reviewed, *Accept as truth* makes labels of it. *Class*, *Box is wrong*: "
+    "somebody has to label the image. *Ignore*: left out."
+)
+"""Explain the buttons; tooltips would cover the next button."""
 
 PICTURE = {"image": {"style": {"width": "100%", "maxHeight": 360, "objectFit": "contain"}}}
 EDIT = "Opens it in FiftyOne's Annotate mode, in the corrected copy; what you change there is corrected in the ledger"
@@ -153,10 +158,11 @@ def card(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
     side = row.grid("review_side", orientation="vertical", gap=1, componentsProps=WIDE)
     often = f"\n\n**Seen {state['seen']:,} times**: one answer settles all." if state["seen"] > 1 else ""
     side.md(f"**{state['title']}**\n\n{state['remark']}{often}", name="review_title", componentsProps=TEXT)
+    texts = texts_of(without_truth=state["without_truth"])
     for state_name in sheets.states_of("truth" if state["of_truth"] else "prediction"):
         side.btn(
             state_name,
-            label=triage.STATE_TEXTS[state_name][0],
+            label=texts[state_name][0],
             on_click=handler.give_review,
             params={"review": state_name, "key": state["key"]},
             variant="outlined",
@@ -172,7 +178,7 @@ def card(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
             variant="outlined",
             componentsProps={"button": {"sx": {"width": "100%"}}},
         )
-    side.md(BUTTON_NOTE, name="review_meaning", componentsProps=NOTES)
+    side.md(PROPOSAL_NOTE if state["without_truth"] else BUTTON_NOTE, name="review_meaning", componentsProps=NOTES)
     _near(panel, handler, state)
 
 

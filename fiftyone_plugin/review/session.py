@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnm_core.labels.estimate import Estimate, estimate_labels
-from hnm_core.labels.reviews import LABEL_ERRORS, STATES, UNREVIEWED
-from hnm_core.labels.sheets import Sheet, next_sheet
+from hnm_core.labels.reviews import HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED
+from hnm_core.labels.sheets import Sheet, label_error_of, next_sheet
 from hnm_core.settings import SheetSettings
 from hnm_core.settings.sheets import TWIN_DISTANCE
 from hnm_core.taxonomy import TRUE_POSITIVE
@@ -154,10 +155,23 @@ class Review:
             skipped: keys of objects that it may not show.
         """
         skip = self._rows(skipped) | set(np.flatnonzero(self.doubtful).tolist())
+        if self.settings.without_truth:  # list by list, likeliest errors first
+            code, left = self.mistakes.code, np.setdiff1d(np.flatnonzero(self.open), list(skip))
+            skip |= set(np.flatnonzero(code != code[left].min(initial=code.max(initial=0))).tolist())
+            settings = replace(settings, sheet_order="suspected", sheet_gain="labels")
         twin_of = self.twin_of(settings.twin_distance)
-        return next_sheet(
-            self.mistakes, self.state, self.estimate_now().suspicion, settings, skip=skip, twin_of=twin_of
-        )
+        sheet = next_sheet(self.mistakes, self.state, self.chances(), settings, skip=skip, twin_of=twin_of)
+        return sheet and replace(sheet, answer=self.answer_of(sheet.code, of_truth=sheet.of_truth))
+
+    def chances(self) -> NDArray[np.float64]:
+        """Return how likely the answer that sheets look for fits each mistake, ``(k,)``, see :meth:`answer_of`."""
+        if self.settings.without_truth:
+            return np.nan_to_num(self.mistakes.difficulty)
+        return self.estimate_now().suspicion
+
+    def answer_of(self, code: int, *, of_truth: bool) -> str:
+        """Return the answer that sheets look for: that the label is wrong; of proposals, that the model is."""
+        return STATES[HARD_NEGATIVE] if self.settings.without_truth else label_error_of(code, of_truth=of_truth)
 
     @property
     def open(self) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from fiftyone import SetField
 from fiftyone import ViewField as F
 
 from hnm_core.labels.reviews import ONE_SIDED
-from hnm_core.labels.sheets import Sheet, label_error_of
+from hnm_core.labels.sheets import Sheet
 from hnm_core.settings import SheetSettings
 from hnm_core.settings.sheets import TWIN_DISTANCE
 from hnm_core.taxonomy import ROW_NAMES
@@ -24,6 +24,7 @@ from ..store.access import ObjectId
 from ..store.lock import lease
 from . import triage
 from .session import Review, open_review
+from .wording import STATE_TEXTS
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -125,15 +126,15 @@ def again(
     kinds = {(review.mistakes.code[r], review.mistakes.label[r], review.mistakes.of_truth[r]) for r in rows}
     if len(rows) < 2 or len(kinds) != 1 or not review.open[rows].all():
         return None
-    first, suspicion = rows[0], review.estimate_now().suspicion[rows]
+    first, chance = rows[0], review.chances()[rows]
     twin_of = review.twin_of(most_apart)[rows]
     shown, at, number, seen = np.unique(twin_of, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(at, kind="stable")
     pictures = np.where(np.isin(shown, rows), shown, np.array(rows)[at])[order]
     code, of_truth = int(review.mistakes.code[first]), bool(review.mistakes.of_truth[first])
-    label, fitting = int(review.mistakes.label[first]), float(suspicion.sum())
-    clicks = 1.0 + len(shown) - float((np.bincount(number, suspicion) / seen).sum())
-    kind = code, label, of_truth, label_error_of(code, of_truth=of_truth)
+    label, fitting = int(review.mistakes.label[first]), float(chance.sum())
+    clicks = 1.0 + len(shown) - float((np.bincount(number, chance) / seen).sum())
+    kind = code, label, of_truth, review.answer_of(code, of_truth=of_truth)
     handed = _handed(review, reader, Sheet(pictures, seen[order], *kind, fitting, fitting, clicks))
     reservations.take(dataset, handed.run_key, reader, handed.keys)
     return handed
@@ -230,7 +231,7 @@ def new_reader() -> str:
 
 def states_of(side: str) -> list[str]:
     """Return the reviews that an object of this side can get, in the order of their buttons."""
-    return [s for s in triage.STATE_TEXTS if s != "unreviewed" and ONE_SIDED.get(s, (side,))[0] == side]
+    return [s for s in STATE_TEXTS if s != "unreviewed" and ONE_SIDED.get(s, (side,))[0] == side]
 
 
 def _handed(review: Review, reader: str, sheet: Sheet) -> HandedOut:

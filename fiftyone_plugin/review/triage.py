@@ -25,17 +25,6 @@ from .states import Box
 if TYPE_CHECKING:
     import fiftyone as fo
 
-STATE_TEXTS = {
-    "hard_negative": ("Model is wrong", "A hard negative: it gets its full weight"),
-    "missing_label": ("Label is missing", "There is an object without a label: it gets no weight"),
-    "wrong_label": ("Class is wrong", "The label has another class than the object: it gets no weight"),
-    "wrong_box": ("Box is wrong", "The box of the label does not fit the object: it gets no weight"),
-    "bogus_label": ("Label is bogus", "The label stands on nothing: it gets no weight"),
-    "ignore": ("Ignore", "It is useless for training: it is left out"),
-    "unreviewed": ("Unreviewed", "Remove the review"),
-}
-"""Review states in the order of the form: their names and meanings."""
-
 SELECT_FIRST = "select samples, patches or labels first, or name label_ids"
 
 

@@ -129,7 +129,8 @@ def propose(
         rows = mistake_rows(errors, listed)
         of_rows = np.concatenate([state[at] for state, at in zip(states, rows, strict=True)])
     counted = replace(report_of([found]), errors=_counts(found))
-    return MiningResult.of(found, of_rows, found.images, counted, reviews, {})
+    result = MiningResult.of(found, of_rows, found.images, counted, reviews, {})
+    return replace(result, report=replace(result.report, notes=()))  # they speak of weights
 
 
 def summary_of(result: MiningResult, ranked_by: str) -> str:

@@ -147,6 +147,8 @@ class Verifier:
     ) -> NDArray[np.float64]:
         """Return the log odds that rows of a table of predictions are errors, ``(n,)`` float64; opens the images.
 
+        Of what is in no picture that can be read they are NaN; a warning names those images.
+
         Args:
             table: predictions.
             rows: ``(n,)`` the rows to look at.
@@ -162,7 +164,9 @@ class Verifier:
         order = np.argsort(table.image[rows], kind="stable")
         for at in np.array_split(order, len(rows) // AT_ONCE + 1):
             names = [table.classes[label] for label in table.label[rows[at]].tolist()]
-            out[at] = self.log_odds(cut_crops(table, rows[at], locate, sizes, MARGIN)[0], names, table.score[rows[at]])
+            crops = cut_crops(table, rows[at], locate, sizes, MARGIN)[0]
+            said = self.log_odds(crops, names, table.score[rows[at]])
+            out[at] = np.where(crops.any(axis=(1, 2, 3)), said, np.nan)
         return out
 
     def score(self, image: Any, predictions: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

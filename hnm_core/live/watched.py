@@ -30,7 +30,7 @@ class Watched:
         over_rate: proposals left out since their list had enough frames of that minute.
         ranked_by: ``verifier`` or ``confidence``.
         stopped: whether it was stopped before the source had ended.
-        cut_off: whether a video ended too early, or could not be read.
+        cut_off: whether a video ended too early, or a video or picture could not be read.
         notes: sentences on what was wrong.
     """
 
@@ -47,6 +47,11 @@ class Watched:
     cut_off: bool
     notes: tuple[str, ...]
 
+    @property
+    def left_out(self) -> str:
+        """What was not kept, in words."""
+        return f"left out: {self.alike:,} that look alike, {self.over_rate:,} above the frames per minute"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers, JSON-clean."""
         return {**vars(self), "folder": str(self.folder), "notes": list(self.notes), "said": SAID}
@@ -58,7 +63,7 @@ class Watched:
             f"{self.frames:,} frames ({self.seconds:,.1f} s), {self.detections:,} detections from confidence "
             f"{LEAST_CONFIDENCE:g}, {self.tracks:,} tracks",
             *(f"{of:10} {n['proposals']:>6,} in {n['frames']:,} frames" for of, n in self.lists.items()),
-            f"ranked by {by}; left out: {self.alike:,} that look alike, {self.over_rate:,} above the frames per minute",
+            f"ranked by {by}; {self.left_out}",
             SAID,
         ]
         return "\n".join([*lines, *self.notes])

@@ -64,3 +64,9 @@ def test_gaps_are_the_truths_and_match_nothing() -> None:
 def test_nothing_gives_nothing() -> None:
     nothing = Detections.empty(**WORLD, scored=True)
     assert propose(nothing, np.zeros(0)).hard_counts.tolist() == [0, 0]
+
+
+def test_nothing_is_said_of_weights_which_proposals_do_not_have() -> None:
+    boxes, images = [[0.0, 0, 9, 9]] * 60, [f"{number}" for number in range(60)]
+    table = Detections(range(60), boxes, [0] * 60, [0.9] * 60, images=images, classes=["cat"])
+    assert propose(table, np.arange(60) / 60).report.notes == ()

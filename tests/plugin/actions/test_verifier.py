@@ -96,6 +96,24 @@ def test_the_operator_writes_a_file_that_ranks_what_nobody_labelled(dataset: fo.
     assert "by the verifier" in make_card(dataset, review, review.keys[0]).remark
 
 
+def test_what_the_verifier_cannot_see_is_ranked_by_confidence_and_said(dataset: fo.Dataset, tmp_path: Path) -> None:
+    fit_verifier(dataset, "run", tmp_path / "v.npz")
+    broken = dataset.first()
+    Path(broken.filepath).write_bytes(b"")
+    listed = foo.get_operator(PROPOSE)(dataset, "predictions", "found", verifier=str(tmp_path / "v.npz"))
+    said = [note for note in listed["warnings"] if "the verifier" in note]
+    assert said == [f"the verifier could see nothing in 1 image, first {broken.filepath}: ranked by confidence there"]
+    broken.reload()
+    boxes = broken["predictions"].detections
+    assert [box["found_difficulty"] for box in boxes] == pytest.approx([1 - box.confidence for box in boxes])
+    Path(broken.filepath).unlink()
+    with pytest.raises(FileNotFoundError, match=r"\.png") as caught:
+        foo.get_operator(PROPOSE)(dataset, "predictions", "again", verifier=str(tmp_path / "v.npz"))
+    assert "\n" not in str(caught.value)
+    dataset.reload()
+    assert "again" not in dataset.list_runs()
+
+
 def test_of_a_run_without_truth_only_reviews_count(dataset: fo.Dataset, tmp_path: Path) -> None:
     foo.get_operator(PROPOSE)(dataset, "predictions", "found")
     dataset.reload()

@@ -21,6 +21,7 @@ from fiftyone_plugin.review.session import open_review
 from hnm_core.io.pictures import open_picture
 from tests.datasets import ACCEPT, DELETE, MINE, PROPOSE, RENAME, TRIAGE, VIEW
 from tests.plugin.forms.test_forms import form, problem
+from tests.plugin.panels import event
 from tests.squares import HEIGHT, SIDE, WIDTH, Square, picture, write_video
 
 FRAMES: list[list[Square]] = [
@@ -179,8 +180,41 @@ def test_what_cannot_be_is_one_sentence(dataset: fo.Dataset) -> None:
         propose(dataset)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bounding_box": [0.1, 0.1, float("nan"), 0.2]}, {"confidence": 95.0}, {"confidence": float("nan")}],
+    ids=["box", "percent", "no number"],
+)
+def test_boxes_that_cannot_be_are_said_and_no_dataset_is_made(dataset: fo.Dataset, wrong: dict[str, Any]) -> None:
+    sample = dataset.last()
+    box = {"label": "square", "bounding_box": [0.1, 0.1, 0.2, 0.2], "confidence": 0.9, **wrong}
+    sample.frames[2] = fo.Frame(seen=fo.Detections(detections=[fo.Detection(**box)]))
+    sample.save()
+    with pytest.raises(ValueError, match=f"frame 2 of video {sample.id} has a box that is not finite, or a confidence"):
+        propose(dataset)
+    assert not fo.dataset_exists(f"{dataset.name}-found")
+
+
+def test_videos_that_are_gone_are_said_and_the_others_judged(dataset: fo.Dataset) -> None:
+    first, second = dataset.values("filepath")
+    Path(second).write_bytes(b"")
+    done = propose(dataset)
+    assert done["lists"] == {"confident": 3, "uncertain": 3, "missed": 1}
+    assert [note for note in done["warnings"] if f"{second} cannot be opened as a video" in note]
+    Path(first).unlink()
+    with pytest.raises(ValueError, match=r"none of 2 videos can be read: .* cannot be opened as a video"):
+        propose(dataset, run_key="gone")
+
+
 def test_the_form_asks_for_a_field_of_frames(dataset: fo.Dataset) -> None:
     found = form(dataset, PROPOSE)
     assert problem(found) is None
     assert found["pred_field"]["default"] == "seen"
     assert "tracker" in found
+
+
+def test_the_panel_of_videos_offers_what_can_be_done_with_them(dataset: fo.Dataset) -> None:
+    shown = event(dataset, "on_load").text
+    assert "Videos are mined without ground truth" in shown
+    assert "Mine without truth" in shown
+    assert "Predict with YOLO" not in shown

@@ -78,7 +78,10 @@ def test_a_video_is_watched_into_fiftyone(video: Path, capsys: pytest.CaptureFix
     assert found["folder"] == str(Path(fo.config.default_dataset_dir) / NAME)
     assert dataset.default_classes == ["three", "seven"]
     assert cli.main(given) == 0
-    assert "0 frames added; saved views watch_confident, watch_uncertain, watch_missed" in capsys.readouterr().out
+    assert (
+        "0 frames added; run watch, saved views watch_confident, watch_uncertain, watch_missed"
+        in capsys.readouterr().out
+    )
 
 
 def refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -16,7 +16,21 @@ from fiftyone_plugin.review.session import open_review
 from fiftyone_plugin.runs import compare, lifecycle, records
 from fiftyone_plugin.store import journal
 from hnm_core.io.data_yaml import read_data_yaml
-from tests.datasets import ACCEPT, APPLY, DELETE, EXPORT, MEND, MINE, PROPOSE, RENAME, TRIAGE, VIEW, dataset_of, stored
+from tests.datasets import (
+    ACCEPT,
+    APPLY,
+    DELETE,
+    EXPORT,
+    MEND,
+    MINE,
+    PROPOSE,
+    RENAME,
+    SHEET,
+    TRIAGE,
+    VIEW,
+    dataset_of,
+    stored,
+)
 from tests.plugin.forms.test_forms import form, problem
 from tests.plugin.panels import event
 from tests.scenes import FAR, HERE, scene
@@ -183,6 +197,21 @@ def test_review_goes_list_by_list_and_becomes_truth(dataset: fo.Dataset, tmp_pat
     assert read_data_yaml(tmp_path / "out" / "data.yaml")["names"]
 
 
+def test_sheets_go_list_by_list_likeliest_errors_first(dataset: fo.Dataset) -> None:
+    propose(dataset)
+    dataset.reload()
+    score_of, shown, state = {label_id: score for score, label_id in ids(dataset).items()}, [], None
+    keys: list[str] = []
+    while True:
+        done = foo.get_operator(SHEET)(dataset, "found", state, keys)
+        if done["sheet"] is None:
+            break
+        assert done["sheet"]["answer"] == "hard_negative"
+        keys, state = done["sheet"]["keys"], "hard_negative"
+        shown += [score_of[key.partition(":")[2]] for key in keys]
+    assert shown == [0.6, 0.9, 0.95, 0.3]
+
+
 def test_withdrawing_a_review_takes_the_suspicion_away(dataset: fo.Dataset) -> None:
     propose(dataset)
     dataset.reload()
@@ -302,14 +331,18 @@ def test_the_panel_shows_lists_and_asks_for_reviews(dataset: fo.Dataset) -> None
     assert "Sample weights" not in shown.text
     assert "Other confidence thresholds" not in shown.text
     bars = shown.data["charts"]["errors"][0]
-    assert (bars["y"], bars["x"]) == (["confident", "uncertain", "gap"], [3, 1, 0])
+    assert (bars["y"], bars["x"]) == (["confident", "uncertain", "missed"], [3, 1, 0])
     picked = event(dataset, "pick", shown.state, id=bars["ids"][0])
     assert "set_view" in picked.requests
     reviewing = event(dataset, "show_section", shown.state, section="review")
     assert reviewing.state["review"]["title"] == "Confident detection · cat · confidence 0.60"
     assert "Accept as truth" in reviewing.text
-    for gone in ("Apply to weights", "Edit the label", "Expected label errors"):
+    for gone in ("Apply to weights", "Edit the label", "Expected label errors", "Label is missing", "full weight"):
         assert gone not in reviewing.text
     answer = {"review": "hard_negative", "key": reviewing.state["review"]["key"]}
     after = event(dataset, "give_review", reviewing.state, **answer)
     assert after.state["review"]["title"] == "Confident detection · cat · confidence 0.90"
+    sheets = event(dataset, "review_by", after.state, mode="sheets")
+    assert "1 confident detections" in sheets.text
+    for gone in ("Expected:", "confident errors", "most suspected", "label errors found", "about 1 click"):
+        assert gone not in sheets.text
