@@ -184,7 +184,7 @@ def _keep(folder: Path, columns: Kept) -> None:
     with (folder / f"{number:03d}.bin").open("wb") as file:
         for name, column in columns.items():
             index[name] = (column.dtype.str, column.shape, end)
-            end += file.write(column.tobytes())
+            end += file.write(np.ascontiguousarray(column).data)
     (folder / f"{number:03d}.json").write_text(json.dumps(index))
 
 
@@ -194,8 +194,8 @@ class _Stored:
     def __init__(self, folder: Path) -> None:
         self._place: dict[str, tuple[Path, str, list[int], int]] = {}
         for path in sorted(folder.glob("*.json")):
-            found = json.loads(path.read_text())
-            self._place |= {name: (path.with_suffix(".bin"), *where) for name, where in found.items()}
+            found, content = json.loads(path.read_text()), path.with_suffix(".bin")
+            self._place |= {name: (content, *where) for name, where in found.items()}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         path, dtype, shape, start = self._place[name]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import safe_cell
+from .parquet import memory_of_numpy
 from .shard_columns import flags_of, numbers_of, texts
 
 __all__ = ["Numbers", "Words", "write_columns"]
@@ -88,8 +89,8 @@ def write_columns(path: Path, head: Sequence[str], columns: Columns, rows: int) 
         file.write(_as_csv([head]))
         blocks = [slice(start, min(start + ROWS_AT_ONCE, rows)) for start in range(0, rows, ROWS_AT_ONCE)]
         if rows >= MANY and find_spec("pyarrow") is not None:
-            for part in _by_arrow(columns, blocks):
-                file.write(part)
+            with memory_of_numpy():
+                file.writelines(_by_arrow(columns, blocks))
             return
         for block in blocks:
             file.write(_as_csv(zip(*(column.cells(block) for column in columns), strict=True)))
@@ -105,6 +106,7 @@ def _by_arrow(columns: Columns, blocks: Sequence[slice]) -> Iterator[Any]:
     import pyarrow.compute as compute
 
     written = [texts(_quoted(column.words)) if isinstance(column, Words) else None for column in columns]
+    nothing, comma, point, end = texts(["", ",", ".0", END])  # Arrow would import pandas to make these of plain text
 
     def cells(column: Numbers | Words, words: Any, rows: slice) -> Any:
         if isinstance(column, Words):
@@ -114,7 +116,7 @@ def _by_arrow(columns: Columns, blocks: Sequence[slice]) -> Iterator[Any]:
         values = column.values[rows]
         found = numbers_of(values, _kind("double" if values.dtype.kind == "f" else "int64")).cast(_kind("string"))
         if values.dtype.kind == "f":
-            whole, size = compute.binary_join_element_wise(found, "", ".0"), np.abs(values)
+            whole, size = compute.binary_join_element_wise(found, nothing, point), np.abs(values)
             found = compute.if_else(flags_of(values == np.floor(values)), whole, found)
             odd = ~((size >= TINY) & (size < HUGE)) & (size != 0)
             found = replaced(found, odd, list(map(repr, values[odd].tolist())))
@@ -126,7 +128,7 @@ def _by_arrow(columns: Columns, blocks: Sequence[slice]) -> Iterator[Any]:
 
     for rows in blocks:
         parts = [cells(column, words, rows) for column, words in zip(columns, written, strict=True)]
-        lines = compute.binary_join_element_wise(compute.binary_join_element_wise(*parts, ","), "", END)
+        lines = compute.binary_join_element_wise(compute.binary_join_element_wise(*parts, comma), nothing, end)
         _, ends, data = lines.buffers()
         last = np.frombuffer(ends, dtype=np.int32)[len(lines)]
         yield memoryview(data)[:last]

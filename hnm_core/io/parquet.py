@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from ..columns import Detections
 
-__all__ = ["pyarrow_and_parquet", "read_parquet", "write_parquet"]
+__all__ = ["memory_of_numpy", "pyarrow_and_parquet", "read_parquet", "write_parquet"]
 
 WORLD = b"hnm_core"
 """Metadata key of ``{"images": [...], "classes": [...]}``."""
@@ -106,3 +108,19 @@ def pyarrow_and_parquet() -> tuple[Any, Any]:
     except ImportError:
         raise ImportError("Parquet files need pyarrow: pip install pyarrow") from None
     return pyarrow, pyarrow.parquet
+
+
+@contextmanager
+def memory_of_numpy() -> Iterator[None]:
+    """Let Arrow take its memory where NumPy does, from the C library, in the block.
+
+    Each then uses again what the other gave back, pages that the process has already; Arrow's own pool asks the
+    operating system for others, which takes longer than what is read into them, and keeps them.
+    """
+    arrow, _ = pyarrow_and_parquet()
+    before = arrow.default_memory_pool()
+    arrow.set_memory_pool(arrow.system_memory_pool())
+    try:
+        yield
+    finally:
+        arrow.set_memory_pool(before)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from .parquet import pyarrow_and_parquet
+from .parquet import memory_of_numpy, pyarrow_and_parquet
 from .progress import Progress, silent, tracked
 from .shard_columns import EVIDENCE, OF_TRUTH, NotTheColumnError, list_of, rows_of, values_of
 from .shard_heads import AGAIN, ShardFolder, damaged, open_shards
@@ -153,7 +153,10 @@ def read_shard(folder: ShardFolder, number: int, source: Any = None, called: str
     path = called or folder.files[number]
     arrow, parquet = pyarrow_and_parquet()
     try:
-        with parquet.ParquetFile(str(path) if source is None else source, page_checksum_verification=True) as file:
+        with (
+            memory_of_numpy(),
+            parquet.ParquetFile(str(path) if source is None else source, page_checksum_verification=True) as file,
+        ):
             shard = _shard(_Table(file), folder)
     except NotTheColumnError as error:
         raise ValueError(f"{path}: {error}; {AGAIN}") from None
@@ -161,8 +164,6 @@ def read_shard(folder: ShardFolder, number: int, source: Any = None, called: str
         raise ValueError(damaged(path, error)) from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    finally:
-        arrow.default_memory_pool().release_unused()
     said, there = folder.boxes[number], (len(shard.predictions), len(shard.truth))
     if said != there:
         raise ValueError(

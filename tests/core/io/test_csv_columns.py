@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +50,17 @@ def test_the_bytes_are_those_of_python(
         monkeypatch.setattr(csv_columns, "MANY", many)
         write_columns(tmp_path / "some.csv", ["name", "float", "whole", "some", "again"], columns, len(some))
         assert (tmp_path / "some.csv").read_bytes() == expected
+
+
+def test_pandas_is_not_imported(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from hnm_core.io.csv_columns import MANY, Numbers, Words, write_columns
+columns = [Words(list(map(str, range(MANY)))), Numbers(np.arange(MANY) / 7, np.arange(MANY) % 2 == 0)]
+write_columns(Path({str(tmp_path / "many.csv")!r}), ["name", "number"], columns, MANY)
+print("pyarrow" in sys.modules, "pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]

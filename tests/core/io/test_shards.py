@@ -247,3 +247,14 @@ def test_without_pyarrow_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match="Parquet files need pyarrow: pip install pyarrow"):
         write_shards(tmp_path / "s", Shard(*scene()))
+
+
+def test_reading_leaves_arrows_memory_as_it_was(tmp_path: Path) -> None:
+    pool = pyarrow.default_memory_pool().backend_name
+    write_shards(tmp_path / "shards", whole(), images_per_shard=1)
+    list(read_shards(tmp_path / "shards"))
+    assert pyarrow.default_memory_pool().backend_name == pool
+    spoil(next((tmp_path / "shards").iterdir()))
+    with pytest.raises(ValueError, match="part-"):
+        list(read_shards(tmp_path / "shards"))
+    assert pyarrow.default_memory_pool().backend_name == pool
