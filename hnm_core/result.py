@@ -235,7 +235,8 @@ class MiningResult(CountedRows):
         rows, states = self._split(self.estimate.suspicions.state)
         mined = [np.flatnonzero(hard) for hard in self._hard]
         of_mined = [state[np.searchsorted(of, at)] for state, of, at in zip(states, rows, mined, strict=True)]
-        return self.part(mined, of_mined).hardest_first(Images.of(self.truth).place)
+        found = self.part(mined, of_mined)
+        return MinedPart.hardest_first([found], len(found), Images.of(self.truth).place)
 
     def counted(self, name: str) -> NDArray[Any]:
         """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first.

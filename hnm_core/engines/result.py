@@ -76,7 +76,7 @@ class ShardedResult:
     @cached_property
     def hardest(self) -> MinedPart:
         """Return all mined rows in the order in which they are mined; to be asked for as long as the engine is open."""
-        return MinedPart.joined(self.parts()).hardest_first(self.place)
+        return MinedPart.hardest_first(self.parts(), int(self.hard_counts.sum()), self.place)
 
     @cached_property
     def thresholds(self) -> ThresholdCounts:

@@ -104,7 +104,7 @@ class FoundMining:
     def hardest(self) -> MinedPart:
         """Return the mined rows in the order in which they are mined."""
         mined = self._rows.take(self.counted("mined"))
-        return mined.hardest_first(Images.of(self.truth).place)
+        return MinedPart.hardest_first([mined], len(mined), Images.of(self.truth).place)
 
     @property
     def thresholds(self) -> ThresholdCounts:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ask", "Cut", "Ordered", "Ranked", "ascending", "choose"]
+__all__ = ["Ask", "Cut", "Ordered", "Ranked", "ascending", "choose", "in_order"]
 
 DIGIT, DIGITS = 16, 4
 """Bits of a key that one round looks at, and the rounds of a key of 64 bits."""
@@ -154,6 +154,27 @@ def choose(ask: Ask, quota: int, groups: int, depth: int) -> tuple[Cut, list[NDA
     chosen = np.zeros(len(order), dtype=bool)
     chosen[order] = rank < cut.need[group[order]]
     return cut, np.split(chosen, np.cumsum([len(answer[0]) for answer in answers])[:-1])
+
+
+def in_order(rows: Ordered) -> NDArray[np.int64]:
+    """Return the rows in their order, ``(k,)``; rows that are equal in all keys stay as they are.
+
+    A key is read only of rows that are equal in all keys before it.
+    """
+    order = np.arange(len(rows.group))
+    at, run = (
+        order.copy(),
+        np.zeros_like(order),
+    )  # places in the order that are not settled, and which of them are equal
+    for part in range(rows.depth):
+        key = rows.key(part, order[at])
+        by_key = np.lexsort((key, run))
+        order[at], key = order[at[by_key]], key[by_key]  # a run keeps its places
+        first = np.ones(len(at) + 1, dtype=bool)
+        first[1:-1] = (key[1:] != key[:-1]) | (run[1:] != run[:-1])
+        open_rows = np.flatnonzero(~(first[1:] & first[:-1]))
+        at, run = at[open_rows], np.cumsum(first[:-1])[open_rows]
+    return order
 
 
 def ascending(values: NDArray[Any]) -> Keys:

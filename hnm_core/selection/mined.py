@@ -15,7 +15,8 @@ from ..matching.matches import Matches
 from ..settings import MiningSettings
 from ..taxonomy import LOCALIZATION, ROW_NAMES, Errors
 from ..weighting.images import Images
-from .hardest import Candidates
+from .choose import in_order
+from .hardest import Candidates, HardestFirst
 
 __all__ = ["MINED_KINDS", "MinedPart", "MinedRows", "MinedTables", "boxes_at"]
 
@@ -119,7 +120,7 @@ class MinedRows:
             facts = np.full(len(at), of_truth), at, own.image[at], own.label[at], code, difficulty, score, own.xyxy[at]
             beside = iou, near.astype(np.int64), boxes_at(other, near)
             sides.append(MinedPart(*facts, *beside, suspicion, state[of_truth]))
-        return MinedPart.joined(sides)
+        return MinedPart.joined(sides, sum(map(len, rows)))
 
     @property
     def hard_counts(self) -> NDArray[np.int64]:
@@ -194,28 +195,45 @@ class MinedPart:
         return len(self.row)
 
     @classmethod
-    def joined(cls, parts: Iterable[MinedPart]) -> MinedPart:
-        """Return the rows of all parts, one part after the other."""
-        columns = zip(*([getattr(part, f.name) for f in fields(cls)] for part in parts), strict=True)
-        return cls(*map(np.concatenate, columns))
+    def joined(cls, parts: Iterable[MinedPart], rows: int) -> MinedPart:
+        """Return the rows of all parts, one part after the other; memory holds one part beside them.
+
+        Args:
+            parts: at least one.
+            rows: how many rows they have together.
+        """
+        room: dict[str, NDArray[Any]] = {}
+        filled = 0
+        for part in parts:
+            for name, column in vars(part).items():
+                if name not in room:
+                    room[name] = np.empty((rows, *column.shape[1:]), dtype=column.dtype)
+                room[name][filled : filled + len(part)] = column
+            filled += len(part)
+        return cls(**room)
 
     @property
     def kind(self) -> NDArray[np.int64]:
         """Return what each row is, as index in :data:`MINED_KINDS`."""
         return np.where(self.code >= LOCALIZATION, self.of_truth, len(MINED_KINDS) - 1)
 
-    def hardest_first(self, place: NDArray[np.int64]) -> MinedPart:
-        """Return the rows in the order in which they are mined, which depends on no table.
+    @classmethod
+    def hardest_first(cls, parts: Iterable[MinedPart], rows: int, place: NDArray[np.int64]) -> MinedPart:
+        """Return the rows of all parts in the order in which they are mined, which depends on no table.
 
         False positives come first, then misses, then lucky hits, each hardest first; ties by score, image key, box and
         class.
 
         Args:
+            parts: at least one.
+            rows: how many rows they have together.
             place: ``(images,)`` position of each image among all sorted by key.
         """
-        ties = (self.label, *self.xyxy.T[::-1], place[self.image], -self.score)
-        order = np.lexsort((*ties, -self.difficulty, self.kind))
-        return self.take(order)
+        found = cls.joined(parts, rows)
+        order = in_order(HardestFirst(found, place, found.image))
+        for column in vars(found).values():  # one after the other, in place: no second copy of all of them
+            column[:] = column[order]
+        return found
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> MinedPart:
         """Return some of the rows."""

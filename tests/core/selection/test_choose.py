@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core.selection import choose as room
-from hnm_core.selection.choose import Ranked, ascending, choose
+from hnm_core.selection.choose import Ranked, ascending, choose, in_order
 from tests.scenes import patient
 
 
@@ -59,6 +59,15 @@ def test_the_choice_is_that_of_sorting_all_rows(
         return
     kept = [part.kept(found[0], chosen) for part, chosen in zip(parts, found[1], strict=True)]
     np.testing.assert_array_equal(np.concatenate(kept), expected)
+
+
+@patient
+@given(seed=st.integers(0, 10_000), rows=st.integers(0, 60), keys=st.integers(1, 5), values=st.integers(1, 40))
+def test_the_order_is_that_of_sorting_by_all_keys_at_once(seed: int, rows: int, keys: int, values: int) -> None:
+    rng = np.random.default_rng(seed)
+    columns = [rng.integers(-values, values, rows) / 3 for _ in range(keys)]
+    order = in_order(Rows(np.zeros(rows, dtype=np.int64), columns))
+    np.testing.assert_array_equal(order, np.lexsort(columns[::-1]))
 
 
 def test_keys_stand_in_the_order_of_their_values() -> None:
