@@ -17,6 +17,7 @@ TABLES = (
     "engine",
     "scaling",
     "yolo",
+    "million",
     "cluster",
     "realtime",
     "operator",

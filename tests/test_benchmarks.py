@@ -16,6 +16,7 @@ from benchmarks import (
     evidence,
     label_noise,
     labels,
+    million,
     operator,
     reliability,
     shares,
@@ -27,7 +28,7 @@ from benchmarks.__main__ import FOLDER, TABLES, kills, write_table
 from benchmarks.scenes import CLASSES, coco_like, write_coco
 from hnm_core import Detections, mine
 from hnm_core.boxes import overlapping
-from hnm_core.io import read_coco, read_yolo
+from hnm_core.io import read_coco, read_shards, read_yolo
 from hnm_core.io.data_yaml import split_images
 from hnm_core.io.yolo import read_yolo_truth
 from hnm_core.labels.reviews import STATES
@@ -60,6 +61,23 @@ def test_yolo_texts_hold_the_boxes_that_we_mine(tmp_path: Path) -> None:
         assert table.image.tolist() == side.image.tolist()
         assert table.label.tolist() == side.label.tolist()
         assert np.allclose(table.xyxy * [640, 480, 640, 480], side.xyxy, atol=0.01)
+
+
+def test_shards_made_one_by_one_are_mined_by_the_command(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="shards are Parquet files")
+    boxes = million.make_shards(7, tmp_path / "shards", per_shard=3)
+    shards = list(read_shards(tmp_path / "shards"))
+    assert [len(shard.truth.images) for shard in shards] == [3, 3, 1]
+    assert boxes == sum(len(shard.predictions) + len(shard.truth) for shard in shards)
+    seconds, peak = million.mined(tmp_path / "shards", tmp_path / "mined")
+    assert seconds > 0
+    assert peak > 10 * million.MEGABYTE
+    assert (tmp_path / "mined" / "weights.csv").read_text().count("\n") == 1 + 7
+
+
+def test_growth_is_that_of_the_first_and_the_last_size() -> None:
+    said = million.growth([(100, 1_000, 2.0, 5_000), (200, 2_000, 3.0, 6_000), (400, 4_000, 8.0, 11_000)])
+    assert "From 100 to 400 images CPU time grows with exponent 1.00, the peak of memory by 20 bytes" in said
 
 
 def test_each_flag_reaches_the_tables_that_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
