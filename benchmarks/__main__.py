@@ -36,7 +36,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "tables"
 
 
 GIVEN: dict[str, tuple[tuple[str, ...], str]] = {
-    "data": (("shares", "evidence", "verifier"), "sets"),
+    "data": (("shares", "evidence", "review", "verifier"), "sets"),
     "before": (("before", "scaling"), "before"),
     "kills": (("trust",), "sizes"),
     "strikes": (("trust",), "strikes"),
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables asked for, and write them for the documents if that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--what", nargs="+", choices=TABLES, help="tables (default: all; before with --before alone)")
-    parser.add_argument("--data", type=Path, help="folder of public sets, for shares, evidence and verifier")
+    parser.add_argument("--data", type=Path, help="folder of public sets, for shares, evidence, review and verifier")
     parser.add_argument(
         "--before", type=Path, metavar="TREE", help="for before and scaling: an older tree with its environment"
     )

@@ -66,6 +66,7 @@ class NoisySet:
 
 
 PROVING = RETRAINING_SETS["txl, label errors drawn in"]
+assert isinstance(PROVING, Relabelled)
 """Photographs whose detector learned from nothing but labels with errors: that of the benchmark of retraining."""
 
 FURTHER = NoisySet("cards", 320, 3, Noise(0.2, 0.15, 0.15, 0.15), 1, ("train", "val", "test"))
@@ -103,18 +104,30 @@ def _known(sets: Path) -> Iterator[Known]:
 
     case = labels.digits(cache_folder() / "benchmarks" / "digits", 500, seed=0)
     yield known_of(f"{case.name}, from .5", case.result, case.weights, case.wrong)
-    assert isinstance(PROVING, Relabelled)
     for name in (PROVING.name, FURTHER.folder):
-        if not (sets / name).is_dir():
-            raise FileNotFoundError(f"--data {sets} has no folder {name}: give the folder of the public sets")
-    folder = cache_folder() / "benchmarks"
-    data, _, weights = start_of(folder / "txl-noisy", replace(PROVING, root=sets))
-    for name, place, model, size in (
-        (PROVING.name, data.parent, weights, PROVING.size),
-        (FURTHER.folder, folder / f"{FURTHER.folder}-{FURTHER.seed}", trained(FURTHER, sets), FURTHER.size),
-    ):
-        noisy = read_noisy(place)
-        yield noisy_of(name, predicted(model, noisy.table, size), noisy, model)
+        _folder_of(sets, name)
+    yield proving(sets)
+    weights = trained(FURTHER, sets)
+    noisy = read_noisy(cache_folder() / "benchmarks" / f"{FURTHER.folder}-{FURTHER.seed}")
+    yield noisy_of(FURTHER.folder, predicted(weights, noisy.table, FURTHER.size), noisy, weights)
+
+
+def proving(sets: Path) -> Known:
+    """Return what is known of the mistakes on the proving ground; trains its detector where there is none.
+
+    Raises:
+        FileNotFoundError: where the photographs are not there.
+    """
+    _folder_of(sets, PROVING.name)
+    data, _, weights = start_of(cache_folder() / "benchmarks" / "txl-noisy", replace(PROVING, root=sets))
+    noisy = read_noisy(data.parent)
+    return noisy_of(PROVING.name, predicted(weights, noisy.table, PROVING.size), noisy, weights)
+
+
+def _folder_of(sets: Path, name: str) -> Path:
+    if not (sets / name).is_dir():
+        raise FileNotFoundError(f"--data {sets} has no folder {name}: give the folder of the public sets")
+    return sets / name
 
 
 def noisy_of(name: str, predictions: Detections, noisy: NoisyLabels, weights: Path) -> Known:
@@ -137,7 +150,7 @@ def known_of(
     asked = ask_again(YOLO(str(weights)), weights, result, device="cpu")
     told = views_evidence(result, dict(zip(asked.names, asked.tables, strict=True)))
     rows = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
-    given: dict[str, Any] = {"views": told.views, "steady": told.steady, "appearance": appearance_evidence(result)}
+    given: dict[str, Any] = {**told.kinds, "appearance": appearance_evidence(result)}
     evidence = at_rows(given, (len(result.predictions), len(result.truth)), rows)
     return Known(name, result, wrong, told, evidence, labels)
 
