@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.mended import SHOWN_FROM, with_mended
 from benchmarks.retrained import CONTROL, STORED, lines_of, read_runs, summary, table, write_stored
 from benchmarks.retraining_aids import LEAST, reviews_by_sheets, reviews_by_truth, with_accepted, with_backgrounds
-from benchmarks.retraining_sets import SETS, TRAINING, Digits, TrainingSet
+from benchmarks.retraining_sets import SETS, TRAINING, Digits, Relabelled, TrainingSet
 
 __all__ = ["ARMS", "Arm", "run", "table"]
 
@@ -42,6 +43,9 @@ class Arm:
             compared with the known truth, and missing labels are added.
         pool: add background images of a pool, this share of the training images: the ``hard`` ones (with the most
             confident false positives) or ``random`` ones.
+        mended: clicks on sheets of all mistakes from confidence .25 on, before training; what they say is put right in
+            the labels, all kinds of errors.
+        true_labels: train on labels without the errors that were drawn in.
     """
 
     says: str
@@ -51,6 +55,14 @@ class Arm:
     clicks: int = 0
     accepted: tuple[int, float] | None = None
     pool: tuple[str, float] | None = None
+    mended: int = 0
+    true_labels: bool = False
+
+    def fits(self, shape: TrainingSet) -> bool:
+        """Return whether it can be trained on a set: it has a pool, or labels with all kinds of errors, if needed."""
+        if self.pool:
+            return isinstance(shape, Digits) and shape.unlabelled_images > 0
+        return not (self.mended or self.true_labels) or (isinstance(shape, Relabelled) and shape.noise is not None)
 
 
 UNIFORM: dict[str, Any] = {"max_weight": 1.0}
@@ -91,12 +103,16 @@ ARMS = {
     "reviewed mined": Arm("mined, 150 clicks of review", clicks=150),
     "false positives alone": Arm("mined, extra weight for false positives alone", {"miss_share": 0.0}),
     "misses alone": Arm("mined, extra weight for misses alone", {"miss_share": 1.0}),
+    "mended": Arm("random duplicates, labels mended with 150 clicks of review", shuffled=True, mended=150),
+    "mended gated": Arm(
+        "uniform, labels mended with 150 clicks, hard negatives × 3 × (1 − suspicion) in the loss",
+        UNIFORM | {"negative_gain": 3.0},
+        mended=150,
+    ),
+    "true labels": Arm("random duplicates, the true labels", shuffled=True, true_labels=True),
     "backgrounds": Arm("uniform, 15 % hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)),
     "any backgrounds": Arm("uniform, 15 % random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)),
 }
-
-SHOWN_FROM = 0.25
-"""Confidence from which false positives are on the sheets."""
 
 QUICK = "digits, 20 % of the labels withheld, short", [CONTROL, "negatives", "gated", "reviewed gated"], [1]
 """Data, arms and seeds of ``--quick``: what the gate of the loss changes, in minutes on two cores."""
@@ -108,7 +124,7 @@ def run(
     """Train what is not there yet, in so many processes at once; yields a line per training."""
     asked = [(work / _folder(name), name, arm, seed) for seed in seeds for name in data for arm in arms]
     missing = [one for one in asked if not (one[0] / f"{one[2]}-{one[3]}" / "record.json").is_file()]
-    open_ones = [one for one in missing if not ARMS[one[2]].pool or _pool_of(SETS[one[1]])]
+    open_ones = [one for one in missing if ARMS[one[2]].fits(SETS[one[1]])]
     if jobs == 1:
         yield from (_kept(*one, SETS[one[1]], device) for one in open_ones)
         return
@@ -188,6 +204,10 @@ def _train(place: Path, name: str, arm: str, seed: int, shape: TrainingSet, devi
         epochs = round(epochs / (1 + chosen.pool[1]))  # as many images drawn, of more
     if chosen.accepted:
         used = with_accepted(place, data, start, shape, *chosen.accepted)
+    if chosen.mended:
+        used = with_mended(place, start, shape.size, chosen.mended)
+    if chosen.true_labels:
+        used = test  # of the set as it is: its split train is not tested on
     plan = {"mine_every": shape.mine_every, "warmup": 0, **chosen.settings}
     yolo = YOLO(str(start))
     yolo.add_callback("on_train_epoch_start", lambda trainer: torch.set_num_threads(1))
@@ -231,11 +251,6 @@ def _keep(place: Path, record: dict[str, Any]) -> None:
     aside = place / ".record.json"
     aside.write_text(json.dumps(record, indent=1) + "\n")
     aside.replace(place / "record.json")
-
-
-def _pool_of(shape: TrainingSet) -> int:
-    """Return how many images the pool of a set has."""
-    return shape.unlabelled_images if isinstance(shape, Digits) else 0
 
 
 def _folder(name: str) -> str:
