@@ -27,6 +27,7 @@ TABLES = (
     "trainers",
     "verifier",
     "live",
+    "loop",
     "before",
 )
 """Modules beside this one, each with a ``table() -> list[str]`` of Markdown lines."""

@@ -37,6 +37,9 @@ SIDE, FRAMES, RATE = 192, 45, 15
 CLIPS, TRAIN_CLIPS = 80, 40
 """Clips of each kind of motion, for the test and for the verifier."""
 
+LEAST_SEEN = 0.6
+"""Share of an object in the picture from which it is labelled."""
+
 EVERY = 5
 """Every so many frames of a clip are pictures to fit the verifier to: neighbours are nearly the same."""
 
@@ -98,21 +101,28 @@ place of its first detection."""
 
 
 def make(
-    folder: Path, motion: str, pool: Pool, half: int, clips: int, frames: int, seed: Sequence[int]
+    folder: Path,
+    motion: str,
+    pool: Pool,
+    half: int,
+    clips: int,
+    frames: int,
+    seed: Sequence[int],
+    least_seen: float = LEAST_SEEN,
 ) -> Iterator[Made]:
     """Write clips, and yield each with its truth; ``half`` of the photographs, 0 or 1, are its grounds."""
     folder.mkdir(parents=True)
     grounds = photographs.PHOTOGRAPHS[half::2]
     for number in range(clips):
         rng = np.random.default_rng([*seed, number])
-        pixels, truth = _clip(motion, pool, photographs.load(grounds[number % len(grounds)]), frames, rng)
+        pixels, truth = _clip(motion, pool, photographs.load(grounds[number % len(grounds)]), frames, rng, least_seen)
         file = folder / f"{motion}_{number:03}.mp4"
         encode(file, pixels)
         yield Made(file, truth)
 
 
 def _clip(
-    motion: str, pool: Pool, photograph: photographs.Image, frames: int, rng: np.random.Generator
+    motion: str, pool: Pool, photograph: photographs.Image, frames: int, rng: np.random.Generator, least_seen: float
 ) -> tuple[list[photographs.Image], list[list[tuple[str, Box]]]]:
     """Return the frames of a clip and the truth of each."""
     wide = SIDE * 2 if motion == "camera" else SIDE
@@ -136,7 +146,7 @@ def _clip(
                 _paint(frame, thing, at)
             x, y = int(at[0]) - left, int(at[1]) - top
             box = (float(x), float(y), float(x + thing.alpha.shape[1]), float(y + thing.alpha.shape[0]))
-            if thing.digit in CLASSES and _seen(box) > 0.6:
+            if thing.digit in CLASSES and _seen(box) > least_seen:
                 boxes.append((CLASSES[thing.digit], box))
         at = int((bar[0] + 2.0 * number / frames) * SIDE)
         frame[:, max(at, 0) : max(at + int(bar[1]), 0)] = 60

@@ -184,8 +184,8 @@ def lines_of(stored: Mapping[str, Any]) -> list[str]:
             if arm in found["arms"]:
                 row = found["arms"][arm]
                 low, high = row["interval"]
-                against = "–" if arm == CONTROL else f"{_signed(row['change'])} ({_signed(low)} to {_signed(high)})"
-                points = [f"{row[ap]:.1f} ({_signed(row['points'][ap], 1)})" for ap in POINTS]
+                against = "–" if arm == CONTROL else f"{signed(row['change'])} ({signed(low)} to {signed(high)})"
+                points = [f"{row[ap]:.1f} ({signed(row['points'][ap], 1)})" for ap in POINTS]
                 rates = " → ".join(f"{100 * rate:.0f}" for rate in row["rates"])
                 cells = (label, row["seeds"], f"{row['fppi']:.4f}", against, f"{row['alarms']:.0f}", *points, rates)
                 lines.append(f"| {' | '.join(map(str, cells))} |")
@@ -219,6 +219,7 @@ def draw(stored: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _signed(value: float, digits: int = 0) -> str:
+def signed(value: float, digits: int = 0) -> str:
+    """Return a number with its sign, as tables show changes."""
     text = f"{value:+.{digits}f}"
     return text.replace("-", "−") if float(text) else f"{0:.{digits}f}"
