@@ -23,7 +23,7 @@ from tests.browser.app import IMAGES, PATIENCE, PICTURES, Shoot, at_work, drawn,
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-PICTURED = ("grid", "form", "panel", "review", "compare")
+PICTURED = ("grid", "form", "panel", "review", "compare", "watched")
 """What the documents show."""
 
 HERE = Path(__file__).parent
