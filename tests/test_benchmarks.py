@@ -91,7 +91,7 @@ def test_each_flag_reaches_the_tables_that_it_is_for(monkeypatch: pytest.MonkeyP
     __main__.main("--data sets --before tree --kills 120=6 2000=3 --strikes 1 --clips 2".split())
     assert tuple(given) == TABLES
     assert {name: asked for name, asked in given.items() if asked} == {
-        **{name: {"sets": Path("sets")} for name in ("shares", "evidence", "verifier")},
+        **{name: {"sets": Path("sets")} for name in ("shares", "evidence", "review", "verifier")},
         **{name: {"before": Path("tree")} for name in ("before", "scaling")},
         "trust": {"sizes": {120: 6, 2000: 3}, "strikes": 1},
         "live": {"clips": 2},

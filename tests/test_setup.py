@@ -26,7 +26,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 MANIFEST = yaml.safe_load((ROOT / "fiftyone.yml").read_text())
 NAME = PROJECT["name"]
 OF_THE_PRODUCT = ("app", "yolo", "io", "plots", "appearance", "demo")
-OF_TRAINERS = ("rfdetr", "dfine", "transformers", "lightning", "accelerate")
+OF_TRAINERS = ("rfdetr", "dfine", "transformers", "lightly", "libreyolo", "lightning", "accelerate")
 """Loaders of others, too heavy for every checkout; tests that need one skip without it."""
 TARGETS_OF_CI = ("check", "docs", "test-engine", "coverage", "test-oldest", "test", "test-slow")
 

@@ -13,7 +13,7 @@ from ..columns import Detections
 
 __all__ = ["Chunk", "chunks_of", "near_pairs"]
 
-PAIRS_AT_ONCE = 400_000
+PAIRS_AT_ONCE = 300_000
 """Pairs of boxes per chunk: large enough for numpy, small enough for the processor's cache."""
 
 SORTED_AT_ONCE = 10_000_000
