@@ -107,13 +107,14 @@ def _bits(flags: NDArray[np.bool_]) -> Any:
 
 
 def _as_arrow(values: Rows, kind: Any) -> Any:
-    """Return numbers as an Arrow array without nulls; ``arrow.array`` would import pandas.
+    """Return numbers as an Arrow array without nulls; ``arrow.array`` would import pandas, as do names of types.
 
     Raises:
         OverflowError: if the type is too small for them.
     """
     arrow, _ = pyarrow_and_parquet()
-    column = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+    of_numpy = "f" if arrow.types.is_floating(kind) else "u" if arrow.types.is_unsigned_integer(kind) else "i"
+    column = np.ascontiguousarray(values, dtype=f"{of_numpy}{kind.bit_width // 8}")
     if values.dtype.kind in "iu" and not np.array_equal(column, values):
         raise OverflowError(f"numbers do not fit into {kind}")
     return arrow.Array.from_buffers(kind, len(column), [None, arrow.py_buffer(column)])
