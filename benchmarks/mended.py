@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.label_noise import KINDS, NoisyLabels, read_noisy
+from benchmarks.retraining_aids import put_in_place
 from hnm_core import Detections, MiningResult, MiningSettings, mine
 from hnm_core.evidence.views import views_evidence
 from hnm_core.io import write_yolo
@@ -59,15 +60,7 @@ def with_mended(place: Path, start: Path, size: int, clicks: int) -> Path:
     write_yolo(table, made / "labels" / "train")
     counts = {name: len(getattr(remedies, name)) for name in ("accepted", "relabelled", "moved", "removed")}
     (made / "mended.json").write_text(json.dumps(counts) + "\n")
-    text = (place / "train" / "data.yaml").read_text()
-    (made / "data.yaml").write_text(text.replace(json.dumps(str(place / "train")), json.dumps(str(aside))))
-    try:
-        made.rename(aside)
-    except OSError:
-        if not aside.is_dir():
-            raise
-        shutil.rmtree(made)  # another process was first
-    return aside / "data.yaml"
+    return put_in_place(made, aside, place / "train" / "data.yaml")
 
 
 def answers_by_sheets(

@@ -23,7 +23,10 @@ from hnm_core.labels.sheets import next_sheet
 from hnm_core.taxonomy import DUPLICATE
 from hnm_core.weighting.images import Images
 
-__all__ = ["LEAST", "entries_by_truth", "reviews_by_sheets", "reviews_by_truth", "with_accepted", "with_backgrounds"]
+__all__ = [
+    *("LEAST", "entries_by_truth", "put_in_place", "reviews_by_sheets", "reviews_by_truth", "with_accepted"),
+    "with_backgrounds",
+]
 
 LEAST = 0.01
 """Lowest confidence of the predictions."""
@@ -123,7 +126,18 @@ def with_accepted(
                 file.write(f"{p.label[row]} {(x0 + x1) / 2:.6f} {(y0 + y1) / 2:.6f} {x1 - x0:.6f} {y1 - y0:.6f}\n")
     for cache in made.rglob("*.cache"):
         cache.unlink()
-    text = (made / "data.yaml").read_text()
+    return put_in_place(made, aside, data)
+
+
+def put_in_place(made: Path, aside: Path, data: Path) -> Path:
+    """Give a set that was made beside its place its ``data.yaml`` and its name, and return the former.
+
+    Args:
+        made: the folder that was made; removed if another process was first.
+        aside: its place.
+        data: ``data.yaml`` of the set that it was made of.
+    """
+    text = data.read_text()
     (made / "data.yaml").write_text(text.replace(json.dumps(str(data.parent)), json.dumps(str(aside))))
     try:
         made.rename(aside)
