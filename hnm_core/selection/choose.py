@@ -162,10 +162,7 @@ def in_order(rows: Ordered) -> NDArray[np.int64]:
     A key is read only of rows that are equal in all keys before it.
     """
     order = np.arange(len(rows.group))
-    at, run = (
-        order.copy(),
-        np.zeros_like(order),
-    )  # places in the order that are not settled, and which of them are equal
+    at, run = order.copy(), np.zeros_like(order)  # places that are not settled, and which of them are equal
     for part in range(rows.depth):
         key = rows.key(part, order[at])
         by_key = np.lexsort((key, run))

@@ -241,8 +241,16 @@ def _boxes(file: Path, n_classes: int) -> tuple[int, Fault | None]:
     except (OSError, UnicodeDecodeError):
         return 0, Fault.TEXT
     polygons = any(len(line) > 6 for line in lines)
-    faults = {tuple(line): _fault(line, n_classes, polygons=polygons) for line in lines}
+    faults = {_key(line): _fault(line, n_classes, polygons=polygons) for line in lines}  # a box counts once
     return sum(not fault for fault in faults.values()), next(filter(None, faults.values()), None)
+
+
+def _key(line: list[str]) -> tuple[float, ...] | tuple[str, ...]:
+    """Return what lines of the same numbers have in common, however these are written."""
+    try:
+        return tuple(map(float, line))
+    except ValueError:
+        return tuple(line)
 
 
 def _fault(line: list[str], n_classes: int, *, polygons: bool) -> Fault | None:

@@ -11,7 +11,12 @@ import pytest
 
 from hnm_core import cli
 from hnm_core.export import export_weighted
+from hnm_core.io.data_yaml import label_file
+from hnm_core.io.progress import silent
 from hnm_core.verify import Verification, verify_export
+from hnm_core.verify.pixels import ImageChecks
+from hnm_core.verify.reading import DrawnImage, TrainerReading
+from hnm_core.verify.yolo import read_by_rules
 from tests.exports import TRUTH, entries, photographs
 
 pytest.importorskip("yaml", reason="PyYAML reads data.yaml")
@@ -73,6 +78,16 @@ def test_it_tells_people_and_programs(export: Path) -> None:
     assert plain["ok"]
     assert plain["repeats"]["images/train/street.jpg"] == {"promised": 2, "effective": 2}
     assert "repeats" not in found.as_dict(per_image=False)
+
+
+def test_a_box_that_is_written_in_two_ways_counts_once(tmp_path: Path) -> None:
+    image = tmp_path / "images" / "yard.png"
+    (tmp_path / "labels").mkdir()
+    label_file(image).write_text("0 0.5 0.5 0.2 0.2\n0 0.50 .5 2e-1 0.2\n0 0.5 0.5 0.3 0.2\n")
+    reading = TrainerReading("rules", listed={"train": [image]})
+    read_by_rules(reading, 1, ImageChecks(), silent)
+    assert reading.splits == {"train": [DrawnImage(image, 2)]}
+    assert not reading.problems
 
 
 def test_yolov5_drops_repeated_lines(export: Path) -> None:
