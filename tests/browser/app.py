@@ -7,8 +7,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,9 +44,8 @@ Shoot = Callable[[str], None]
 
 
 @contextmanager
-def at_work(*arguments: str, log: Path) -> Iterator[None]:
-    """A command of ``fiftyone`` that runs beside the App, as in a terminal; it is killed at the end."""
-    command = [str(Path(sys.executable).with_name("fiftyone")), *arguments]
+def at_work(command: Sequence[str | Path], log: Path) -> Iterator[None]:
+    """A command that runs beside the test, as in another terminal; it is killed at the end."""
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ, start_new_session=True)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,37 +136,36 @@ def digits(scenes: Path) -> Any:
     return load_digits(scenes / "digits" / "data.yaml", scenes / "predictions", "original")
 
 
+@contextmanager
+def served(port: int, log: Path) -> Iterator[str]:
+    """Serve the App, to nobody's session.
+
+    A session (of ``fo.launch_app`` or ``fiftyone app launch``) that loses its server, since the server is busy, tries
+    again after ten seconds, and then takes every page to its own dataset.
+    """
+    import fiftyone.constants as foc
+
+    from fiftyone_plugin.demo.command import answers, free_port
+
+    port = free_port(port)
+    command = [sys.executable, str(Path(foc.SERVER_DIR) / "main.py"), "--address", "127.0.0.1", "--port", str(port)]
+    with at_work(command, log):
+        at = f"http://127.0.0.1:{port}/datasets"
+        assert answers(at), f"the App did not answer at {at}: {log.read_text()[-2000:]}"
+        yield at
+
+
 @pytest.fixture(scope="session")
-def address(digits: Any) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the App shows datasets: one server for all modules, for it takes many seconds to start."""
-    import fiftyone as fo
-
-    from fiftyone_plugin.demo.command import answers, launched
-
-    def launch(port: int) -> Any:
-        return fo.launch_app(digits, remote=True, address="127.0.0.1", port=port)
-
-    session = launched(launch, 5300 + os.getpid() % 1000, print)  # a port of our own: others test, too
-    assert session is not None
-    at = f"http://127.0.0.1:{session.server_port}/datasets"
-    assert answers(f"{at}/{digits.name}"), f"the App did not answer at {at}"
-    while not session._client._connected:  # it tries every ten seconds, and then takes every page to its own dataset
-        time.sleep(0.2)
-    time.sleep(2)
-    yield at
-    session.close()
+    with served(5300 + os.getpid() % 1000, tmp_path_factory.mktemp("app") / "server.log") as at:
+        yield at  # a port of our own: others test, too
 
 
 @pytest.fixture
-def other_address(digits: Any, tmp_path: Path) -> Iterator[str]:
+def other_address(tmp_path: Path) -> Iterator[str]:
     """Where another person's App shows the same datasets."""
-    from fiftyone_plugin.demo.command import answers, free_port
-
-    port = free_port(6400 + os.getpid() % 1000)
-    asked = ("app", "launch", digits.name, "--remote", "--address", "127.0.0.1", "--port", str(port))
-    with at_work(*asked, log=tmp_path / "other_app.log"):
-        at = f"http://127.0.0.1:{port}/datasets"
-        assert answers(f"{at}/{digits.name}"), f"the other App did not answer at {at}"
+    with served(6400 + os.getpid() % 1000, tmp_path / "other_app.log") as at:
         yield at
 
 

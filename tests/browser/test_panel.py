@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,7 +166,8 @@ def test_work_in_the_background_is_seen_from_the_queue_to_its_end(
     expect(panel).to_contain_text("Mine hard negatives (night) is queued")
     expect(panel).to_contain_text("It starts when fiftyone delegated launch runs in a terminal")
     shoot("queued")
-    with at_work("delegated", "launch", log=tmp_path / "executor.log"):
+    fiftyone = Path(sys.executable).with_name("fiftyone")
+    with at_work([fiftyone, "delegated", "launch"], tmp_path / "executor.log"):
         expect(panel).to_contain_text("Mine hard negatives (taken) failed", timeout=2 * PATIENCE)
         expect(panel).to_contain_text("run 'taken' exists: choose another run_key")
         expect(panel.get_by_role("combobox")).to_contain_text("night", timeout=2 * PATIENCE)

@@ -7,6 +7,7 @@ The documents' picture is taken anew on the way by
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from tests.browser.app import (
     Shoot,
     away,
     cut,
+    eventually,
     execute,
     field,
     fill,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-NAME, KEY = "watched-street", "watch"
+KEY = "watch"
 CLIPS, FRAMES = (4, 30) if PICTURES else (2, 15)
 """Clips of each kind of motion, and frames of each."""
 
@@ -75,12 +77,20 @@ def folder(clips: list[live.Made], tmp_path: Path) -> Path:
     return tmp_path / "street"
 
 
-@pytest.fixture(autouse=True)
-def _tidy() -> Iterator[None]:
-    yield
-    for name in [name for name in fo.list_datasets() if name.startswith(NAME)]:
-        shutil.rmtree(folder_of(name), ignore_errors=True)
+@pytest.fixture
+def name() -> Iterator[str]:
+    """Name of the dataset that is watched, another one each time: the App remembers the view of each."""
+    name = f"watched-street-{uuid.uuid4().hex[:8]}" if not PICTURES else "watched-street"
+    yield name
+    shutil.rmtree(folder_of(name), ignore_errors=True)
+    if fo.dataset_exists(name):
         fo.delete_dataset(name)
+
+
+def states_of(dataset: fo.Dataset) -> list[str]:
+    """The review state of each proposal, as the samples hold it; they come after the ledger."""
+    dataset.reload()
+    return sorted(dataset.values(f"predictions.detections.{KEY}_state", unwind=True), key=str)
 
 
 def answer_all(dataset: fo.Dataset, key: str, clips: list[live.Made], clip_of: Callable[[fo.Sample], str]) -> None:
@@ -104,16 +114,16 @@ def answer_all(dataset: fo.Dataset, key: str, clips: list[live.Made], clip_of: C
 
 
 def test_what_was_watched_is_reviewed_and_becomes_labels(
-    page: Page, address: str, shoot: Shoot, clips: list[live.Made], folder: Path, tmp_path: Path
+    page: Page, address: str, shoot: Shoot, clips: list[live.Made], folder: Path, tmp_path: Path, name: str
 ) -> None:
     from playwright.sync_api import expect
 
     given = ["watch", "--source", str(folder), "--model", str(WEIGHTS), "--imgsz", str(live.SIDE), "--device", "cpu"]
-    assert cli.main([*given, "--dataset", NAME]) == 0
-    dataset, app = fo.load_dataset(NAME), page
-    listed = {name: len(dataset.load_saved_view(name)) for name in dataset.list_saved_views()}
-    assert listed["watch_confident"] > 0
-    visit(app, f"{address}/{NAME}")
+    assert cli.main([*given, "--dataset", name]) == 0
+    dataset, app = fo.load_dataset(name), page
+    assert len(dataset.load_saved_view("watch_confident")) > 0
+    unreviewed = states_of(dataset)
+    visit(app, f"{address}/{name}")
     panel = open_panel(app)
     expect(panel.get_by_role("combobox")).to_contain_text(KEY)
     expect(panel).to_contain_text("Ranked by")
@@ -144,6 +154,7 @@ def test_what_was_watched_is_reviewed_and_becomes_labels(
     ledger_has(app, dataset, 1)
     press_by_name(panel, "Undo")
     ledger_has(app, dataset, 0)
+    eventually(app, lambda: states_of(dataset), lambda found: found == unreviewed)
 
     answer_all(dataset, KEY, clips, lambda sample: str(sample["source"]))
     press_by_name(panel, "One by one")
