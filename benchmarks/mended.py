@@ -19,7 +19,7 @@ from hnm_core.labels.estimate import estimate_suspicion
 from hnm_core.labels.evidence_weights import at_rows
 from hnm_core.labels.mistakes import mistake_rows
 from hnm_core.labels.remedies import Remedies, find_remedies
-from hnm_core.labels.reviews import HARD_NEGATIVE, STATES
+from hnm_core.labels.reviews import HARD_NEGATIVE, STATES, states_of
 from hnm_core.labels.sheets import next_sheet
 
 __all__ = ["answers_by_sheets", "mended", "with_mended"]
@@ -66,9 +66,10 @@ def with_mended(place: Path, start: Path, size: int, clicks: int) -> Path:
 def answers_by_sheets(
     result: MiningResult, noisy: NoisyLabels, evidence: dict[str, NDArray[np.float64]], clicks: int
 ) -> NDArray[np.int8]:
-    """Answer sheets with the known truth, for so many clicks; return the review state of every mistake.
+    """Answer sheets with the known truth, for so many clicks; return the answer on every mistake.
 
-    A sheet costs a click for the answer that fits most of it, and one for each exception, which stays open.
+    A sheet costs a click for the answer that fits most of it, and one for each exception, which stays open: of it is
+    known that the answer does not fit.
 
     Args:
         result: a mining against the labels with errors.
@@ -91,7 +92,8 @@ def answers_by_sheets(
         spent += 1 + int((~fits).sum())
         if spent > clicks:
             break
-        state[sheet.rows[fits]] = STATES.index(sheet.answer) if labels_wrong else HARD_NEGATIVE
+        given = STATES.index(sheet.answer) if labels_wrong else HARD_NEGATIVE
+        state[sheet.rows] = np.where(fits, given, -given)
         seen += sheet.rows[~fits].tolist()
     return state
 
@@ -101,7 +103,7 @@ def mended(result: MiningResult, state: NDArray[np.int8]) -> tuple[Detections, R
     rows = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
     predictions, truth = result.predictions, result.truth
     found, true = np.zeros(len(predictions), dtype=np.int8), np.zeros(len(truth), dtype=np.int8)
-    found[rows[0]], true[rows[1]] = state[: len(rows[0])], state[len(rows[0]) :]
+    found[rows[0]], true[rows[1]] = np.split(states_of(state), [len(rows[0])])
     asked = find_remedies(predictions, truth, found, true)
     label, xyxy = truth.label.copy(), truth.xyxy.copy()
     label[asked.relabelled[:, 0]] = predictions.label[asked.relabelled[:, 1]]

@@ -18,7 +18,7 @@ from hnm_core.io.yolo import read_yolo_truth
 from hnm_core.labels.estimate import estimate_suspicion
 from hnm_core.labels.mistakes import mistake_rows
 from hnm_core.labels.next_reviews import next_reviews
-from hnm_core.labels.reviews import STATES
+from hnm_core.labels.reviews import STATES, UNREVIEWED
 from hnm_core.labels.sheets import next_sheet
 from hnm_core.taxonomy import DUPLICATE
 from hnm_core.weighting.images import Images
@@ -51,7 +51,8 @@ def reviews_by_truth(
 def reviews_by_sheets(result: MiningResult, place: Path, shape: TrainingSet, clicks: int) -> list[dict[str, Any]]:
     """Answer sheets of false positives with the known truth, for so many clicks; return the entries of the reviews.
 
-    A sheet costs a click for the answer that fits most of it, and one for each exception, which stays open.
+    A sheet costs a click for the answer that fits most of it, and one for each exception, which stays open: of it is
+    known that the answer does not fit.
     """
     mistakes, state = result.mistakes, np.zeros(len(result.mistakes), dtype=np.int8)
     seen, entries, spent = set(np.flatnonzero(mistakes.of_truth).tolist()), list[dict[str, Any]](), 0
@@ -66,9 +67,12 @@ def reviews_by_sheets(result: MiningResult, place: Path, shape: TrainingSet, cli
         spent += 1 + int((given != answer).sum())
         if spent > clicks:
             return entries
-        state[sheet.rows[given == answer]] = answer
+        state[sheet.rows] = np.where(given == answer, answer, -answer)
         seen |= set(sheet.rows[given != answer].tolist())
-        entries += [entry for entry, code in zip(answered, given, strict=True) if code == answer]
+        refused = {"state": STATES[UNREVIEWED], "refused": STATES[answer]}
+        entries += [
+            {**entry, **({} if code == answer else refused)} for entry, code in zip(answered, given, strict=True)
+        ]
 
 
 def entries_by_truth(

@@ -80,7 +80,7 @@ class Desk:
         pile: what is reviewed.
         evidence: evidence on each mistake that is used.
         rng: of the reviewer's errors and of random orders.
-        state: ``(k,)`` answers so far.
+        state: ``(k,)`` answers so far; below 0, that it does not fit.
         seen: ``(k,)`` bool, exceptions of sheets: they wait for a single look.
     """
 
@@ -99,7 +99,7 @@ class Desk:
     def open(self) -> Rows:
         """What may be shown."""
         mistakes = self.pile.mistakes
-        free = mistakes.mined & (mistakes.code != TRUE_POSITIVE) & (self.state == UNREVIEWED) & ~self.seen
+        free = mistakes.mined & (mistakes.code != TRUE_POSITIVE) & (self.state <= UNREVIEWED) & ~self.seen
         return np.flatnonzero(free)
 
     @property
@@ -221,7 +221,7 @@ def by_sheets(desk: Desk, choose: Callable[[Desk], tuple[Rows, int] | None]) -> 
         fits = (right == answer) != errs
         if fits.sum() * 2 < len(rows):
             answer, fits = HARD_NEGATIVE, (right == HARD_NEGATIVE) != errs
-        desk.state[rows[fits]] = answer
+        desk.state[rows] = np.where(fits, answer, -answer)
         desk.seen[rows[~fits]] = True
         yield 1 + int((~fits).sum())
 

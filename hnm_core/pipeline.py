@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from .boxes import SIZES, are_fractions, check_units, sizes_of
 from .columns import Detections, check_same_world
 from .counting import report_of
+from .labels.inheritance import inherit_answers
 from .labels.mistakes import mistake_rows
-from .labels.reviews import IGNORE, Reviews, inherit_reviews
+from .labels.reviews import IGNORE, Reviews
 from .matching.class_roles import class_roles, named_labels
 from .matching.greedy import match_detections
 from .matching.matches import Matches
@@ -77,11 +78,11 @@ def mine(
     """
     known: dict[str, Any] = {"groups": groups, "max_per_group": max_per_group, "reviews": reviews, "matches": matches}
     found = find_mistakes(predictions, truth, settings, **known, second_predictions=second_predictions)
-    states = None
-    if found.states is not None:
+    answers = None
+    if found.answers is not None:
         rows = mistake_rows(found.errors, (found.prediction_hard, found.truth_hard))
-        states = np.concatenate([state[at] for state, at in zip(found.states, rows, strict=True)])
-    return MiningResult.of(found, states, found.images, report_of([found]), reviews, evidence or {}, twins)
+        answers = np.concatenate([side[at] for side, at in zip(found.answers, rows, strict=True)])
+    return MiningResult.of(found, answers, found.images, report_of([found]), reviews, evidence or {}, twins)
 
 
 def find_mistakes(
@@ -128,7 +129,7 @@ def find_mistakes(
         candidates=len(candidates),
         cap=cap,
         images=images,
-        states=found.states,
+        answers=found.answers,
         notes=notes,
     )
 
@@ -164,13 +165,13 @@ class Examined:
         matches: the match table.
         errors: the name of every row.
         difficulty: of every row, NaN for rows that are no candidates.
-        states: ``(n,)`` and ``(m,)`` int8, review states of the rows; None if no reviews were given.
+        answers: ``(n,)`` and ``(m,)`` int8, what reviews say of the rows; None if none were given.
     """
 
     matches: Matches
     errors: Errors
     difficulty: Difficulty
-    states: tuple[NDArray[np.int8], NDArray[np.int8]] | None
+    answers: tuple[NDArray[np.int8], NDArray[np.int8]] | None
 
     @property
     def overlap(self) -> bool:
@@ -206,13 +207,13 @@ def examine(
     matches = matches or match_detections(predictions, truth, settings, named=named)
     errors = classify_errors(predictions, truth, matches, settings)
     difficulty = score_difficulty(StrategyInput(predictions, truth, matches, errors, settings, second_predictions))
-    states = None if reviews is None else inherit_reviews(reviews, predictions, truth)
-    if states is not None:
-        difficulty = _without_ignored(difficulty, states)
+    answers = None if reviews is None else inherit_answers(reviews, predictions, truth)
+    if answers is not None:
+        difficulty = _without_ignored(difficulty, answers)
     if settings.sizes:
         fractions = are_fractions(predictions.xyxy, truth.xyxy) if world is None else world.fractions
         difficulty = _of_sizes(difficulty, predictions, truth, settings.sizes, fractions)
-    return Examined(matches, errors, difficulty, states)
+    return Examined(matches, errors, difficulty, answers)
 
 
 def _check_second_world(second: Detections, truth: Detections) -> None:
@@ -234,9 +235,9 @@ def _of_sizes(
     return Difficulty(kept(difficulty.prediction, predictions), kept(difficulty.truth, truth))
 
 
-def _without_ignored(difficulty: Difficulty, states: tuple[NDArray[np.int8], NDArray[np.int8]]) -> Difficulty:
+def _without_ignored(difficulty: Difficulty, answers: tuple[NDArray[np.int8], NDArray[np.int8]]) -> Difficulty:
     """Set the difficulty of rows reviewed as ``ignore`` to NaN, so that they are no candidates."""
     return Difficulty(
-        np.where(states[0] == IGNORE, np.nan, difficulty.prediction),
-        np.where(states[1] == IGNORE, np.nan, difficulty.truth),
+        np.where(answers[0] == IGNORE, np.nan, difficulty.prediction),
+        np.where(answers[1] == IGNORE, np.nan, difficulty.truth),
     )

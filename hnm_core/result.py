@@ -107,7 +107,7 @@ class MiningResult(CountedRows):
     def of(
         cls,
         found: MinedRows,
-        states: NDArray[np.int8] | None,
+        answers: NDArray[np.int8] | None,
         images: Images,
         counted: MiningReport,
         reviews: Reviews | None,
@@ -118,10 +118,10 @@ class MiningResult(CountedRows):
 
         Args:
             found: the mined rows.
-            states: ``(k,)`` review state of every mistake, rows of the predictions first; None without reviews.
+            answers: ``(k,)`` on every mistake, rows of the predictions first; None without reviews.
             images: the images of ``found.truth``.
             counted: the report of ``found``, before any estimate.
-            reviews: what ``states`` were taken from.
+            reviews: what ``answers`` were taken from.
             evidence: per kind, for the rows of both tables, see :func:`~hnm_core.pipeline.mine`.
             twins: likewise.
 
@@ -135,7 +135,7 @@ class MiningResult(CountedRows):
         mistakes = _mistakes_of(found, twins)
         rows = mistake_rows(found.errors, (found.prediction_hard, found.truth_hard))
         columns = at_rows(evidence, lengths, rows)
-        estimate = estimate_labels(mistakes, states, images, found.settings, evidence=columns)
+        estimate = estimate_labels(mistakes, answers, images, found.settings, evidence=columns)
         report = counted if reviews is None and not evidence else with_estimate(counted, estimate)
         return cls(
             **{f.name: getattr(found, f.name) for f in fields(MinedRows)},
@@ -177,7 +177,7 @@ class MiningResult(CountedRows):
         notes = self.report.notes[: len(self.report.notes) - len(self.estimate.notes)]
         return MiningResult.of(
             self,
-            None if self.reviews is None else self.estimate.suspicions.state,
+            None if self.reviews is None else self.estimate.suspicions.answers,
             Images.of(self.truth),
             replace(self.report, notes=notes),
             self.reviews,

@@ -116,6 +116,15 @@ class ReviewAction:
     withdrawn: str = ""
     clicks: int = 1
 
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the entries as the engine reads them; an exception has the state that does not fit as ``refused``."""
+        answer = next((entry.state for entry in self.entries if entry.state != "unreviewed"), None)
+        refused = {"refused": answer} if answer else {}
+        return [
+            {**entry.as_dict(), **(refused if entry.state == "unreviewed" and not entry.corrected else {})}
+            for entry in self.entries
+        ]
+
 
 class Ledger:
     """The review ledger of a dataset.
@@ -175,10 +184,10 @@ class Ledger:
         wanted = None if images is None else set(images)
         about = {} if wanted is None else {"value.entries.image": {"$in": list(wanted)}}
         return [
-            {**entry.as_dict(), "who": action.who, "when": action.when}
+            {**entry, "who": action.who, "when": action.when}
             for action in map(_action_of, self._documents({"value.withdrawn": "", **about}))
-            for entry in action.entries
-            if wanted is None or entry.image in wanted
+            for entry in action.as_dicts()
+            if wanted is None or entry["image"] in wanted
         ]
 
     def changed(self, known: Mapping[str, Any]) -> dict[str, tuple[Any, ReviewAction]]:

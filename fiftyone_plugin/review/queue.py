@@ -43,28 +43,28 @@ class ReviewQueue:
         self._rows: list[int] = []
         self.worker: Thread | None = None
 
-    def next(self, state: NDArray[np.int8], skipped: Collection[int]) -> int | None:
+    def next(self, answers: NDArray[np.int8], skipped: Collection[int]) -> int | None:
         """Return the row of the mistake to show, or None if none is left.
 
         Args:
-            state: ``(k,)`` review state of each mistake, 0 where there is no review.
+            answers: ``(k,)`` on each mistake, 0 or less where there is no review.
             skipped: rows that were shown and skipped.
         """
-        large = len(state) >= LARGE
-        row = self._first(state, skipped) if large else None
+        large = len(answers) >= LARGE
+        row = self._first(answers, skipped) if large else None
         if row is None:
-            self._fill(state, skipped, LENGTH if large else 1)
-            return self._first(state, skipped)
+            self._fill(answers, skipped, LENGTH if large else 1)
+            return self._first(answers, skipped)
         if self.worker is None or not self.worker.is_alive():
-            self.worker = Thread(target=self._fill, args=(state.copy(), skipped, LENGTH), daemon=True)
+            self.worker = Thread(target=self._fill, args=(answers.copy(), skipped, LENGTH), daemon=True)
             self.worker.start()
         return row
 
-    def _first(self, state: NDArray[Any], skipped: Collection[int]) -> int | None:
-        return next((row for row in self._rows if state[row] == 0 and row not in skipped), None)
+    def _first(self, answers: NDArray[Any], skipped: Collection[int]) -> int | None:
+        return next((row for row in self._rows if answers[row] <= 0 and row not in skipped), None)
 
-    def _fill(self, state: NDArray[np.int8], skipped: Collection[int], length: int) -> None:
+    def _fill(self, answers: NDArray[np.int8], skipped: Collection[int], length: int) -> None:
         rows = next_reviews(
-            self._mistakes, state, self._images, self._settings, length, skip=skipped, evidence=self._evidence
+            self._mistakes, answers, self._images, self._settings, length, skip=skipped, evidence=self._evidence
         )
         self._rows = rows.tolist()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnm_core.labels.estimate import Estimate, estimate_labels
-from hnm_core.labels.reviews import HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED
+from hnm_core.labels.reviews import HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED, states_of
 from hnm_core.labels.sheets import Sheet, label_error_of, next_sheet
 from hnm_core.settings import SheetSettings
 from hnm_core.settings.sheets import TWIN_DISTANCE
@@ -43,7 +43,7 @@ class Review:
         twins: which of them show the same object in several images, if the run was mined with appearance; else None.
         nearby: the crops nearest to each.
         reviewable: ``(k,)`` bool, the mined mistakes that a person can review: all but lucky hits.
-        state: ``(k,)`` int8, review state of each mistake, as place in ``STATES``.
+        answers: ``(k,)`` int8, on each mistake, see :data:`~hnm_core.labels.reviews.STATES`.
         doubtful: ``(k,)`` bool, exceptions of sheets: looked at, and left to a single look.
     """
 
@@ -65,7 +65,7 @@ class Review:
             )
         self._samples = set(self.images.names)
         self._ledger, self._actions = Ledger(dataset), dict[str, tuple[Any, ReviewAction]]()
-        self.state = np.zeros(len(self.label_ids), dtype=np.int8)
+        self.answers = np.zeros(len(self.label_ids), dtype=np.int8)
         self.doubtful = np.zeros(len(self.label_ids), dtype=bool)
         self.reviewable = self.mistakes.mined & (self.mistakes.code != TRUE_POSITIVE)
         self.queue = ReviewQueue(self.mistakes, self.images, self.settings.engine, self.evidence)
@@ -84,14 +84,14 @@ class Review:
         touched &= self._samples
         if not touched:
             return
-        entries = [entry.as_dict() for entry in self._valid_entries(touched)]
+        entries = list(self._valid_entries(touched))
         boxes = states.boxes_of(self._dataset, self.settings, touched)
         last = {states.key_of(entry["side"], entry["label_id"]): entry["state"] for entry in entries}
-        for key, state in states.inherited_states(boxes, entries).items():
+        for key, answer in states.inherited_answers(boxes, entries).items():
             row = self._row.get(key)
             if row is not None:
-                self.state[row] = STATES.index(state)
-                self.doubtful[row] = last.get(key) == state == STATES[UNREVIEWED]
+                self.answers[row] = answer
+                self.doubtful[row] = last.get(key) == STATES[UNREVIEWED] and answer <= UNREVIEWED
         self._estimates.pop(True, None)
 
     def estimate_now(self) -> Estimate:
@@ -116,14 +116,14 @@ class Review:
         skip |= set(np.flatnonzero(np.isin(twin_of, twin_of[list(skip)])).tolist()) if skip else set()
         doubtful = next((row for row in np.flatnonzero(self.open & self.doubtful).tolist() if row not in skip), None)
         choose = self._likeliest if self.settings.without_truth else self.queue.next
-        row = choose(self.state, skip) if doubtful is None else doubtful
+        row = choose(self.answers, skip) if doubtful is None else doubtful
         if row is not None and self.open[twin_of[row]]:
             row = int(twin_of[row])
         return None if row is None else self.keys[row]
 
-    def _likeliest(self, state: NDArray[np.int8], skipped: Collection[int]) -> int | None:
+    def _likeliest(self, answers: NDArray[np.int8], skipped: Collection[int]) -> int | None:
         """Return the likeliest error among the proposals of the first list that is not done; None if all are."""
-        rows = [row for row in np.flatnonzero(self.reviewable & (state == UNREVIEWED)).tolist() if row not in skipped]
+        rows = [row for row in np.flatnonzero(self.reviewable & (answers <= UNREVIEWED)).tolist() if row not in skipped]
         code, difficulty = self.mistakes.code, self.mistakes.difficulty
         return min(rows, key=lambda row: (code[row], -difficulty[row], row), default=None)
 
@@ -174,6 +174,11 @@ class Review:
         return STATES[HARD_NEGATIVE] if self.settings.without_truth else label_error_of(code, of_truth=of_truth)
 
     @property
+    def state(self) -> NDArray[np.int8]:
+        """``(k,)`` int8, review state of each mistake, as place in ``STATES``."""
+        return states_of(self.answers)
+
+    @property
     def open(self) -> NDArray[np.bool_]:
         """``(k,)`` whether a mistake can be reviewed and is not yet."""
         return np.asarray(self.reviewable & (self.state == UNREVIEWED), dtype=bool)
@@ -213,9 +218,9 @@ class Review:
 
     def _estimate(self, *, reviewed: bool) -> Estimate:
         if reviewed not in self._estimates:
-            state = self.state if reviewed else np.zeros_like(self.state)
+            answers = self.answers if reviewed else np.zeros_like(self.answers)
             self._estimates[reviewed] = estimate_labels(
-                self.mistakes, state, self.images, self.settings.engine, evidence=self.evidence
+                self.mistakes, answers, self.images, self.settings.engine, evidence=self.evidence
             )
         return self._estimates[reviewed]
 
@@ -223,7 +228,7 @@ class Review:
         """Yield the entries on these samples that were not withdrawn, in order."""
         for _, (_, action) in sorted(self._actions.items()):
             if not action.withdrawn:
-                yield from (entry for entry in action.entries if entry.image in samples)
+                yield from (entry for entry in action.as_dicts() if entry["image"] in samples)
 
 
 class ReviewCache:

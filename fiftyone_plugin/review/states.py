@@ -11,7 +11,8 @@ import numpy as np
 from fiftyone import ViewField as F
 
 from hnm_core import Detections
-from hnm_core.labels.reviews import LABEL_ERRORS, STATES, Reviews, inherit_reviews
+from hnm_core.labels.inheritance import inherit_answers
+from hnm_core.labels.reviews import LABEL_ERRORS, STATES, UNREVIEWED, Reviews
 
 from ..settings import RunSettings
 from ..store import access, blocks, checks
@@ -132,7 +133,12 @@ def remine_note(run_key: str, count: int) -> str:
 
 
 def inherited_states(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the review state of every box, by its key: that of the entries on it or on a box that it overlaps.
+    """Return the review state of every box, by its key; arguments as for :func:`inherited_answers`."""
+    return {key: STATES[max(answer, UNREVIEWED)] for key, answer in inherited_answers(boxes, entries).items()}
+
+
+def inherited_answers(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the answer on every box, by its key: that of the entries on it or on a box that it overlaps.
 
     Args:
         boxes: all boxes of some samples in the fields of one run.
@@ -141,11 +147,11 @@ def inherited_states(boxes: Sequence[Box], entries: Iterable[Mapping[str, Any]])
     tables = {side: [box for box in boxes if box.side == side] for side in ("prediction", "truth")}
     images = tuple(dict.fromkeys(box.sample_id for box in boxes))
     classes = tuple(dict.fromkeys(box.label for box in boxes))
-    codes = inherit_reviews(Reviews.of(entries), *(detections_of(table, images, classes) for table in tables.values()))
+    found = inherit_answers(Reviews.of(entries), *(detections_of(table, images, classes) for table in tables.values()))
     return {
-        box.key: STATES[code]
-        for table, of_side in zip(tables.values(), codes, strict=True)
-        for box, code in zip(table, of_side.tolist(), strict=True)
+        box.key: answer
+        for table, of_side in zip(tables.values(), found, strict=True)
+        for box, answer in zip(table, of_side.tolist(), strict=True)
     }
 
 

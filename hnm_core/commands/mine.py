@@ -16,7 +16,8 @@ from ..io.mining_folder import SHARDS as FOLDER
 from ..io.mining_folder import new_mining, open_mining, save_mining
 from ..io.progress import Progress
 from ..io.truth_files import SHARDS, YOLO, TruthFiles, kind_of
-from ..labels.reviews import UNREVIEWED, inherit_reviews
+from ..labels.inheritance import inherit_reviews
+from ..labels.reviews import UNREVIEWED
 from ..pipeline import mine
 from ..report import MiningReport
 from ..reporting.html import report_pages

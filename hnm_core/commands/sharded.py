@@ -203,7 +203,7 @@ def say_lost(path: Path, reviews: Reviews, images: Sequence[str], reached: int) 
         reached: rows that have one.
     """
     there = int(np.isin(np.array(reviews.images, dtype=object), list(images))[reviews.image].sum())
-    lost = there - int((reviews.state == UNREVIEWED).sum()) - reached
+    lost = there - int((reviews.state <= UNREVIEWED).sum()) - reached
     if lost > 0:
         warnings.warn(
             f"{path}: {lost} of {len(reviews)} reviews reach no object: no box of their class and image overlaps them "

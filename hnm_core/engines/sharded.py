@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ..boxes import refuse_mixed_units, unit_name
 from ..counting import report_of_tally
+from ..labels.belief import Belief
 from ..labels.estimate import with_numbers
 from ..labels.reviews import STATES, Reviews
 from ..labels.strata import Strata
-from ..labels.suspicion import Belief, believe
+from ..labels.suspicion import believe
 from ..pipeline import World
 from ..report import MiningReport
 from ..selection.choose import choose

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ..boxes import UnitOfBoxes
 from ..counting import ScoreCells, Tally, ThresholdCounts, label_digests
 from ..counting.recall import counted_scores
+from ..labels.belief import Belief
 from ..labels.estimate import image_scores_of
 from ..labels.evidence_weights import as_columns, at_rows
 from ..labels.mistakes import Mistakes
 from ..labels.prior import prior_suspicion
-from ..labels.reviews import STATES, Reviews
+from ..labels.reviews import STATES, Reviews, states_of
 from ..labels.strata import Strata
-from ..labels.suspicion import Belief, SuspicionPart
+from ..labels.suspicion import SuspicionPart
 from ..pipeline import World, examine
 from ..selection.mined import boxes_at
 from ..settings import MiningSettings
@@ -68,7 +69,7 @@ def start(
         for table, side, at in zip((truth, predictions), (near, matches.best_row), rows, strict=True)
     ]
     none = np.zeros(len(predictions), dtype=np.int8), np.zeros(len(truth), dtype=np.int8)
-    states = found.states or none
+    answers = found.answers or none
     thresholds, cells = (
         ThresholdCounts.of(predictions, truth, matches),
         ScoreCells.of_confident(predictions, errors, matches),
@@ -89,7 +90,8 @@ def start(
         "iou": both(matches.iou, matches.best_iou),
         "near": both(near, matches.best_row),
         "near_xyxy": np.concatenate(near_box),
-        "state": both(*states),
+        "said": (said := both(*answers)),
+        "state": states_of(said),
         "alive": np.nan_to_num(hard) > 0,
         "evidence": as_columns(evidence, len(hard)),
         "background": background,
@@ -107,7 +109,7 @@ def start(
         right, wrong = counted_scores(predictions, matches)
         kept |= {"right_scores": right, "wrong_scores": wrong, "label_digests": label_digests(truth)}
     counted, missed = int(errors.counted.sum()), int(errors.false_negative.sum())
-    reviewed = sum(int(np.count_nonzero(side)) for side in states)
+    reviewed = sum(int(np.count_nonzero(side > 0)) for side in answers)
     per_class = np.zeros(0, dtype=np.int64)
     if settings.repeat_threshold > 0:
         per_class = images_per_class(truth.image, truth.label, len(truth.classes))
@@ -140,7 +142,7 @@ def part_of(columns: Columns) -> tuple[NDArray[np.int64], SuspicionPart]:
         of_truth=of_truth[rows],
         mined=mined[rows],
     )
-    return rows, SuspicionPart(mistakes, columns["state"][rows], columns["evidence"][rows])
+    return rows, SuspicionPart(mistakes, columns["said"][rows], columns["evidence"][rows])
 
 
 def ask_part(columns: Columns, own: NDArray[np.int64] | None, name: str, args: Sequence[Any]) -> Any:

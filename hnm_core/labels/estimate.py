@@ -78,7 +78,7 @@ def estimate_labels(
 
     Args:
         mistakes: all mistakes, mined or not, and the mined lucky hits.
-        state: ``(k,)`` review states: names, or indices in :data:`~.reviews.STATES`; None for no reviews.
+        state: ``(k,)`` review states by name, or answers as :data:`~.reviews.STATES` says; None for no reviews.
         images: the images that ``mistakes.image`` numbers.
         settings: ``use_suspicion`` and those of :func:`~hnm_core.weighting.weights.weigh_images`.
         evidence: per kind ``(k,)`` log-likelihood ratios, see :mod:`hnm_core.labels.evidence_weights`.

@@ -100,7 +100,7 @@ def next_sheet(
 
     Args:
         mistakes: the mistakes, ``k`` of them.
-        state: ``(k,)`` review state of each, as index in :data:`~hnm_core.labels.reviews.STATES`.
+        state: ``(k,)`` answer on each, see :data:`~hnm_core.labels.reviews.STATES`.
         suspicion: ``(k,)`` probability that the label is wrong.
         settings: size, order and gain; None for the defaults.
         skip: rows that no sheet may show: exceptions of earlier ones, or what somebody else is looking at. Nor their
@@ -115,7 +115,7 @@ def next_sheet(
         ([2, 0, 3], 'missing_label', 2.65, 1.35)
     """
     settings = settings or SheetSettings()
-    free = mistakes.mined & (np.asarray(state) == UNREVIEWED) & (mistakes.code != TRUE_POSITIVE)
+    free = mistakes.mined & (np.asarray(state) <= UNREVIEWED) & (mistakes.code != TRUE_POSITIVE)
     twin_of = np.arange(len(mistakes)) if twin_of is None else twin_of
     free &= ~np.isin(twin_of, twin_of[np.fromiter(skip, dtype=np.int64)])
     rows = np.flatnonzero(free)

@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from ..taxonomy import LOCALIZATION, ROW_NAMES
 from ..weighting.exact import as_floats, exact_units
+from .belief import Belief
 from .evidence_weights import as_columns, bins_of, kinds_of, only_ranks, shift_of, weigh_evidence, weighted
 from .joint_fit import fit_jointly, prior_weights
 from .merging import merge_strata
 from .mistakes import Mistakes
 from .prior import prior_suspicion
-from .reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, STATES, UNREVIEWED, state_codes
+from .reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, STATES, UNREVIEWED, state_codes, states_of
 from .stats import expit, logit
 from .strata import Levels, Strata, number_strata
 
-__all__ = ["Belief", "Suspicion", "SuspicionPart", "believe", "estimate_suspicion"]
+__all__ = ["Suspicion", "SuspicionPart", "believe", "estimate_suspicion"]
 
 NAMES = len(ROW_NAMES)
 
@@ -39,7 +40,7 @@ class Suspicion:
 
     Attributes:
         value: ``(k,)`` float64 in ``[0, 1]``: 0 or 1 if reviewed, else the share of its stratum; 0 for lucky hits.
-        state: ``(k,)`` int8, review state, as index in :data:`~hnm_core.labels.reviews.STATES`.
+        answers: ``(k,)`` int8, see :data:`~hnm_core.labels.reviews.STATES`.
         stratum: ``(k,)`` int64, row in ``strata``; -1 for lucky hits.
         strata: counts and shares of each stratum.
         offset: ``(k,)`` change of the log odds by evidence.
@@ -47,11 +48,16 @@ class Suspicion:
     """
 
     value: NDArray[np.float64]
-    state: NDArray[np.int8]
+    answers: NDArray[np.int8]
     stratum: NDArray[np.int64]
     strata: Strata
     offset: NDArray[np.float64]
     evidence: Mapping[str, float]
+
+    @property
+    def state(self) -> NDArray[np.int8]:
+        """``(k,)`` int8, review state, as index in :data:`~hnm_core.labels.reviews.STATES`."""
+        return states_of(self.answers)
 
     @property
     def low(self) -> NDArray[np.float64]:
@@ -71,12 +77,12 @@ class Suspicion:
 
     def after(self, row: int, wrong: bool) -> Suspicion:
         """Return the suspicion if the next review were this one; the strata are not updated."""
-        value, state = self.value.copy(), self.state.copy()
+        value, answers = self.value.copy(), self.answers.copy()
         open_rows = np.flatnonzero((self.stratum >= 0) & ~_is_reviewed(self.state))
         share = self.strata.levels.after(int(self.stratum[row]), wrong)
         value[open_rows] = _with_evidence(share[self.stratum[open_rows]], self.offset[open_rows])
-        value[row], state[row] = float(wrong), MISSING_LABEL if wrong else HARD_NEGATIVE
-        return replace(self, value=value, state=state)
+        value[row], answers[row] = float(wrong), MISSING_LABEL if wrong else HARD_NEGATIVE
+        return replace(self, value=value, answers=answers)
 
     @property
     def review_count(self) -> int:
@@ -91,52 +97,23 @@ class Suspicion:
 
 
 @dataclass(frozen=True, eq=False)
-class Belief:
-    """What all reviews and all evidence say about a single mistake.
-
-    Attributes:
-        names: the kinds of evidence.
-        weights: ``(kinds,)`` the weight of each.
-        means: ``(names, kinds)`` mean evidence on the mistakes of an error type, where one of the kinds only ranks.
-        middle: ``(names,)`` mean change of the log odds by error type, and
-        shift: ``(names,)`` how far it moves, so that the mean share stays what it is; 0 where no kind only ranks.
-        levels: the shares of label errors of every stratum; None as long as they are not known.
-        moved: whether evidence changes anything.
-    """
-
-    names: tuple[str, ...]
-    weights: NDArray[np.float64]
-    means: NDArray[np.float64]
-    middle: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    levels: Levels | None = None
-    moved: bool = False
-
-    def offsets(self, columns: NDArray[np.float64], code: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """Return the change of the log odds, ``(k,)``, by the evidence ``(k, kinds)`` on errors of some types."""
-        change = weighted(columns - self.means[code], self.weights)
-        return np.asarray(change - self.middle[code] - self.shift[code], dtype=np.float64)
-
-    def shares(self, stratum: NDArray[np.int64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability that each label is wrong, ``(k,)``, before any review of that very mistake."""
-        assert self.levels is not None  # asked last
-        share = self.levels.own[stratum]
-        return expit(logit(share) + offset) if self.moved else share
-
-
-@dataclass(frozen=True, eq=False)
 class SuspicionPart:
     """Some of the mistakes, with their reviews and their evidence.
 
     Attributes:
         mistakes: the mistakes, and mined lucky hits.
-        state: ``(k,)`` int8, review states.
+        said: ``(k,)`` int8, answers.
         columns: ``(k, kinds)`` float64, evidence.
     """
 
     mistakes: Mistakes
-    state: NDArray[np.int8]
+    said: NDArray[np.int8]
     columns: NDArray[np.float64]
+
+    @cached_property
+    def state(self) -> NDArray[np.int8]:
+        """Return the review states."""
+        return states_of(self.said)
 
     @cached_property
     def errors(self) -> NDArray[np.int64]:
@@ -164,12 +141,15 @@ class SuspicionPart:
         return keys, np.stack([*counts, pairs]), np.bincount(code, minlength=NAMES), sums, self.answers()
 
     def answers(self) -> tuple[NDArray[Any], ...]:
-        """Return stratum, whether the label is wrong, how much each review counts, and its evidence."""
-        state = self.state[self.errors]
-        reviewed = _is_reviewed(state)
-        counts = 1.0 / (1 + _others(self._twins, reviewed))
-        wrong = np.isin(state[reviewed], LABEL_ERRORS)
-        return self.strata[0][reviewed], wrong, counts, self.columns[self.errors[reviewed]]
+        """Return stratum, whether the label is wrong, how much each answer counts, and its evidence.
+
+        Of a sheet all answers count, those on its exceptions, too: else what fits least would never be learned from.
+        """
+        said = self.said[self.errors]
+        known = np.isin(np.abs(said), (UNREVIEWED, IGNORE), invert=True)
+        counts = 1.0 / (1 + _others(self._twins, known))
+        wrong = np.isin(said[known], (*LABEL_ERRORS, -HARD_NEGATIVE))
+        return self.strata[0][known], wrong, counts, self.columns[self.errors[known]]
 
     def offset_sums(self, belief: Belief) -> NDArray[np.object_]:
         """Return the sum of the changes of the log odds by error type."""
@@ -204,7 +184,7 @@ class SuspicionPart:
         value[self.state == HARD_NEGATIVE] = 0.0
         value[np.isin(self.state, LABEL_ERRORS)] = 1.0
         kinds = dict(zip(belief.names, belief.weights.tolist(), strict=True))
-        return Suspicion(value, self.state, stratum, strata, offset, kinds)
+        return Suspicion(value, self.said, stratum, strata, offset, kinds)
 
     @property
     def _twins(self) -> NDArray[np.int64] | None:

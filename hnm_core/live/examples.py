@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..labels.inheritance import inherit_reviews
 from ..labels.reviews import (
     HARD_NEGATIVE,
     IGNORE,
@@ -15,7 +16,6 @@ from ..labels.reviews import (
     MISSING_LABEL,
     UNREVIEWED,
     Reviews,
-    inherit_reviews,
 )
 from ..result import MiningResult
 from ..taxonomy import CONFIDENT, DUPLICATE, TRUE_POSITIVE, classify_errors

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..columns import Detections
 from ..counting import report_of
+from ..labels.inheritance import inherit_reviews
 from ..labels.mistakes import mistake_rows
-from ..labels.reviews import IGNORE, LABEL_ERRORS, Reviews, inherit_reviews
+from ..labels.reviews import IGNORE, LABEL_ERRORS, Reviews
 from ..matching.greedy import per_class
 from ..matching.matches import Matches
 from ..report.lines import row, wrapped
@@ -121,7 +122,7 @@ def propose(
         candidates=int(listed[0].sum() + listed[1].sum()),
         cap=int(listed[0].sum() + listed[1].sum()),
         images=Images.of(gaps),
-        states=states,
+        answers=states,
         notes=(),
     )
     of_rows = None

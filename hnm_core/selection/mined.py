@@ -139,7 +139,7 @@ class MinedTables(MinedRows):
         candidates: number of mistakes with a difficulty above 0.
         cap: how many of them may be mined.
         images: the images, for the weights.
-        states: ``(n,)`` and ``(m,)`` int8, review states of the rows; None if no reviews were given.
+        answers: ``(n,)`` and ``(m,)`` int8, what reviews say of the rows; None if none were given.
         notes: limits that took effect, as sentences.
     """
 
@@ -147,7 +147,7 @@ class MinedTables(MinedRows):
     candidates: int
     cap: int
     images: Images
-    states: tuple[NDArray[np.int8], NDArray[np.int8]] | None
+    answers: tuple[NDArray[np.int8], NDArray[np.int8]] | None
     notes: tuple[str, ...]
 
     @property

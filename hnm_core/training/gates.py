@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
-from ..labels.reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, Reviews, inherit_reviews
+from ..labels.inheritance import inherit_reviews
+from ..labels.reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, Reviews
 from .plan import DROP, OFF, WEIGH, TrainingPlan
 from .suspects import CLEAN, FAULTY, Suspects, same_objects
 

@@ -16,7 +16,7 @@ from hnm_core.labels.estimate import (
     with_estimate,
 )
 from hnm_core.labels.mistakes import Mistakes
-from hnm_core.labels.reviews import LABEL_ERRORS, ONE_SIDED, SIDES, STATES, Reviews
+from hnm_core.labels.reviews import LABEL_ERRORS, ONE_SIDED, SIDES, STATES, Reviews, state_codes
 from hnm_core.labels.stats import expit, logit
 from hnm_core.taxonomy import BACKGROUND, MISSED, ROW_NAMES
 from hnm_core.weighting.images import Images
@@ -291,6 +291,26 @@ def test_strata_count_what_was_said_of_mined_objects_and_learn_from_all() -> Non
     for s in range(len(strata)):
         rows = (moved.stratum == s) & mined & (states == 0)
         assert moved.strata.share[s] == pytest.approx(moved.value[rows].mean() if rows.any() else moved.strata.mean[s])
+
+
+def test_what_does_not_fit_teaches_about_all_others_and_stays_open() -> None:
+    """An exception counts like the opposite answer, everywhere but at its own row."""
+    open_row, others = 0, np.arange(1, 12)
+    for told in (None, {"views": np.linspace(-2, 2, 12)}):
+        for answer, opposite in (("missing_label", "hard_negative"), ("hard_negative", "missing_label")):
+            states = state_codes(["", "hard_negative", *[""] * 10])
+            before = estimate_suspicion(some_mistakes(), states, told)
+            states[open_row] = -STATES.index(answer)
+            after = estimate_suspicion(some_mistakes(), states, told)
+            states[open_row] = STATES.index(opposite)
+            reviewed = estimate_suspicion(some_mistakes(), states, told)
+            assert after.value[others].tolist() == reviewed.value[others].tolist()
+            assert (after.value[open_row] > before.value[open_row]) == (answer == "hard_negative")
+            assert after.state[open_row] == 0 < after.value[open_row] < 1
+            assert (after.review_count, after.reviewed) == (before.review_count, before.reviewed)
+            assert after.strata.pending.tolist() == before.strata.pending.tolist()
+    states[open_row] = -STATES.index("ignore")
+    assert estimate_suspicion(some_mistakes(), states, told).value.tolist() == before.value.tolist(), "it tells nothing"
 
 
 def test_states_fit_the_mistakes() -> None:

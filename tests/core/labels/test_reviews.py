@@ -10,7 +10,8 @@ import pytest
 
 from hnm_core import Detections
 from hnm_core.boxes import overlapping
-from hnm_core.labels.reviews import STATES, Reviews, inherit_reviews, state_codes
+from hnm_core.labels.inheritance import inherit_answers, inherit_reviews
+from hnm_core.labels.reviews import STATES, Reviews, state_codes
 from tests.scenes import FAR, HERE, apart, high, scene
 
 
@@ -30,6 +31,16 @@ def test_entries_survive_a_round_trip_whatever_else_they_hold() -> None:
     assert reviews.as_entries() == entries
     assert Reviews.of(reviews.as_entries()).as_entries() == entries
     assert len(Reviews.of([])) == 0
+
+
+def test_an_exception_stays_unreviewed_and_remembers_what_does_not_fit() -> None:
+    entries = [said("unreviewed", refused="missing_label"), said("ignore", FAR)]
+    reviews = Reviews.of(entries)
+    assert reviews.as_entries() == entries
+    predictions, truth = scene([("a", "cat", 0.9, HERE), ("a", "cat", 0.9, FAR), ("b", "cat", 0.9, HERE)])
+    assert inherit_reviews(reviews, predictions, truth)[0].tolist() == [0, 4, 0]
+    assert inherit_answers(reviews, predictions, truth)[0].tolist() == [-STATES.index("missing_label"), 4, 0]
+    assert Reviews.of([*entries, said("unreviewed")]).as_entries()[-1] == said("unreviewed"), "taken back"
 
 
 def test_a_later_entry_on_the_same_box_replaces_an_earlier_one() -> None:
@@ -114,6 +125,11 @@ def test_it_is_the_greedy_matching_that_one_would_write_down(seed: int) -> None:
         (said("ignore", (1, 2)), "review 0 has bbox [1, 2], expected"),
         (said("ignore", bbox="box"), "review 0 has bbox 'box', expected"),
         (said("ignore", (0, 0, float("nan"), 1)), "review 0 has bbox"),
+        (said("ignore", refused="wrong_box"), "review 0 is 'ignore' and has refused 'wrong_box': only what is left"),
+        (
+            said("unreviewed", refused="no"),
+            "review 0 is 'unreviewed' and has refused 'no': only what",
+        ),
         ("ignore", "review 0 has no image, side, class, bbox, state"),
     ],
 )
@@ -129,7 +145,7 @@ def test_states_are_names_or_numbers() -> None:
     assert state_codes([]).tolist() == []
     with pytest.raises(ValueError, match="no such review state: 'maybe'; states are unreviewed, "):
         state_codes(["ignore", "maybe"])
-    with pytest.raises(ValueError, match="review states are numbers from 0 to 6, got -1 to 7"):
+    with pytest.raises(ValueError, match="numbers from 0 to 6"):
         state_codes(np.array([7, -1]))
 
 

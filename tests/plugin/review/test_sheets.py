@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_plugin.review import sheets, triage
+from fiftyone_plugin.review import json_file, reweigh, sheets, triage
 from fiftyone_plugin.review.ledger import Ledger
 from fiftyone_plugin.review.session import open_review
 from fiftyone_plugin.store import reservations
@@ -60,6 +61,31 @@ def test_one_answer_settles_all_but_the_exceptions(dataset: fo.Dataset) -> None:
     (action,) = Ledger(dataset).actions()
     assert (action.clicks, len(action.entries)) == (3, 4)
     assert triage.outcome_text(done) == "Reviewed: missing label, 2 objects; 2 left to a single look"
+
+
+def test_exceptions_teach_what_the_others_are(dataset: fo.Dataset, tmp_path: Path) -> None:
+    """Else every sheet would confirm itself: what fits is answered, and what does not is left out."""
+    prior = open_review(dataset, "run").suspicion_by_key()
+    sheet = handed(dataset)
+    answered(sheet, dataset, "missing_label", sheet.label_ids[:3])
+    review = open_review(dataset, "run")
+    now, rest = review.suspicion_by_key(), next(key for key in prior if key not in sheet.keys)
+    assert now[rest] < prior[rest], "one of four was a label error, not one of one"
+    assert review.estimate_now().suspicions.review_count == 1
+
+    reweigh.apply_reviews(dataset, "run")
+    weights = dict(zip(dataset.values("id"), dataset.values("run_weight"), strict=True))
+    foo.get_operator(MINE)(dataset, **FIELDS, run_key="again", hard_negative_ratio=1.0)
+    assert open_review(dataset, "again").suspicion_by_key() == now
+    assert dict(zip(dataset.values("id"), dataset.values("again_weight"), strict=True)) == weights
+
+    json_file.save_json(dataset, tmp_path / "reviews.json")
+    kept = Ledger(dataset).entries()
+    triage.undo(dataset, "ann")
+    assert open_review(dataset, "run").suspicion_by_key() == prior
+    assert json_file.load_json(dataset, tmp_path / "reviews.json") == (4, 0)
+    assert Ledger(dataset).entries() == kept
+    assert open_review(dataset, "run").suspicion_by_key() == now
 
 
 def test_undo_takes_the_whole_sheet_back_at_once(dataset: fo.Dataset) -> None:
