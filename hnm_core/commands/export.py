@@ -9,7 +9,7 @@ from pathlib import Path
 from ..export import ExportSettings
 from ..export.mining_folder import export_run
 from . import DONE, Command
-from .flags import IMAGES, add_flags, group_of, values_of
+from .flags import IMAGES_OF_RUN, add_flags, group_of, values_of
 from .progress import add_progress_flag, progress_of
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="Data set: data.yaml (YOLO) or annotation json (COCO); default: the one that RUN mined",
     )
-    files.add_argument("--images", type=Path, metavar="DIR", help=IMAGES)
+    files.add_argument("--images", type=Path, metavar="DIR", help=IMAGES_OF_RUN)
     files.add_argument("--output", type=Path, required=True, metavar="DIR", help="New folder for the export")
     files.add_argument(
         "--add-background",

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..settings import Option, Options, options
 
-__all__ = ["IMAGES", "HelpFormatter", "add_flag", "add_flags", "group_of", "values_of"]
+__all__ = ["IMAGES", "IMAGES_OF_RUN", "HelpFormatter", "add_flag", "add_flags", "group_of", "values_of"]
 
 IMAGES = "Not for YOLO: image root folder; default: the folder of the labels"
-"""Help of ``--images``."""
+IMAGES_OF_RUN = "Not for YOLO: image root folder; default: that of RUN, else the folder of the labels"
+"""Help of ``--images``, of what is read and of what was mined."""
 
 GROUPS = (
     *(

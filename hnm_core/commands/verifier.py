@@ -12,7 +12,7 @@ from ..io.reviews_file import read_reviews, unknown_reviews
 from ..io.truth_files import read_truth_files
 from ..settings.mining import REVIEWS
 from . import DONE, Command
-from .flags import IMAGES, add_flag, group_of
+from .flags import IMAGES_OF_RUN, add_flag, group_of
 from .progress import add_progress_flag, progress_of
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--data", type=Path, metavar="PATH", help="Ground truth, to find the images; default: the one that RUN mined"
     )
-    files.add_argument("--images", type=Path, metavar="DIR", help=IMAGES)
+    files.add_argument("--images", type=Path, metavar="DIR", help=IMAGES_OF_RUN)
     files.add_argument(
         "--output", type=Path, required=True, metavar="FILE", help="File for the verifier, such as verifier.npz"
     )

@@ -72,7 +72,8 @@ def export_run(
         folder: that ``hnm mine`` wrote.
         output_dir: must not exist, or must be empty.
         data: ``data.yaml`` or COCO JSON; None for the path that was mined.
-        images: root folder of the file names in COCO JSON; None for the folder of the JSON file.
+        images: root folder of the file names, for other data than YOLO; None for that of the mining, or for the folder
+            of the labels if ``data`` is given.
         add_background: a folder of pictures without labels, and the model's predictions on them, as files or as a
             table (see :func:`hnm_core.training.pool.predict_folder`): those on which it fires are added with empty
             labels, within ``background_share``.
@@ -96,6 +97,8 @@ def export_run(
         raise FileNotFoundError(
             f"{path}, which {folder} mined, does not exist; if it was moved, give its path with --data"
         )
+    if images is None and data is None:
+        images = source.get("images")
     reading = part_of(progress, 0, 0.1)
     read = _read_yolo(path, reading) if kind_of(path) == YOLO else _read_labels(path, images, reading)
     row, notes = _rows(result, read, path)

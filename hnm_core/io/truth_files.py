@@ -159,9 +159,14 @@ def of_shards(shard: Shard, images: Path | None) -> TruthFiles:
 
 
 def _files(names: Sequence[str], root: Path) -> list[Path | None]:
-    """Return the picture of every name, None for names that lead out of the folder."""
+    """Return the picture of every name, written on Windows or not, None for names that lead out of the folder."""
     leaving = set(outside(names, root))
-    return [None if name in leaving else root / name for name in names]
+    return [None if name in leaving else _file(name, root) for name in names]
+
+
+def _file(name: str, root: Path) -> Path:
+    file = root / name
+    return file if "\\" not in name or file.exists() else root / name.replace("\\", "/")
 
 
 def _by_stem(names: Sequence[str], files: Sequence[Path | None], root: Path) -> list[Path | None]:

@@ -202,6 +202,25 @@ def test_coco_json_is_read_whole(tmp_path: Path) -> None:
     assert OTHER_LABELS in export_run(tmp_path / "run", tmp_path / "moved", images=tmp_path / "images").warnings
 
 
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_pictures_are_where_they_were_mined_and_named_on_windows_or_not(tmp_path: Path, slash: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    photographs(tmp_path / "elsewhere/set")
+    images = [{"id": i, "file_name": f"set{slash}{name}.png"} for i, name in enumerate(NAMES)]
+    box = {"id": 1, "image_id": 0, "category_id": 1, "bbox": [24, 16, 24, 16]}
+    truth = {"images": images, "annotations": [box], "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    found = [{"image_id": 1, "category_id": 1, "bbox": [24, 16, 24, 16], "score": 0.9}]
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    where = ["--data", str(tmp_path / "gt.json"), "--predictions", str(tmp_path / "results.json"), "--save-samples"]
+    run = tmp_path / "run"
+    assert cli.main(["mine", *where, "--images", str(tmp_path / "elsewhere"), "--output", str(run)]) == 0
+    assert [file.suffix for file in (run / "samples").iterdir() if "index" not in file.name].count(".json") == 1
+    assert export_run(run, tmp_path / "out", settings=ExportSettings(layout="coco")).images == {"train": len(NAMES)}
+    with pytest.raises(FileNotFoundError, match=r"do not exist"):  # another file says nothing of its folder
+        export_run(run, tmp_path / "other", data=tmp_path / "gt.json")
+
+
 def test_json_that_names_images_twice_is_exported_as_it_stands(data: Path, tmp_path: Path) -> None:
     export_run(mined(data), tmp_path / "first", settings=ExportSettings(layout="coco"))
     place = tmp_path / "first/annotations/train.json"
