@@ -232,9 +232,11 @@ class Detections:
         if right.all():
             return
         bad = np.flatnonzero(~right)
+        first = float(self.score[bad[0]])
+        hint = "" if np.isnan(first) else ". Are they percentages or logits?"
         raise ValueError(
             f"{bad.size} of {len(self)} scores lie outside [0, 1], first at row {bad[0]} (image "
-            f"{self.images[self.image[bad[0]]]!r}): {self.score[bad[0]]:g}. Are they percentages or logits?"
+            f"{self.images[self.image[bad[0]]]!r}): {first!r}{hint}"
         )
 
 

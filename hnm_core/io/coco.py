@@ -32,7 +32,7 @@ from .json_rows import (
 )
 from .lvis import image_name, labelled_classes, write_labelled
 from .model_names import read_model_names
-from .names import check_names
+from .names import check_names, with_article
 from .shapes import mask_note, rotation_note
 
 __all__ = ["coco_truth", "read_coco", "read_coco_results", "read_lvis", "write_coco"]
@@ -269,7 +269,7 @@ def _numbers(path: Path, rows: JsonRows, key: str, number: Mapping[str, int]) ->
         kind = "images" if key == "image_id" else "categories"
         known = list(number)[:5]
         raise ValueError(
-            f"{path}: {unknown.size} of {len(rows)} boxes have a {key} that {path} does not list among its "
+            f"{path}: {unknown.size} of {len(rows)} boxes have {with_article(key)} that {path} does not list among its "
             f"{kind}, first {given[unknown[0]]!r}; listed are {', '.join(known)}"
             f"{' …' if len(number) > len(known) else ''}. Do the two files belong together?"
         )

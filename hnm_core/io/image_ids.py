@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .coded import Coded, coded_by
 from .json_rows import coded_ids
+from .names import with_article
 from .numbers import id_text
 
 __all__ = ["ImageIndex", "named_images", "rows_to_images"]
@@ -178,17 +179,17 @@ def _refuse(source: Any, truth: Any, key: str, given: Coded, numbers: Numbers, i
     if several.size:
         first = given[int(several[0])]
         raise ValueError(
-            f"{source}: {several.size} of {len(given)} boxes have a {key} that fits several images of {truth}, first "
-            f"{first!r}: {index.several(first)}. Give file names with their folders"
+            f"{source}: {several.size} of {len(given)} boxes have {with_article(key)} that fits several images of "
+            f"{truth}, first {first!r}: {index.several(first)}. Give file names with their folders"
         )
     none = np.flatnonzero(numbers == UNKNOWN)
     if none.size:
         known = list(index.by_id)[:5] if key == "image_id" and index.by_id else index.names[:5]
         more = len(index.names) > len(known)
         raise ValueError(
-            f"{source}: {none.size} of {len(given)} boxes have a {key} that {truth} does not list among its images, "
-            f"first {_bare(given[int(none[0])])}; listed are {', '.join(map(_bare, known))}{' …' if more else ''}. "
-            f"Do the two files belong together?"
+            f"{source}: {none.size} of {len(given)} boxes have {with_article(key)} that {truth} does not list among "
+            f"its images, first {_bare(given[int(none[0])])}; listed are {', '.join(map(_bare, known))}"
+            f"{' …' if more else ''}. Do the two files belong together?"
         )
 
 

@@ -15,6 +15,7 @@ from ..columns import ROWS_AT_ONCE
 from .coded import Coded, coded_by
 from .json_columns import JsonColumns
 from .json_stream import stream_results, stream_truth
+from .names import with_article
 from .numbers import id_text, read_columns, read_numbers
 
 __all__ = [
@@ -130,8 +131,8 @@ def coded_ids(path: Path, what: str, given: Coded, key: str) -> Coded:
     bad = np.flatnonzero(ids.numbers(lambda one: one is None, bool))
     if bad.size:
         raise ValueError(
-            f"{path}: {bad.size} of {len(given)} {what} have a {key} that is neither a whole number nor text, first "
-            f"number {bad[0]}: {reprlib.repr(given[bad[0]])}"
+            f"{path}: {bad.size} of {len(given)} {what} have {with_article(key)} that is neither a whole number "
+            f"nor text, first number {bad[0]}: {reprlib.repr(given[bad[0]])}"
         )
     return ids
 
@@ -156,7 +157,7 @@ def read_scores(path: Path, rows: JsonRows) -> NDArray[np.float64]:
         hint = "" if np.isnan(scores[outside[0]]) else ". Are they percentages or logits?"
         raise ValueError(
             f"{path}: {outside.size} of {len(rows)} results have a score outside [0, 1], first number {outside[0]}: "
-            f"{scores[outside[0]]:g}{hint}"
+            f"{float(scores[outside[0]])!r}{hint}"
         )
     return scores
 
@@ -186,8 +187,8 @@ def read_boxes(path: Path, rows: JsonRows) -> NDArray[np.float64]:
     absurd = _rows_where(boxes, lambda some: ~((some <= LARGEST) & (some >= -LARGEST)).all(axis=1))
     if absurd.size:
         raise ValueError(
-            f"{path}: {absurd.size} of {len(rows)} boxes reach beyond {LARGEST:.0e} pixels, or are infinite, first "
-            f"number {absurd[0]}: {boxes[absurd[0]].tolist()}"
+            f"{path}: {absurd.size} of {len(rows)} boxes reach beyond {LARGEST:.0e} pixels, or are NaN or infinite, "
+            f"first number {absurd[0]}: {boxes[absurd[0]].tolist()}"
         )
     boxes[:, 2:] += boxes[:, :2]
     return boxes

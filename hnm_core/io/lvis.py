@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections
+from .numbers import id_text
 
 __all__ = ["image_name", "labelled_classes", "write_labelled"]
 
@@ -47,19 +49,26 @@ def labelled_classes(
         label: ``(n,)`` class number of every annotation.
 
     Raises:
-        ValueError: if an image lists categories that the file does not have.
+        ValueError: if an image lists categories that the file does not have, or has no list.
     """
     images, listed = content["images"], {}
     if not any(NEGATIVE in row for row in images):
         return None, None
-    class_row = {category["id"]: number for number, category in enumerate(content["categories"])}
+    class_row = {id_text(category["id"]): number for number, category in enumerate(content["categories"])}
     for key in (NEGATIVE, NOT_EXHAUSTIVE):
-        pairs = [(i, category) for i, row in enumerate(images) for category in row.get(key) or ()]
-        unknown = [category for _, category in pairs if category not in class_row]
+        lists = [row.get(key) or [] for row in images]
+        odd = [i for i, categories in enumerate(lists) if not isinstance(categories, list)]
+        if odd:
+            raise ValueError(
+                f"{path}: {len(odd)} of {len(images)} images have {key} that are no list of category ids, first number "
+                f"{odd[0]}: {reprlib.repr(lists[odd[0]])}"
+            )
+        pairs = [(i, id_text(category)) for i, categories in enumerate(lists) for category in categories]
+        unknown = [category for categories in lists for category in categories if id_text(category) not in class_row]
         if unknown:
             raise ValueError(
                 f"{path}: {len(unknown)} of {len(pairs)} {key} are none of its {len(class_row)} categories, first "
-                f"{unknown[0]!r}"
+                f"{reprlib.repr(unknown[0])}"
             )
         listed[key] = np.array([(i, class_row[category]) for i, category in pairs], dtype=np.int64).reshape(-1, 2)
     seen = np.unique(np.concatenate([np.stack([image, label], axis=1), listed[NEGATIVE]]), axis=0)

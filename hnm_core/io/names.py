@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["check_names", "is_text", "unique_stem"]
+__all__ = ["check_names", "is_text", "unique_stem", "with_article"]
 
 PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -43,6 +43,16 @@ def check_names(names: Sequence[str], source: Path) -> None:
             f"{source}: {len(bad)} of {len(names)} images have a name that is not UTF-8, first {bad[0]!r}; rename "
             f"them, and their labels and predictions"
         )
+
+
+def with_article(key: str) -> str:
+    """Return the key of a file as a sentence names it.
+
+    Example:
+        >>> with_article("image_id"), with_article("file_name")
+        ('an image_id', 'a file_name')
+    """
+    return f"{'an' if key[0] in 'aeiou' else 'a'} {key}"
 
 
 def is_text(name: str) -> bool:

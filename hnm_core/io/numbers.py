@@ -36,15 +36,15 @@ def id_text(value: Any) -> str | None:
     """Return an id as text, so that 7, 7.0 and ``"7"`` are the same id; None for what is no id.
 
     Example:
-        >>> id_text(7), id_text(7.0), id_text("007"), id_text(True), id_text([7])
-        ('7', '7', '007', None, None)
+        >>> id_text(7), id_text(7.0), id_text("007"), id_text(2**64), id_text(True), id_text([7])
+        ('7', '7', '007', '18446744073709551616', None, None)
     """
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, np.bool_)):
         return None
     if isinstance(value, (int, np.integer)):
-        return str(value) if abs(int(value)) < 2**63 else None
+        return str(value)
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return None

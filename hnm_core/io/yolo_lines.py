@@ -186,7 +186,7 @@ def _take_score(values: list[float], kind: RowKind) -> tuple[float, str]:
     hint = (
         "; is it a percentage, or a track id? Predict with save_conf=True" if score == int(score) and score > 1 else ""
     )
-    return score, f"confidence {score:g} outside [0, 1]{hint}"
+    return score, f"confidence {score!r} outside [0, 1]{hint}"
 
 
 def _with_track(length: int, kind: RowKind) -> bool:

@@ -125,11 +125,11 @@ def test_tables_cannot_be_changed_by_the_way() -> None:
         ),
         (
             {"score": [0.5, 97, 1.01]},
-            "2 of 3 scores lie outside [0, 1], first at row 1 (image 'c.jpg'): 97. Are they percentages or logits?",
+            "2 of 3 scores lie outside [0, 1], first at row 1 (image 'c.jpg'): 97.0. Are they percentages or logits?",
         ),
         ({"score": [0.5, -0.1, 0.5]}, "1 of 3 scores lie outside [0, 1], first at row 1 (image 'c.jpg'): -0.1."),
-        ({"score": [np.nan, 0.5, 0.5]}, "1 of 3 scores lie outside [0, 1], first at row 0 (image 'a.jpg'): nan."),
-        ({"score": [None, 0.5, 0.5]}, "1 of 3 scores lie outside [0, 1], first at row 0 (image 'a.jpg'): nan."),
+        ({"score": [np.nan, 0.5, 0.5]}, "1 of 3 scores lie outside [0, 1], first at row 0 (image 'a.jpg'): nan"),
+        ({"score": [None, 0.5, 0.5]}, "1 of 3 scores lie outside [0, 1], first at row 0 (image 'a.jpg'): nan"),
     ],
 )
 def test_what_cannot_be_a_table_is_refused(changed: dict[str, Any], message: str) -> None:

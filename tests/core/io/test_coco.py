@@ -116,7 +116,7 @@ def changed(content: Any, path: tuple[Any, ...], value: Any) -> Any:
         (
             ("annotations", 0, "image_id"),
             99,
-            "{gt}: 1 of 2 boxes have a image_id that {gt} does not list among its images, first 99; listed are 7, 3, "
+            "{gt}: 1 of 2 boxes have an image_id that {gt} does not list among its images, first 99; listed are 7, 3, "
             "5. Do the two files belong together?",
         ),
         (
@@ -170,12 +170,12 @@ def test_truth_that_is_none(read: Any, tmp_path: Path, path: tuple[Any, ...], va
         ((0, "bbox"), None, "{results}: 1 of 2 results have no 'bbox', first number 0"),
         ((0, "score"), "high", "{results}: 1 of 2 results have a score that is not a number, first number 0: 'high'"),
         ((0, "score"), [0.5], "{results}: 1 of 2 results have a score that is not a number, first number 0: [0.5]"),
-        ((0, "score"), 97, "{results}: 1 of 2 results have a score outside [0, 1], first number 0: 97. Are they "),
+        ((0, "score"), 97, "{results}: 1 of 2 results have a score outside [0, 1], first number 0: 97.0. Are they "),
         ((1, "bbox"), [1, 2, 3], "{results}: 1 of 2 boxes are not [x, y, w, h], first number 1: [1, 2, 3]"),
         (
             (0, "image_id"),
             "77",
-            "{results}: 1 of 2 boxes have a image_id that {gt} does not list among its images, first 77; listed are "
+            "{results}: 1 of 2 boxes have an image_id that {gt} does not list among its images, first 77; listed are "
             "7, 3, 5. Do the two files belong together?",
         ),
         (

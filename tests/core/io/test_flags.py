@@ -117,9 +117,23 @@ def test_lvis_says_which_classes_were_checked(tmp_path: Path) -> None:
     chosen = in_classes(predictions, truth, classes=["hat", "dog"])
     assert chosen[1].verified is not None
     assert chosen[1].verified.tolist() == [[0, 1]]
-    unknown = coco(tmp_path, [{}], **{**LVIS, "neg_category_ids": [9]})
-    with pytest.raises(ValueError, match="1 of 1 neg_category_ids are none of its 3 categories, first 9"):
-        read_coco(*unknown)
+    as_text = read_coco(*coco(tmp_path, [{}], **{**LVIS, "neg_category_ids": ["2"]}))[1]
+    assert truth.verified is not None
+    assert as_text.verified is not None
+    assert as_text.verified.tolist() == truth.verified.tolist()
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ([9], "1 of 1 neg_category_ids are none of its 3 categories, first 9"),
+        ([[2]], r"1 of 1 neg_category_ids are none of its 3 categories, first \[2\]"),
+        (2, "1 of 1 images have neg_category_ids that are no list of category ids, first number 0: 2"),
+    ],
+)
+def test_what_lists_no_classes_is_refused(tmp_path: Path, listed: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_coco(*coco(tmp_path, [{}], **{**LVIS, "neg_category_ids": listed}))
 
 
 def test_images_without_a_file_name_have_the_end_of_their_address(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_nothing() -> None:
             "1 of 2 boxes have x1 < x0, y1 < y0, NaN, infinity or beyond 1e100, first at row 1 (image 'image'): "
             "[5.0, 5.0, 2.0, 2.0]. Are they xywh?",
         ),
-        ([{**CAT, "confidence": 90}], [], "1 of 1 scores lie outside [0, 1], first at row 0 (image 'image'): 90."),
+        ([{**CAT, "confidence": 90}], [], "1 of 1 scores lie outside [0, 1], first at row 0 (image 'image'): 90.0."),
         ([{**CAT, "confidence": float("nan")}], [], "1 of 1 scores lie outside [0, 1], first at row 0 "),
     ],
 )

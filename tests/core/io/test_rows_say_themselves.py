@@ -58,6 +58,14 @@ def test_what_names_one_image_is_understood(read: Any, rows: list[dict[str, Any]
     assert read(rows)[0].image.tolist() == images
 
 
+def test_ids_may_be_larger_than_64_bits(read: Any, tmp_path: Path) -> None:
+    read([row(image_id=10)])
+    truth = (tmp_path / "gt.json").read_text().replace('id": 10,', f'id": {2**64},')
+    (tmp_path / "gt.json").write_text(truth)
+    (tmp_path / "found.json").write_text(json.dumps([row(image_id=2**64)]))
+    assert read_coco(tmp_path / "gt.json", tmp_path / "found.json")[0].image.tolist() == [0]
+
+
 def test_a_file_name_is_believed_against_an_id_and_that_is_said(read: Any) -> None:
     rows = [row(image_id=7, file_name="0007.jpg"), row(image_id=8, file_name="night/owl.png")]
     with pytest.warns(UserWarning, match=r"2 of 2 rows have the file_name of one image of .* the image_id of another"):
@@ -143,12 +151,14 @@ def test_categories_of_one_name_are_told_apart_by_their_id(tmp_path: Path) -> No
     ("change", "said"),
     [
         ({"score": "much"}, "1 of 1 results have a score that is not a number, first number 0: 'much'"),
+        ({"score": 1 + 2**-20}, r"a score outside \[0, 1\], first number 0: 1\.00000095"),
+        ({"bbox": [0, float("nan"), 1, 1]}, "1 of 1 boxes reach beyond 1e[+]07 pixels, or are NaN or infinite, first"),
         ({"score": True}, "a score that is not a number, first number 0: True"),
         ({"bbox": [0, 0, "1_0", 1]}, r"1 of 1 boxes are not \[x, y, w, h\]"),
         ({"bbox": [1, 1, 1, int("9" * 400)]}, r"1 of 1 boxes are not \[x, y, w, h\]"),
         (
             {"image_id": {}},
-            "1 of 1 results have a image_id that is neither a whole number nor text, first number 0: {}",
+            "1 of 1 results have an image_id that is neither a whole number nor text, first number 0: {}",
         ),
         ({"image_id": True}, "neither a whole number nor text, first number 0: True"),
         ({"category_id": [1]}, "1 of 1 results have a category_id that is neither"),

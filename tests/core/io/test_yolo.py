@@ -261,7 +261,7 @@ def test_labels_lie_where_ultralytics_looks_for_them(image: str, labels: str) ->
         ("0 0.5 0.5 1 1", "no confidence in the sixth column; predict with save_conf=True"),
         (
             "0 0.5 0.5 1 1 90",
-            "confidence 90 outside [0, 1]; is it a percentage, or a track id? Predict with save_conf=True",
+            "confidence 90.0 outside [0, 1]; is it a percentage, or a track id? Predict with save_conf=True",
         ),
         ("0 0.5 0.5 1 1 1.01", "confidence 1.01 outside [0, 1]"),
         ("0 0.5 0.5 1 1 -0.1", "confidence -0.1 outside [0, 1]"),
@@ -549,6 +549,6 @@ def test_one_odd_file_among_many_is_found_where_it_is(folder: Folder) -> None:
     assert np.flatnonzero(predictions.label == 0).tolist() == [FILES_AT_ONCE]
     folder.write(f"found/{count - 1:05d}.txt", "0 0.5 0.5 1 1 0.5\n0 0.5 0.5 1 1 5\n")
     with pytest.raises(
-        ValueError, match=rf"^1 lines cannot be read, first .*{count - 1:05d}\.txt:2: confidence 5 outside"
+        ValueError, match=rf"^1 lines cannot be read, first .*{count - 1:05d}\.txt:2: confidence 5.0 outside"
     ):
         folder.read()
