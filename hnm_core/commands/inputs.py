@@ -11,13 +11,12 @@ from typing import Any
 
 from ..columns import Detections
 from ..io.classes import in_classes
-from ..io.data_yaml import image_folders
 from ..io.progress import Progress
 from ..io.second_model import read_second
 from ..io.shard_reading import read_whole
 from ..io.shards import Shard
 from ..io.sources import read_sources
-from ..io.truth_files import SHARDS, YOLO, TruthFiles, kind_of, of_shards
+from ..io.truth_files import SHARDS, YOLO, TruthFiles, check_output, kind_of, of_shards
 from ..settings.mining import CLASS_MAP
 from .flags import IMAGES, add_flag, group_of
 
@@ -104,7 +103,7 @@ def read_inputs(args: argparse.Namespace, progress: Progress) -> Inputs:
         FileNotFoundError: if a file does not exist.
         ImportError: if a library is missing.
     """
-    _check_output(args.output, args.data, args.predictions)
+    check_output(args.output, args.data, args.predictions, images=args.images)
     kind = kind_of(args.data)
     if args.images is not None and kind == YOLO:
         raise ValueError(f"leave out --images: the YOLO data set {args.data} knows where its images are")
@@ -146,7 +145,7 @@ def second_of(args: argparse.Namespace, given: Inputs, progress: Progress) -> De
     """
     if args.second_predictions is None:
         return None
-    _check_output(args.output, args.data, args.second_predictions)
+    check_output(args.output, args.data, args.second_predictions)
     return read_second(
         *(args.second_predictions, args.data, given.files, given.predictions.classes),
         class_map=args.class_map,
@@ -161,7 +160,7 @@ def check_shard_flags(args: argparse.Namespace) -> None:
     Raises:
         ValueError: if one is given, or ``--output`` lies in the shards.
     """
-    _check_output(args.output, args.data, args.predictions)
+    check_output(args.output, args.data, args.predictions)
     for flag, given in (("predictions", args.predictions), ("prediction-names", args.prediction_names)):
         if given:
             raise ValueError(f"--{flag} is for other kinds of files: the shards {args.data} hold the predictions")
@@ -174,20 +173,3 @@ def source_of_shards(args: argparse.Namespace, converted: Mapping[str, str]) -> 
     here = str(args.data.absolute())
     source = {"data": here, "split": "train", "predictions": "", "images": "", **converted, "shards": here}
     return source if args.images is None else {**source, "images": str(args.images.absolute())}
-
-
-def _check_output(output: Path, data: Path, predictions: Path | None) -> None:
-    """Refuse an output that the next reading of the data would take for a part of it.
-
-    Raises:
-        ValueError: if it lies in a folder of images, labels or predictions that is read with all its files.
-    """
-    target = output.resolve()
-    read = [path for path in (data, predictions) if path is not None and path.is_dir()]
-    if kind_of(data) == YOLO and data.is_file():
-        read += image_folders(data)
-    for folder in read:
-        if target.is_relative_to(folder.resolve()):
-            raise ValueError(
-                f"--output {output} lies in {folder}, which is read with all its files; choose another folder"
-            )

@@ -17,7 +17,7 @@ from ..io.label_files import find_labels
 from ..io.mining_folder import open_mining
 from ..io.pictures import image_size
 from ..io.progress import Progress, part_of, silent, tracked
-from ..io.truth_files import YOLO, kind_of, read_truth_files
+from ..io.truth_files import YOLO, check_output, kind_of, read_truth_files
 from ..io.yaml_names import class_names, keypoint_shape
 from ..io.yolo import read_yolo_truth
 from ..result import Mined
@@ -82,8 +82,8 @@ def export_run(
 
     Raises:
         FileNotFoundError: if the mining, the dataset or an image does not exist.
-        ValueError: if another split than train was mined, the dataset is not the mined one, or as for
-            :func:`hnm_core.export.export_weighted`.
+        ValueError: if another split than train was mined, the dataset is not the mined one, the output lies where all
+            files are read, or as for :func:`hnm_core.export.export_weighted`.
     """
     settings = settings or ExportSettings()
     result, source = open_mining(folder)
@@ -99,8 +99,10 @@ def export_run(
         )
     if images is None and data is None:
         images = source.get("images")
+    root = Path(images) if images else None
+    check_output(Path(output_dir), path, Path(add_background[0]) if add_background else None, images=root)
     reading = part_of(progress, 0, 0.1)
-    read = _read_yolo(path, reading) if kind_of(path) == YOLO else _read_labels(path, images, reading)
+    read = _read_yolo(path, reading) if kind_of(path) == YOLO else _read_labels(path, root, reading)
     row, notes = _rows(result, read, path)
     hard = _counts(result)
     entries = []
@@ -174,9 +176,8 @@ def _holds_polygons(file: Path) -> bool:
     return file.is_file() and any(len(line.split()) > BOX_COLUMNS for line in file.read_bytes().splitlines())
 
 
-def _read_labels(path: Path, images: str | Path | None, progress: Progress) -> _Data:
+def _read_labels(path: Path, root: Path | None, progress: Progress) -> _Data:
     """Read labels of any kind but YOLO; all images are train images."""
-    root = Path(images) if images else None
     found = read_truth_files(path, images=root, progress=progress)
     truth, names = found.table, found.table.images
     leaving = [name for name, file in zip(found.names, found.files, strict=True) if file is None]

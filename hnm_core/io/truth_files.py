@@ -14,7 +14,7 @@ from ..boxes import are_fractions
 from ..columns import Detections
 from .box_texts import has_corner_lines, read_box_csv, read_box_folder
 from .coco import coco_truth
-from .data_yaml import IMAGE_SUFFIXES, folder_images, read_data_yaml, split_images
+from .data_yaml import IMAGE_SUFFIXES, folder_images, image_folders, read_data_yaml, split_images
 from .json_rows import ids_of, read_truth_file
 from .names import check_names
 from .pictures import outside
@@ -26,7 +26,18 @@ from .shards import Shard
 from .voc import BoxRows, read_voc
 from .yolo import read_split_truth
 
-__all__ = ["COCO", "SHARDS", "YOLO", "TruthFiles", "kind_of", "of_coco", "of_shards", "of_yolo", "read_truth_files"]
+__all__ = [
+    "COCO",
+    "SHARDS",
+    "YOLO",
+    "TruthFiles",
+    "check_output",
+    "kind_of",
+    "of_coco",
+    "of_shards",
+    "of_yolo",
+    "read_truth_files",
+]
 
 YOLO, COCO, VOC, CORNERS, CSV = "a YOLO data set", "COCO json", "a Pascal VOC folder", "a folder of box texts", "CSV"
 SHARDS = "a folder of shards"
@@ -92,6 +103,32 @@ def kind_of(data: Path) -> str:
         f"{data} is a folder without *.xml (Pascal VOC), *.txt (class x0 y0 x1 y1) and *.parquet (shards); for YOLO "
         f"give data.yaml, for COCO the annotation json"
     )
+
+
+def check_output(output: Path, data: Path, *more: Path | None, images: Path | None = None) -> None:
+    """Refuse an output that the next reading of the data would take for a part of it.
+
+    Args:
+        output: the folder to write.
+        data: of the ground truth.
+        more: what else is read.
+        images: root folder of the pictures, which are looked for below it where labels are texts.
+
+    Raises:
+        ValueError: if it lies in a folder of images, labels or predictions that is read with all its files.
+    """
+    kind = kind_of(data)
+    read = [path for path in (data, *more) if path is not None and path.is_dir()]
+    if kind == YOLO and data.is_file():
+        read += image_folders(data)
+    if images is not None and kind in (CORNERS, CSV):
+        read.append(images)
+    target = output.resolve()
+    for folder in read:
+        if target.is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"the output {output} lies in {folder}, which is read with all its files; choose another folder"
+            )
 
 
 def read_truth_files(

@@ -122,6 +122,16 @@ def test_polygons_become_boxes_and_that_is_said(data: Path, tmp_path: Path) -> N
     assert (tmp_path / "out/labels/train/yard.txt").read_text() == "1 0.750000 0.750000 0.500000 0.500000\n"
 
 
+def test_an_export_among_the_images_is_refused(data: Path, tmp_path: Path) -> None:
+    """The next training would have read its copies as further images."""
+    run, pool = mined(data), tmp_path / "pool"
+    pool.mkdir()
+    for place, more in ((data.parent / "images/train", {}), (pool, {"add_background": (pool, data.parent)})):
+        with pytest.raises(ValueError, match=rf"new lies in {place}, which is read with all its files"):
+            export_run(run, place / "new", **more)
+        assert not (place / "new").exists()
+
+
 def test_held_out_images_are_never_weighted(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = mined(data, "--split", "val")
     assert cli.main(["export", str(run), "--output", str(tmp_path / "out")]) == 2

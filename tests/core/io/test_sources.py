@@ -17,7 +17,7 @@ from hnm_core.columns import DIFFICULT, GROUP_OF, OBJECT
 from hnm_core.io.box_texts import has_corner_lines
 from hnm_core.io.pictures import UnreadablePictureError, image_size, leads_outside, open_picture, outside
 from hnm_core.io.sources import read_any
-from hnm_core.io.truth_files import read_truth_files
+from hnm_core.io.truth_files import check_output, read_truth_files
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("yaml")
@@ -496,3 +496,13 @@ def test_the_public_reader_takes_text(tmp_path: Path) -> None:
     pictures(tmp_path)
     predictions, truth = public(str(truth_csv(tmp_path)), str(scored_csv(tmp_path)))
     assert (len(predictions), len(truth)) == (len(FOUND), len(TRUTH))
+
+
+def test_runs_among_pictures_are_refused_where_these_are_looked_for(tmp_path: Path) -> None:
+    for name in ("gt.csv", "gt.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "pictures").mkdir()
+    output, images = tmp_path / "pictures/run", tmp_path / "pictures"
+    check_output(output, tmp_path / "gt.json", images=images)  # which names each picture
+    with pytest.raises(ValueError, match=r"run lies in .*pictures, which is read with all its files"):
+        check_output(output, tmp_path / "gt.csv", images=images)
