@@ -216,7 +216,7 @@ def _counts(what: str, groups: Mapping[str, Counts]) -> list[Cells]:
 
 
 def change_tables(rounds: RoundChanges, gains: CorrectionGains | None) -> list[Table]:
-    """Return what changed since an earlier mining: settings that differ, errors, at equal recall, by the labels."""
+    """Return what changed since an earlier mining: settings, images, errors, at equal recall, by the labels."""
     changes = rounds.as_dict()
     differ: list[Cells] = [("setting", "before", "after")]
     differ += [
@@ -230,8 +230,14 @@ def change_tables(rounds: RoundChanges, gains: CorrectionGains | None) -> list[T
         (f"{changes['recall']:.3f}", *("–" if value is None else f"{value:.3f}" for value in at.values())),
     ]
     bought = correction_tables(gains) if gains else []
-    settings = [("Settings that differ", differ)] if changes["settings"] else []
-    return [*settings, ("Since the previous round", rows), ("At equal recall", fppi), *bought]
+    both, earlier, later = changes["images"].values()
+    images: list[Cells] = [
+        ("compared", "of the earlier round alone", "of the later round alone"),
+        (both, earlier, later),
+    ]
+    first = [("Settings that differ", differ)] if changes["settings"] else []
+    first += [("Images", images)] if earlier or later else []
+    return [*first, ("Since the previous round", rows), ("At equal recall", fppi), *bought]
 
 
 def correction_tables(gains: CorrectionGains) -> list[Table]:

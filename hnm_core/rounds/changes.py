@@ -61,6 +61,8 @@ class RoundChanges:
         truth_persists: ``(m_after,)`` bool, the same for false negatives.
         prediction_fixed: ``(n_before,)`` bool, false positives that the later round no longer has.
         truth_fixed: ``(m_before,)`` bool, the same for false negatives.
+        shared: ``(images,)`` bool of the earlier and of the later round, images that the other round has too. Errors in
+            other images are neither new nor fixed.
     """
 
     before: Round
@@ -69,6 +71,7 @@ class RoundChanges:
     truth_persists: NDArray[np.bool_]
     prediction_fixed: NDArray[np.bool_]
     truth_fixed: NDArray[np.bool_]
+    shared: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts of both kinds of error, and the false positives per image at the earlier round's recall.
@@ -77,11 +80,14 @@ class RoundChanges:
         in the later round, fixed errors by their type in the earlier one. ``fppi_at_recall`` compares at equal recall,
         because fewer false positives at a fixed confidence may only mean lower scores; it is None for a round that
         never reaches that recall. ``settings`` are those that differ; an error may be new or fixed by them alone.
+        ``images`` counts those of both rounds, which are compared, and those of one round alone, which stand in its
+        false positives per image only.
         """
         recall = self.before.report.counts.recall
         by_error, by_class = self._counted("error"), self._counted("class")
         return {
             "settings": self.settings,
+            "images": self.images,
             **{kind: _total(by_error[kind]) for kind in KINDS},
             "errors": {kind: {name: by_error[kind][name] for name in ERROR_TYPES} for kind in KINDS},
             "classes": {kind: dict(sorted(by_class[kind].items())) for kind in KINDS},
@@ -98,6 +104,12 @@ class RoundChanges:
         old, new = self.before.settings.as_dict(), self.after.settings.as_dict()
         return {name: {"before": old[name], "after": new[name]} for name in new if old[name] != new[name]}
 
+    @property
+    def images(self) -> dict[str, int]:
+        """Return the number of images of ``both`` rounds, and of those ``before`` and ``after`` alone."""
+        earlier, later = self.shared
+        return {"both": int(earlier.sum()), "before": int((~earlier).sum()), "after": int((~later).sum())}
+
     def __str__(self) -> str:
         """Return the settings that differ, and a table: by kind and error type, then the classes that change most."""
         changes = self.as_dict()
@@ -108,6 +120,11 @@ class RoundChanges:
                 f"    {name}: {value_text(each['before'])} → {value_text(each['after'])}"
                 for name, each in changes["settings"].items()
             ]
+        both, *alone = changes["images"].values()
+        if any(alone):
+            lines.append(
+                f"  {both} images are compared; not compared: {alone[0]} of the earlier, {alone[1]} of the later"
+            )
         lines.append(f"  {'error':<18}{'persistent':>12}{'new':>8}{'fixed':>8}")
         for kind in KINDS:
             lines.append(_line(kind.replace("_", " "), changes[kind]))
@@ -131,7 +148,7 @@ class RoundChanges:
             ("false_negatives", after.truth, after.errors.false_negative, self.truth_persists),
         ):
             yield kind, "persistent", table, stays
-            yield kind, "new", table, wrong & ~stays
+            yield kind, "new", table, wrong & ~stays & self.shared[1][table.image]
         yield "false_positives", "fixed", before.predictions, self.prediction_fixed
         yield "false_negatives", "fixed", before.truth, self.truth_fixed
 
@@ -157,7 +174,7 @@ def compare_rounds(before: Round, after: Round) -> RoundChanges:
 
     An error persists if the other round has one in the same image, on the same side, of the same class, at IoU ≥ .5;
     one to one, the more confident (for truths the larger overlap) first. Images and classes are matched by name.
-    Errors in images of only one round do not persist.
+    Errors in images of one round alone are not compared.
 
     Raises:
         ValueError: if the rounds have no image in common.
@@ -172,11 +189,16 @@ def compare_rounds(before: Round, after: Round) -> RoundChanges:
         {'persistent': 1, 'new': 0, 'fixed': 1}
     """
     seen, later = before.truth.images, after.truth.images
-    if seen and later and set(seen).isdisjoint(later):
+    names, later_names = set(seen), set(later)
+    if seen and later and names.isdisjoint(later_names):
         raise ValueError(
             f"the two rounds have no image in common: the earlier one has {len(seen)}, first {seen[0]}, the later one "
             f"{len(later)}, first {later[0]}; if the same files were renamed, mine both again"
         )
+    shared = (
+        np.fromiter((name in later_names for name in seen), dtype=bool, count=len(seen)),
+        np.fromiter((name in names for name in later), dtype=bool, count=len(later)),
+    )
     predictions = same_errors(
         (before.predictions, before.errors.false_positive), (after.predictions, after.errors.false_positive)
     )
@@ -186,8 +208,9 @@ def compare_rounds(before: Round, after: Round) -> RoundChanges:
         after=after,
         prediction_persists=predictions[1],
         truth_persists=truths[1],
-        prediction_fixed=before.errors.false_positive & ~predictions[0],
-        truth_fixed=before.errors.false_negative & ~truths[0],
+        prediction_fixed=before.errors.false_positive & ~predictions[0] & shared[0][before.predictions.image],
+        truth_fixed=before.errors.false_negative & ~truths[0] & shared[0][before.truth.image],
+        shared=shared,
     )
 
 

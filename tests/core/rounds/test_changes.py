@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hnm_core import Detections, MiningSettings, mine
+from hnm_core.reporting.html import change_tables
 from hnm_core.rounds import compare_rounds, fppi_at_recall
 
 WORLD = {"images": ("a", "b"), "classes": ("cat", "dog")}
@@ -76,7 +77,21 @@ def test_rounds_of_other_images_are_not_compared():
         match=r"no image in common: the earlier one has 2, first a, the later one 2, first set/a",
     ):
         compare_rounds(before, after)
-    assert compare_rounds(before, round_of([], [], images=("b", "c"))).as_dict()["false_positives"]["fixed"] == 1
+
+
+def test_errors_in_images_of_one_round_alone_are_neither_new_nor_fixed():
+    truth = [(0, 9, 0), (1, 9, 0)]  # missed in every image
+    before, after = round_of([(0, 1, 0, 0.9)], truth), round_of([(1, 1, 0, 0.9)], truth, images=("b", "c"))
+    changes = compare_rounds(before, after)
+    counts = changes.as_dict()
+    assert counts["false_positives"] == {"persistent": 0, "new": 0, "fixed": 0}
+    assert counts["false_negatives"] == {"persistent": 1, "new": 0, "fixed": 0}
+    assert counts["images"] == {"both": 1, "before": 1, "after": 1}
+    assert "  1 images are compared; not compared: 1 of the earlier, 1 of the later" in str(changes).splitlines()
+    assert ("Images", [("compared", "of the earlier round alone", "of the later round alone"), (1, 1, 1)]) in (
+        change_tables(changes, None)
+    )
+    assert "not compared" not in str(compare_rounds(before, before))
 
 
 def test_every_error_is_counted_once():
