@@ -108,10 +108,10 @@ def has_corner_lines(folder: Path, *, scored: bool) -> bool:
 def read_box_csv(path: Path, *, scored: bool) -> BoxRows:
     """Read a CSV file with a box in each row, under a header; a row without a box names an image without objects.
 
-    Columns are found by their usual names: image (``filename``, ``image_id``, …), class (``label``, …), corners
-    (``xmin ymin xmax ymax``, ``x1 y1 x2 y2``, …) or ``x y width height``, ``score`` or ``confidence``. Beside corners
-    ``width`` and ``height`` are the size of the image. Columns named as in :data:`~hnm_core.io.flags.FLAGS`, such as
-    ``IsGroupOf``, mark ground truth that does not count.
+    Columns are found by their usual names: image (``filename``, ``image_id``, …), class (``label``, …; of YOLOv5's
+    ``class`` and ``name`` the name), corners (``xmin ymin xmax ymax``, ``x1 y1 x2 y2``, …) or ``x y width height``,
+    ``score`` or ``confidence``. Beside corners ``width`` and ``height`` are the size of the image. Columns named as in
+    :data:`~hnm_core.io.flags.FLAGS`, such as ``IsGroupOf``, mark ground truth that does not count.
 
     Args:
         path: the file; separated by commas, semicolons or tabs.
@@ -131,7 +131,8 @@ def read_box_csv(path: Path, *, scored: bool) -> BoxRows:
         raise ValueError(f"{path} is not a CSV file: {error}") from None
     header = [name.strip().lower() for name in lines[0]] if lines else []
     columns = {name: at for at, name in enumerate(header)}
-    image, of_class, score = (_first(columns, names) for names in (IMAGE, CLASS, SCORE))
+    image, score = (_first(columns, names) for names in (IMAGE, SCORE))
+    of_class = _class_column(columns, lines[1:])
     box, sized = _box_columns(columns)
     wanted = {"image": image, "class": of_class, "box": box or None, **({"score": score} if scored else {})}
     missing = [what for what, at in wanted.items() if at is None]
@@ -178,6 +179,18 @@ def _box_columns(columns: dict[str, int]) -> tuple[Sequence[int], bool]:
             if all(name in columns for name in names):
                 return [columns[name] for name in names], sized
     return [], False
+
+
+def _class_column(columns: dict[str, int], lines: Sequence[Sequence[str]]) -> int | None:
+    """Return the column of the class: the first found, or another one that names its numbers, one to one."""
+    found = [columns[name] for name in CLASS if name in columns]
+    for at in found[1:]:
+        pairs = {(line[found[0]].strip(), line[at].strip()) for line in lines if len(line) > max(found)}
+        numbers, names = (set(column) for column in zip(*pairs, strict=True)) if pairs else (set(), set())
+        words = bool(names) and all(as_number(name) is None for name in names)
+        if words and len(pairs) == len(numbers) == len(names) and all(as_number(n) is not None for n in numbers):
+            return at
+    return found[0] if found else None
 
 
 def _first(columns: dict[str, int], names: Iterable[str]) -> int | None:

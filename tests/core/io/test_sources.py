@@ -506,3 +506,19 @@ def test_runs_among_pictures_are_refused_where_these_are_looked_for(tmp_path: Pa
     check_output(output, tmp_path / "gt.json", images=images)  # which names each picture
     with pytest.raises(ValueError, match=r"run lies in .*pictures, which is read with all its files"):
         check_output(output, tmp_path / "gt.csv", images=images)
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (["owl", "red kite", "owl"], {"owl", "red kite"}),
+        (["a.png", "b.png", "c.png"], {"0", "1"}),  # what differs within a number is no name of it
+        (["5", "6", "5"], {"0", "1"}),
+        (["owl", "owl", "owl"], {"0", "1"}),
+    ],
+)
+def test_names_beside_the_numbers_of_classes_are_read(tmp_path: Path, names: list[str], classes: set[str]) -> None:
+    """YOLOv5 writes both with ``results.pandas().xyxy[0].to_csv()``, its number under *class*."""
+    rows = [f"{number},0,0,8,8,{number % 2},{name}" for number, name in enumerate(names)]
+    (tmp_path / "gt.csv").write_text("\n".join(["image,xmin,ymin,xmax,ymax,class,name", *rows]))
+    assert set(read_truth_files(tmp_path / "gt.csv").table.classes) == classes
