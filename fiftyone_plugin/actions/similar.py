@@ -18,7 +18,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 
 from hnm_core.io.progress import Progress, silent
 
-from ..runs import lifecycle, records
+from ..runs import claims, records
 from ..settings import RunSettings
 from ..store import blocks, schema, tags, views
 from ..store.journal import RUN
@@ -218,10 +218,10 @@ def _per_sample(sample_ids: NDArray[Any], near: NDArray[np.float64]) -> tuple[ND
 
 def _write(held: Lease, dataset: fo.Dataset, key: str, distances: dict[str, float], tag: str | None) -> None:
     name, record = f"{key}_{FIELD}", records.find(dataset, key)
-    lifecycle.claim(held, dataset, record, "searching", FIELD, [name])
+    claims.claim(held, dataset, record, "searching", FIELD, [name])
     text = "Cosine distance of the embedding to the nearest hard negative of the run"
     schema.declare(held, dataset, {name: (fo.FloatField, text)})
     blocks.set_column(held, dataset, name, distances)
     if tag:
         tags.tag_samples(held, dataset, list(distances), tag)
-    lifecycle.finish_claim(held, dataset, record, FIELD, [name])
+    claims.finish_claim(held, dataset, record, FIELD, [name])

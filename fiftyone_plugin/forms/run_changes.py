@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import fiftyone.operators.types as types
 
 from ..runs import lifecycle, records
+from ..store import saved_views
 from . import parts
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 
 
 def what_goes(ctx: ExecutionContext, inputs: types.Object) -> None:
-    """List the fields and tags of the run that will be removed."""
+    """List the fields, saved views and tags of the run that will be removed."""
     key = ctx.params.get("run_key") or records.newest(ctx.dataset)
     if key not in records.keys(ctx.dataset):
         return
     fields = records.find(ctx.dataset, key).fields
     leaves = ", ".join(sorted({path.rpartition(".")[2] for path in fields}))
     stays = "Boxes, labels, your own tags and reviews stay"
-    what = f"{leaves}; and the tag hard_negative, where no other run gave it. {stays}"
+    views = ", ".join(saved_views.naming(ctx.dataset, fields))
+    shown = f"; saved views that show them: {views}" if views else ""
+    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it. {stays}"
     label = f"This removes {len(fields)} fields of run {key!r}, and cannot be undone"
     inputs.view("what", types.Warning(label=label, description=what))
 

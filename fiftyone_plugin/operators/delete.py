@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DeleteMiningRun(foo.Operator):
-    """Remove a run: its fields, its tags where no other run has tagged the same, its record."""
+    """Remove a run: its fields and what shows them, its tags where no other run has tagged the same, its record."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -26,7 +26,7 @@ class DeleteMiningRun(foo.Operator):
         return foo.OperatorConfig(
             name="delete_mining_run",
             label="Delete mining run",
-            description="Remove the fields, tags and record of a mining run, and nothing else",
+            description="Remove the fields, saved views, tags and record of a mining run, and nothing else",
             **icons("delete"),
             risk_level="high",
             dynamic=True,
@@ -34,13 +34,14 @@ class DeleteMiningRun(foo.Operator):
         )
 
     def __call__(self, samples: SampleCollection, run_key: str) -> dict[str, Any]:
-        """Delete from Python, and return which fields were removed.
+        """Delete from Python, and return which fields and saved views were removed.
 
         Args:
             samples: the dataset that was mined.
             run_key: the run to delete.
         """
-        return {"run_key": run_key, "fields": lifecycle.delete(access.root(samples), run_key)}
+        gone = lifecycle.delete(access.root(samples), run_key)
+        return {"run_key": run_key, "fields": gone.fields, "saved_views": gone.saved_views}
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """Return the form, which lists what will be removed."""

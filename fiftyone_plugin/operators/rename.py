@@ -26,7 +26,7 @@ class RenameMiningRun(foo.Operator):
         return foo.OperatorConfig(
             name="rename_mining_run",
             label="Rename mining run",
-            description="Give a mining run and all its fields another name",
+            description="Give a mining run, its fields and its saved views another name",
             **icons("rename"),
             risk_level="medium",
             dynamic=True,

@@ -18,7 +18,7 @@ from hnm_core import MiningResult, mine
 from hnm_core.io.progress import Progress, silent
 from hnm_core.rounds import RoundChanges, compare_rounds, find_corrections
 
-from ..runs import lifecycle
+from ..runs import claims
 from ..settings import RunSettings
 from ..store import blocks, box_tables, checks, model_record, schema, views
 from ..store.access import ObjectId, UpdateOne
@@ -137,12 +137,12 @@ def _record(held: Lease, dataset: fo.Dataset, earlier: RunSettings, later: RunSe
     touched = dict.fromkeys((later.pred_field, later.gt_field, earlier.pred_field, earlier.gt_field))
     paths = [f"{field}.detections.{key}_{FIELD}" for field in touched]
     record = records.find(dataset, key)
-    lifecycle.claim(held, dataset, record, "comparing", FIELD, paths)
+    claims.claim(held, dataset, record, "comparing", FIELD, paths)
     text = "Change of this error since the earlier run: persistent, new or fixed"
     schema.declare(held, dataset, {path: (fo.StringField, text) for path in paths})
     blocks.write(held, dataset, _updates(key, earlier, later, changes))
     compared = json.dumps({"earlier_run_key": earlier.run_key, "changes": changes.as_dict()})
-    lifecycle.finish_claim(held, dataset, record, FIELD, paths, comparison=compared)
+    claims.finish_claim(held, dataset, record, FIELD, paths, comparison=compared)
 
 
 def _updates(key: str, earlier: RunSettings, later: RunSettings, changes: RoundChanges) -> list[UpdateOne]:

@@ -29,7 +29,7 @@ class MiningRunConfig(fo.RunConfig):
         engine_version: version of the engine.
         rates: false-alarm rate, false positives per image and other rates, for trends over runs.
         overview: everything that the panel shows of the run, as JSON text; not in the results, which are slow to load.
-        fields: every field that the run owns: those it wrote, and those added later by ``lifecycle.claim``.
+        fields: every field that the run owns: those it wrote, and those added later by ``claims.claim``.
         comparison: the last comparison with an earlier run, as JSON text; None if there was none.
         finished: whether the run was written completely; asked where a run has no journal, as in an imported dataset.
         reviews_applied: when reviews were last applied to its weights, ISO 8601 in UTC; "" if not since it was mined.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fiftyone as fo
 
 from ..settings import RunSettings, check_key, missed_field
-from ..store import access, blocks, checks, schema, tags, writeback
+from ..store import access, blocks, checks, saved_views, schema, tags, writeback
 from ..store.access import ObjectId
 from ..store.journal import RUN, TAGS, Journal
 from ..store.lock import Contents, Lease, lease
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 WAIT_FOR_TAGS = 60.0
 """Seconds to wait for another run that is just writing down what it tags."""
+
+
+class Gone(NamedTuple):
+    """What went with a run: its fields, and the names of the saved views that showed one of them."""
+
+    fields: list[str]
+    saved_views: list[str]
 
 
 class MiningRun(fo.Run):
@@ -109,10 +116,11 @@ def update(held: Lease, run_id: ObjectId, config: MiningRunConfig, **more: Any) 
     access.run_documents().update_one({"_id": run_id}, {"$set": {"config": config.serialize(), **more}})
 
 
-def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease | None = None) -> list[str]:
-    """Remove a run, readable or not, finished or not, and return the fields removed.
+def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease | None = None) -> Gone:
+    """Remove a run, readable or not, finished or not, and return what else was removed.
 
-    Its fields, its tags where no other run has tagged the same, its record and its journal go; nothing is left.
+    Its fields, its tags where no other run has tagged the same, saved views that name one of its fields, its record and
+    its journal go; nothing is left.
 
     Raises:
         ValueError: if there is no such run, somebody is writing it, or a field of it is read-only.
@@ -138,9 +146,10 @@ def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease
         drop(dataset, note.runs, note.files)
         access.refresh(dataset)
         schema.forget(dataset, fields)
+        views = saved_views.remove(held, dataset, fields)
         tags.drop(dataset, note.lists)
         held.finish(own, {}, keep=False)
-    return fields
+    return Gone(fields, views)
 
 
 def clear(held: Lease, dataset: fo.Dataset, note: Journal) -> None:
@@ -170,7 +179,10 @@ def drop(dataset: fo.Dataset, run_ids: Iterable[ObjectId], files: Iterable[Objec
 def rename(
     dataset: fo.Dataset, key: str, new_key: str, who: str | None = None, *, reload_last: bool = True
 ) -> dict[str, str]:
-    """Rename a run and its fields, or finish a renaming that was interrupted. Return the fields, old name to new name.
+    """Rename a run, its fields and what names them, or finish a renaming that was interrupted.
+
+    Returns:
+        The fields, old name to new name.
 
     Raises:
         ValueError: if there is no such run, the new key is taken, or somebody is writing one of both.
@@ -198,48 +210,13 @@ def rename(
         blocks.rename(held, dataset, {path: name for path, name in mapping.items() if path != name})
         access.collection(dataset).create_index(f"{new_key}_score")
         schema.undeclare(held, dataset, [path for path, name in mapping.items() if path != name])
+        saved_views.rename(held, dataset, mapping, key, new_key)
         _refer(held, dataset, record, key, new_key, settings, list(mapping.values()), reload=not reload_last)
         held.move(old, new, {"fields": mapping.values(), "runs": [record.run_id]})
     if reload_last:
         access.refresh(dataset)
         schema.forget(dataset, mapping)
     return mapping
-
-
-def claim(held: Lease, dataset: fo.Dataset, record: Record, state: str, leaf: str, paths: Iterable[str]) -> None:
-    """Begin to write more fields of a run: refuse what is not its own, and erase those that it had before.
-
-    Args:
-        held: the lease of the run.
-        dataset: the dataset of the run.
-        record: of the run.
-        state: what is about to happen, as the journal names it.
-        leaf: the end of the fields' names, after the key, such as ``change``.
-        paths: the new fields.
-
-    Raises:
-        ValueError: if one exists and belongs to no run.
-    """
-    if problem := schema.in_the_way(dataset, paths, record.fields):
-        raise ValueError(f"{problem}: rename or delete it first")
-    old = [path for path in record.fields if path.rpartition(".")[2] == f"{record.key}_{leaf}"]
-    begin(held, dataset, record, state, {"fields": paths})
-    blocks.erase(held, dataset, [*old, *paths])
-
-
-def finish_claim(
-    held: Lease, dataset: fo.Dataset, record: Record, leaf: str, paths: Iterable[str], **values: Any
-) -> None:
-    """Write down what :func:`claim` began: the run's fields, and more values of its config."""
-    assert record.config is not None
-    config = record.config
-    kept = [path for path in config.fields if path.rpartition(".")[2] != f"{record.key}_{leaf}"]
-    config.fields = [*kept, *paths]
-    for name, value in values.items():
-        setattr(config, name, value)
-    update(held, record.run_id, config)
-    held.finish(f"{RUN}{record.key}", {"fields": config.fields})
-    access.refresh(dataset)
 
 
 def begin(

@@ -41,6 +41,7 @@ __all__ = [
     "run_document",
     "run_documents",
     "run_update",
+    "saved_views",
     "serialized",
     "stored_executions",
     "view_of",
@@ -116,6 +117,11 @@ def datasets() -> Collection[dict[str, Any]]:
 def run_documents() -> Collection[dict[str, Any]]:
     """Return the collection of run documents."""
     return _durable("runs")
+
+
+def saved_views() -> Collection[dict[str, Any]]:
+    """Return the collection of saved views."""
+    return _durable("views")
 
 
 def notes() -> Collection[dict[str, Any]]:

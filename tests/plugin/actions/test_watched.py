@@ -22,6 +22,7 @@ from fiftyone_plugin.review.session import open_review
 from fiftyone_plugin.runs import records
 from fiftyone_plugin.store import model_record
 from hnm_core.live import watch as watching
+from hnm_core.live.tracks import LISTS
 from hnm_core.live.watch import watch
 from hnm_core.live.watched import Watched
 from hnm_core.settings import WatchSettings
@@ -162,8 +163,12 @@ def test_the_run_is_one_like_any_other(video: Path, tmp_path: Path, model: YOLO)
     dataset.reload()
     assert records.keys(dataset) == ["first", "watch"], "the run is made anew where it was renamed"
     for key in ("first", "watch"):
-        foo.get_operator(DELETE)(dataset, key)
+        shown = {of: len(dataset.load_saved_view(f"{key}_{of}")) for of in LISTS}
+        assert shown == {"confident": 3, "uncertain": 3, "missed": 1}, key
+    for key in ("first", "watch"):
+        assert foo.get_operator(DELETE)(dataset, key)["saved_views"] == sorted(f"{key}_{of}" for of in LISTS)
     dataset.reload()
+    assert dataset.list_saved_views() == []
     left = set(dataset.get_field_schema(flat=True)) - set(fo.Dataset().get_field_schema(flat=True))
     assert not [path for path in left if "watch_" in path or "first_" in path]
 
