@@ -25,7 +25,7 @@ from hnm_core.settings import WatchSettings
 
 from ..settings import RunSettings
 from ..store import access
-from . import watched
+from . import frames_dataset, watched
 
 if TYPE_CHECKING:
     from fiftyone.core.collections import SampleCollection
@@ -119,13 +119,14 @@ def keep_frames(
     except (ValueError, FileExistsError) as error:
         raise ValueError(str(error).replace("another --output", "another run_key")) from None
     videos = {stem: {"video": file, "video_id": i} for stem, i, file in zip(stems, ids, files, strict=True)}
-    kinds = {"video": fo.StringField, "video_id": fo.StringField}
-    made = watched.add_frames(
+    kinds = frames_dataset.FIELDS
+    made, _ = watched.add_frames(
         *(folder, name, settings.pred_field, stored.names, kinds, lambda piece: videos[piece["clip"]]),
         persistent=access.root(samples).persistent,
         operator="mine_without_truth",
     )
-    return made[0], found
+    frames_dataset.mark(made, access.root(samples).name, settings.pred_field)
+    return made, found
 
 
 class _Stored:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import fiftyone.operators.types as types
 
+from ..actions import frames_dataset
 from ..runs import lifecycle, records
 from ..store import saved_views
 from . import parts
@@ -22,12 +23,20 @@ def what_goes(ctx: ExecutionContext, inputs: types.Object) -> None:
         return
     fields = records.find(ctx.dataset, key).fields
     leaves = ", ".join(sorted({path.rpartition(".")[2] for path in fields}))
-    stays = "Boxes, labels, your own tags and reviews stay"
     views = ", ".join(saved_views.naming(ctx.dataset, fields))
     shown = f"; saved views that show them: {views}" if views else ""
-    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it. {stays}"
+    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it. {_what_stays(ctx, key)}"
     label = f"This removes {len(fields)} fields of run {key!r}, and cannot be undone"
     inputs.view("what", types.Warning(label=label, description=what))
+
+
+def _what_stays(ctx: ExecutionContext, key: str) -> str:
+    """Return what is not removed; of a run on videos, whether the dataset of their frames is."""
+    kept = frames_dataset.why_kept(ctx.dataset, key)
+    if kept == "":
+        name = ctx.dataset.name
+        return f"The dataset {name!r} of the videos' frames goes too, and their pictures: nothing else uses it"
+    return f"Boxes, labels, your own tags and reviews stay{f'; the frames too: {kept}' if kept else ''}"
 
 
 def new_key(ctx: ExecutionContext, inputs: types.Object) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
+from ..actions import frames_dataset
 from ..app.icons import icons
 from ..forms import parts, run_changes
 from ..runs import lifecycle
 from ..store import access
 
 if TYPE_CHECKING:
+    import fiftyone as fo
     from fiftyone.core.collections import SampleCollection
     from fiftyone.operators import ExecutionContext
 
@@ -34,14 +36,27 @@ class DeleteMiningRun(foo.Operator):
         )
 
     def __call__(self, samples: SampleCollection, run_key: str) -> dict[str, Any]:
-        """Delete from Python, and return which fields and saved views were removed.
+        """Delete from Python, and return which ``fields`` and ``saved_views`` were removed.
+
+        Of a run on videos, the dataset of their frames is removed too, if nothing else uses it: then ``dataset`` is its
+        name, and else ``dataset_kept`` says why it stays.
 
         Args:
             samples: the dataset that was mined.
             run_key: the run to delete.
         """
-        gone = lifecycle.delete(access.root(samples), run_key)
-        return {"run_key": run_key, "fields": gone.fields, "saved_views": gone.saved_views}
+        return self._delete(access.root(samples), run_key)[0]
+
+    def _delete(self, dataset: fo.Dataset, run_key: str) -> tuple[dict[str, Any], str]:
+        """Delete the run; return what went, and the name of the dataset that remains."""
+        name, gone = dataset.name, lifecycle.delete(dataset, run_key)
+        done: dict[str, Any] = {"run_key": run_key, "fields": gone.fields, "saved_views": gone.saved_views}
+        kept = frames_dataset.why_kept(dataset)
+        if kept is None:
+            return done, name
+        if kept:
+            return {**done, "dataset_kept": kept}, name
+        return {**done, "dataset": name}, frames_dataset.remove(dataset)
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """Return the form, which lists what will be removed."""
@@ -52,9 +67,17 @@ class DeleteMiningRun(foo.Operator):
         return types.Property(inputs, view=view)
 
     def execute(self, ctx: ExecutionContext) -> dict[str, Any]:
-        """Delete the run and clear the view, which may need the run's fields."""
-        done = self(ctx.dataset, ctx.params.get("run_key"))
-        if not ctx.delegated:
-            ctx.ops.clear_view()
-            ctx.ops.reload_dataset()
+        """Delete the run and clear the view, which may need the run's fields; without its dataset, show the videos."""
+        name = ctx.dataset.name
+        done, remains = self._delete(ctx.dataset, ctx.params.get("run_key"))
+        if ctx.delegated:
+            return done
+        if remains != name:
+            ctx.ops.notify(f"Deleted: run {done['run_key']!r}, and dataset {name!r} of its frames")
+            ctx.ops.open_dataset(remains)
+            return done
+        if "dataset_kept" in done:
+            ctx.ops.notify(f"Deleted: run {done['run_key']!r}. Its frames stay: {done['dataset_kept']}")
+        ctx.ops.clear_view()
+        ctx.ops.reload_dataset()
         return done

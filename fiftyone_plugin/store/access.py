@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partialmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import fiftyone as fo
@@ -44,6 +47,7 @@ __all__ = [
     "saved_views",
     "serialized",
     "stored_executions",
+    "users_of_files",
     "view_of",
 ]
 
@@ -193,6 +197,14 @@ def may_hold(
         return False
     found = collection(samples).aggregate_raw_batches([*pipeline, {"$project": {**wanted, "_id": 0}}])
     return any(name in batch for batch in found for name in names)
+
+
+def users_of_files(folder: Path) -> set[str]:
+    """Return the names of all datasets that have a sample whose file is in a folder, or in one below it."""
+    inside = {"filepath": {"$regex": f"^{re.escape(f'{folder}{os.sep}')}"}}
+    known = datasets().find({}, ["name", "sample_collection_name"])
+    samples = {each["name"]: odm.get_db_conn()[each["sample_collection_name"]] for each in known}
+    return {name for name, found in samples.items() if found.find_one(inside, ["_id"]) is not None}
 
 
 def _durable(name: str) -> Collection[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
 import pytest
+from fiftyone.operators.executor import ExecutionContext, Executor
 
 pytest.importorskip("cv2", reason="OpenCV reads videos")
 pytest.importorskip("ultralytics", reason="its trackers follow the boxes")
@@ -124,6 +125,7 @@ def test_answers_become_truth_gaps_too(dataset: fo.Dataset) -> None:
 
 def test_rename_and_delete_leave_no_field_behind(dataset: fo.Dataset) -> None:
     frames = fo.load_dataset(propose(dataset)["dataset"])
+    frames.register_run("theirs", frames.init_run())
     foo.get_operator(RENAME)(frames, "found", "again")
     frames.reload()
     (gap,) = frames.match({"frame": 21}).first()["again_missed"].detections
@@ -135,7 +137,69 @@ def test_rename_and_delete_leave_no_field_behind(dataset: fo.Dataset) -> None:
     frames.reload()
     assert [path for path in frames.get_field_schema(flat=True) if "again" in path] == []
     assert "again_" not in str(list(frames._sample_collection.find()))
-    assert len(frames) == 6, "the frames are a dataset of the user's"
+    assert len(frames) == 6, "the frames are used by the other run"
+
+
+def test_the_frames_go_with_their_run(dataset: fo.Dataset) -> None:
+    frames = fo.load_dataset(propose(dataset)["dataset"])
+    folder = Path(frames.info[watched.MADE_BY])
+    assert "of the videos' frames goes too" in form(frames, DELETE)["what"]["view"]["description"]
+    foo.get_operator(RENAME)(frames, "found", "again")
+    done = foo.get_operator(DELETE)(frames, "again")
+    assert (done["run_key"], done["dataset"]) == ("again", f"{dataset.name}-found")
+    assert not fo.dataset_exists(done["dataset"])
+    assert not folder.exists()
+    assert propose(dataset, frames_per_track=1)["lists"] == {"confident": 1, "uncertain": 1, "missed": 1}
+
+
+def other_picture(frames: fo.Dataset) -> None:
+    frames.add_sample(fo.Sample("of/mine.png"))
+
+
+def review(frames: fo.Dataset) -> None:
+    foo.get_operator(TRIAGE)(frames, "found", "hard_negative", [open_review(frames, "found").next()])
+
+
+USES: dict[str, Callable[[fo.Dataset], Any]] = {
+    "it has other runs (theirs)": lambda frames: frames.register_run("theirs", frames.init_run()),
+    "it has other fields (truth)": lambda frames: frames.add_sample_field("truth", fo.StringField),
+    "it has 1 review": review,
+    "it has tags (mine)": lambda frames: frames.limit(1).tag_labels("mine", label_fields="seen"),
+    "it has saved views or workspaces (one)": lambda frames: frames.save_view("one", frames.limit(1)),
+    "it has other pictures too": other_picture,
+    "its pictures are used in other datasets (the-copy)": lambda frames: frames.limit(2).clone("the-copy"),
+}
+
+
+@pytest.mark.parametrize("why", USES)
+def test_frames_that_are_used_stay(dataset: fo.Dataset, why: str) -> None:
+    frames = fo.load_dataset(propose(dataset)["dataset"])
+    USES[why](frames)
+    assert f"reviews stay; the frames too: {why}" in form(frames, DELETE)["what"]["view"]["description"]
+    done = foo.get_operator(DELETE)(frames, "found")
+    assert done["dataset_kept"] == why
+    assert "dataset" not in done
+    assert {Path(path).exists() for path in frames.limit(6).values("filepath")} == {True}
+    if fo.dataset_exists("the-copy"):
+        fo.delete_dataset("the-copy")
+
+
+def test_a_dataset_that_was_renamed_is_the_users(dataset: fo.Dataset) -> None:
+    frames = fo.load_dataset(propose(dataset)["dataset"])
+    frames.name = f"{dataset.name}-street"
+    assert set(foo.get_operator(DELETE)(frames, "found")) == {"run_key", "fields", "saved_views"}
+    assert len(frames) == 6
+
+
+def test_the_app_goes_to_the_videos(dataset: fo.Dataset) -> None:
+    name = propose(dataset)["dataset"]
+    request = {"dataset_name": name, "params": {"run_key": "found"}}
+    context = ExecutionContext(request_params=request, executor=Executor(), operator_uri=DELETE)
+    foo.get_operator(DELETE).execute(context)
+    sent = {each.operator_uri.rpartition("/")[2]: each.params for each in context.executor._requests}
+    assert sent["open_dataset"]["dataset"] == dataset.name
+    assert sent["notify"]["message"] == f"Deleted: run 'found', and dataset {name!r} of its frames"
+    assert "reload_dataset" not in sent
 
 
 def test_again_it_takes_what_is_there(dataset: fo.Dataset) -> None:

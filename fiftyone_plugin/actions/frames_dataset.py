@@ -1,0 +1,71 @@
+"""The dataset of frames that a run on videos has made: it goes with its run, unless somebody uses it for more."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import fiftyone as fo
+
+from ..review.ledger import Ledger
+from ..runs import records
+from ..store import access, saved_views
+from . import watched
+
+__all__ = ["FIELDS", "mark", "remove", "why_kept"]
+
+MADE_OF = "hnm_videos"
+"""Key in the ``info`` of a dataset of frames: the ``dataset`` of videos, and the ``field`` of predictions."""
+
+FIELDS = {"video": fo.StringField, "video_id": fo.StringField}
+"""Fields of a sample that say which video it comes from: their types."""
+
+
+def mark(frames: fo.Dataset, videos: str, field: str) -> None:
+    """Write down that a dataset was made of the frames of videos, and of which."""
+    frames.info[MADE_OF] = {"dataset": videos, "field": field}
+    frames.save()
+
+
+def why_kept(frames: fo.Dataset, key: str | None = None) -> str | None:
+    """Return why a dataset stays without this run: "" if nothing else uses it, None if no run on videos has made it.
+
+    Args:
+        frames: a dataset.
+        key: a run that is about to be deleted; None if it is gone.
+    """
+    made, folder = frames.info.get(MADE_OF), Path(frames.info.get(watched.MADE_BY, ""))
+    if not isinstance(made, dict) or folder != watched.folder_of(frames.name).resolve():
+        return None  # not ours, or renamed since
+    if not fo.dataset_exists(made["dataset"]):
+        return f"its videos' dataset {made['dataset']!r} is gone"
+    if runs := {*records.all_keys(frames), *frames.list_evaluations(), *frames.list_brain_runs()} - {key}:
+        return f"it has other runs ({_some(runs)})"
+    of_run = records.find(frames, key).fields if key is not None else []
+    own = {*fo.Sample("any").field_names, *FIELDS, "frame", "seconds", made["field"]}
+    if fields := set(frames.get_field_schema()) - own - set(of_run):
+        return f"it has other fields ({_some(fields)})"
+    if reviews := Ledger(frames).entries():
+        return f"it has {len(reviews):,} review{'' if len(reviews) == 1 else 's'}"
+    if tags := {*frames.distinct("tags"), *frames.distinct(f"{made['field']}.detections.tags")}:
+        return f"it has tags ({_some(tags)})"
+    if views := {*frames.list_saved_views(), *frames.list_workspaces()} - set(saved_views.naming(frames, of_run)):
+        return f"it has saved views or workspaces ({_some(views)})"
+    if others := access.users_of_files(folder) - {frames.name}:
+        return f"its pictures are used in other datasets ({_some(others)})"
+    if any(Path(path).parent.parent != folder for path in frames.values("filepath")):
+        return "it has other pictures too"
+    return ""
+
+
+def remove(frames: fo.Dataset) -> str:
+    """Remove a dataset of frames that nothing uses, with its pictures, and return the name of that of the videos."""
+    folder, videos = Path(frames.info[watched.MADE_BY]), str(frames.info[MADE_OF]["dataset"])
+    frames.delete()
+    shutil.rmtree(folder, ignore_errors=True)
+    return videos
+
+
+def _some(names: set[str]) -> str:
+    first = sorted(names)[:3]
+    return ", ".join(first) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
