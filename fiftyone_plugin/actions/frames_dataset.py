@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import fiftyone as fo
+
+from hnm_core.live.pieces import RECORD, read_record
+from hnm_core.live.watch_folder import remove_watch
 
 from ..review.ledger import Ledger
 from ..runs import records
 from ..store import access, saved_views
 from . import watched
 
-__all__ = ["FIELDS", "mark", "remove", "why_kept"]
+__all__ = ["FIELDS", "mark", "remove", "start_over", "why_kept"]
 
 MADE_OF = "hnm_videos"
 """Key in the ``info`` of a dataset of frames: the ``dataset`` of videos, and the ``field`` of predictions."""
@@ -62,8 +65,28 @@ def remove(frames: fo.Dataset) -> str:
     """Remove a dataset of frames that nothing uses, with its pictures, and return the name of that of the videos."""
     folder, videos = Path(frames.info[watched.MADE_BY]), str(frames.info[MADE_OF]["dataset"])
     frames.delete()
-    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError, ValueError):  # somebody is making it anew, or has removed a part of it
+        remove_watch(folder)
     return videos
+
+
+def start_over(name: str, predictions: str) -> None:
+    """Remove what was made of other predictions than there are now, if no run is left of it and nothing else uses it.
+
+    Args:
+        name: of the dataset of frames, which need not exist.
+        predictions: digest of those that there are now.
+
+    Raises:
+        ValueError: if another process is making it.
+    """
+    folder = watched.folder_of(name)
+    if not (folder / RECORD).is_file() or read_record(folder).get("model") == predictions:
+        return
+    if not fo.dataset_exists(name):
+        remove_watch(folder)
+    elif why_kept(frames := fo.load_dataset(name)) == "":
+        remove(frames)
 
 
 def _some(names: set[str]) -> str:

@@ -72,7 +72,8 @@ def keep_frames(
 ) -> tuple[fo.Dataset, Watched]:
     """Track what a model said of videos, keep the frames worth a review, and make a dataset of them.
 
-    Interrupted, it goes on where it was when it is called again. The videos' dataset is not written.
+    Interrupted, it goes on where it was when it is called again; if the predictions were changed since, it begins anew.
+    The videos' dataset is not written.
 
     Args:
         samples: a dataset or a view of videos.
@@ -103,15 +104,16 @@ def keep_frames(
     clips = [Clip(*row) for row in zip(stems, files, [VIDEO] * len(ids), [()] * len(ids), lengths, strict=True)]
     stored.sample_of = dict(zip(stems, ids, strict=True))
     name = dataset_name(samples, settings.run_key)
-    folder = watched.folder_of(name)
+    folder, digest = watched.folder_of(name), stored.digest(ids)
     try:
+        frames_dataset.start_over(name, digest)
         found = watch(
             f"videos of dataset {access.root(samples).name}",
             SimpleNamespace(names=dict(enumerate(stored.names))),
             folder,
             settings=how,
             verifier=verifier,
-            model_digest=stored.digest(ids),
+            model_digest=digest,
             clips=clips,
             known=stored.boxes,
             progress=part_of(progress, 0.0, 0.9),

@@ -31,7 +31,7 @@ from .sources import png_of
 from .tracks import LISTS, Frame
 from .unlabelled import PROPOSAL
 
-__all__ = ["Spool", "WatchFolder", "full_disk_said", "proposal_dict"]
+__all__ = ["Spool", "WatchFolder", "full_disk_said", "proposal_dict", "remove_watch"]
 
 PREDICTIONS, SAMPLES, TABLE, NAMES = "predictions", "samples", "proposals.csv", "classes.txt"
 LOCK, SPOOL = "lock", "spool"
@@ -147,11 +147,7 @@ class WatchFolder:
             ValueError: if another process writes into it.
         """
         (self.path / PIECES).mkdir(parents=True, exist_ok=True)
-        with (self.path / PIECES / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ValueError(f"another process watches into {self.path}: choose another --output") from None
+        with _alone(self.path):
             if len(list((self.path / PIECES).glob("*.json"))) != self._count:
                 raise ValueError(f"another process has watched into {self.path} meanwhile: start again")
             if not (self.path / RECORD).is_file():
@@ -211,6 +207,28 @@ class WatchFolder:
             writer.writerows(map(safe_cell, row) for row in _rows(self.pieces()))
         for folder in self._samples.values():
             folder.write_index()
+
+
+def remove_watch(path: Path) -> None:
+    """Remove the folder of a watch with all that is in it.
+
+    Raises:
+        ValueError: if it is none, or another process watches into it.
+    """
+    read_record(path)
+    with _alone(path):
+        shutil.rmtree(path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep others out of the folder of a watch."""
+    with (path / PIECES / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another process watches into {path}: choose another --output") from None
+        yield
 
 
 def full_disk_said(error: OSError, folder: Path) -> OSError:

@@ -316,6 +316,28 @@ def test_two_at_once_do_not_write_into_one_folder(video: Path, tmp_path: Path) -
     assert model.said
 
 
+def test_only_a_watch_that_nobody_writes_is_removed(video: Path, tmp_path: Path) -> None:
+    class Second(Squares):
+        said = ""
+
+        def predict(self, images: Any, **options: Any) -> list[Any]:
+            if self.seen and not self.said:
+                with pytest.raises(ValueError, match=r"another process watches into") as caught:
+                    watch_folder.remove_watch(tmp_path / "out")
+                self.said = str(caught.value)
+            return super().predict(images, **options)
+
+    model = Second()
+    assert watch(str(video), model, tmp_path / "out", settings=EVERY).frames == 60
+    assert model.said
+    watch_folder.remove_watch(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match=r"mine is no folder that hnm watch wrote"):
+        watch_folder.remove_watch(tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_what_another_process_has_written_meanwhile_is_not_replaced(video: Path, tmp_path: Path) -> None:
     class Second(Squares):
         def predict(self, images: Any, **options: Any) -> list[Any]:

@@ -259,6 +259,50 @@ def test_boxes_that_cannot_be_are_said_and_no_dataset_is_made(dataset: fo.Datase
     assert not fo.dataset_exists(f"{dataset.name}-found")
 
 
+def test_a_box_that_is_corrected_is_mined_under_the_same_key(dataset: fo.Dataset) -> None:
+    """The first video is tracked before the box of the second one is refused."""
+    sample = dataset.last()
+    sample.frames[2] = frame_of([(5, 5, 0.9)])
+    sample.frames[2]["seen"].detections[0].bounding_box[2] = float("nan")
+    sample.save()
+    with pytest.raises(ValueError, match="has a box that is not finite"):
+        propose(dataset)
+    folder = watched.folder_of(videos.dataset_name(dataset, "found"))
+    assert list((folder / "images").iterdir()), "work was done"
+    sample.frames[2] = frame_of([(5, 5, 0.9)])
+    sample.save()
+    done = propose(dataset)
+    assert done["lists"] == {"confident": 4, "uncertain": 3, "missed": 1}
+    frames = fo.load_dataset(done["dataset"])
+    assert {Path(path).name for path in frames.values("filepath")} == {
+        path.name for path in (folder / "images").iterdir()
+    }
+
+
+def test_frames_without_a_run_are_made_anew_of_changed_predictions(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("fiftyone_plugin.runs.save.stored_results.put", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            propose(dataset)
+    sample = dataset.last()
+    sample.frames[2] = frame_of([(5, 5, 0.9)])
+    sample.save()
+    assert propose(dataset)["lists"] == {"confident": 4, "uncertain": 3, "missed": 1}
+
+
+def test_frames_with_a_run_are_not_made_of_other_predictions(dataset: fo.Dataset) -> None:
+    frames = fo.load_dataset(propose(dataset)["dataset"])
+    sample = dataset.last()
+    sample.frames[2] = frame_of([(5, 5, 0.9)])
+    sample.save()
+    with pytest.raises(ValueError, match=r"holds a watch that differs \(model: .*: choose another run_key"):
+        propose(dataset, overwrite=True)
+    assert len(frames) == 6
+    assert {Path(path).exists() for path in frames.values("filepath")} == {True}
+
+
 def test_videos_that_are_gone_are_said_and_the_others_judged(dataset: fo.Dataset) -> None:
     first, second = dataset.values("filepath")
     Path(second).write_bytes(b"")
