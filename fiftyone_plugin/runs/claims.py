@@ -34,7 +34,7 @@ def claim(held: Lease, dataset: fo.Dataset, record: Record, state: str, leaf: st
         raise ValueError(f"{problem}: rename or delete it first")
     old = [path for path in record.fields if path.rpartition(".")[2] == f"{record.key}_{leaf}"]
     begin(held, dataset, record, state, {"fields": paths})
-    blocks.erase(held, dataset, [*old, *paths])
+    blocks.erase(held, dataset, [*old, *paths], again=list(paths))
 
 
 def finish_claim(

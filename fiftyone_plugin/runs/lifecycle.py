@@ -152,9 +152,9 @@ def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease
     return Gone(fields, views)
 
 
-def clear(held: Lease, dataset: fo.Dataset, note: Journal) -> None:
-    """Remove all fields and tags of a run."""
-    blocks.erase(held, dataset, note.fields)
+def clear(held: Lease, dataset: fo.Dataset, note: Journal, *, again: Collection[str] = ()) -> None:
+    """Remove all fields and tags of a run; fields that are about to be written ``again`` stay declared."""
+    blocks.erase(held, dataset, note.fields, again=again)
     untag(held, dataset, note, note.lists)
 
 
@@ -208,6 +208,7 @@ def rename(
         begin(held, dataset, record, "renaming", {"fields": mapping.values()}, peer=new_key)
         schema.declare_like(held, dataset, mapping)
         blocks.rename(held, dataset, {path: name for path, name in mapping.items() if path != name})
+        schema.index_like(held, dataset, mapping)
         access.collection(dataset).create_index(f"{new_key}_score")
         schema.undeclare(held, dataset, [path for path, name in mapping.items() if path != name])
         saved_views.rename(held, dataset, mapping, key, new_key)

@@ -140,7 +140,7 @@ def _write(
         note = held.journal(name)
         if known is None:
             lists = tuple(each for each in note.lists if each != list_id)
-            lifecycle.clear(held, dataset, replace(note, fields=tuple(before.fields), lists=lists))
+            lifecycle.clear(held, dataset, replace(note, fields=tuple(before.fields), lists=lists), again=fields)
         else:  # without a stamp, so that an edit made meanwhile is seen
             blocks.erase(held, dataset, [path for path in before.fields if path not in fields], stamp=False)
             blocks.erase_in(held, dataset, known.gone(tables), fields)

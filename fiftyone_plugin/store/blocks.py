@@ -7,7 +7,7 @@ in samples that have none, and can't be continued after a crash.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -64,9 +64,12 @@ def change_those(
         _many(fence, dataset, {"_id": {"$in": list(ids[start : start + SAMPLES])}, **query}, update, filters)
 
 
-def erase(fence: Fence, dataset: fo.Dataset, paths: Iterable[str], *, stamp: bool = True) -> None:
+def erase(
+    fence: Fence, dataset: fo.Dataset, paths: Iterable[str], *, again: Collection[str] = (), stamp: bool = True
+) -> None:
     """Remove fields, values and declaration, and nothing else; also values that are not declared.
 
+    Those that are about to be written ``again`` stay declared, and so do the indexes that somebody made on them.
     Without ``stamp`` the samples do not count as modified, so that what others modify meanwhile can be told apart.
     """
     paths, stamped = list(dict.fromkeys(paths)), {"$set": now()} if stamp else {}
@@ -79,7 +82,7 @@ def erase(fence: Fence, dataset: fo.Dataset, paths: Iterable[str], *, stamp: boo
         boxes = [{"$or": [{f"box.{leaf}": {"$exists": True}} for leaf in leaves]}]
         gone = {f"{field}.$[box].{leaf}": "" for leaf in leaves}
         change(fence, dataset, there, {"$unset": gone, **stamped}, boxes)
-    schema.undeclare(fence, dataset, paths)
+    schema.undeclare(fence, dataset, [path for path in paths if path not in again])
 
 
 def rename(fence: Fence, dataset: fo.Dataset, mapping: Mapping[str, str]) -> None:

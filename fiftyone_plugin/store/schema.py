@@ -74,20 +74,38 @@ def declare_like(fence: Fence, dataset: fo.Dataset, mapping: Mapping[str, str]) 
 
 
 def undeclare(fence: Fence, dataset: fo.Dataset, paths: Iterable[str]) -> None:
-    """Remove fields from the schema, with their indexes, and from what the App shows."""
+    """Remove fields from the schema, with the indexes on them or on what is in them."""
+    paths = list(dict.fromkeys(paths))
     leaves: dict[str, list[str]] = defaultdict(list)
-    for path in dict.fromkeys(paths):
+    for path in paths:
         head, _, leaf = path.rpartition(".")
         leaves[head].append(leaf)
-    indexed = access.collection(dataset).index_information()
     for parent, names in leaves.items():
         fence.check()
         place, filters = _place(parent)
         change = {"$pull": {place: {"name": {"$in": names}}}, "$currentDate": {"last_modified_at": True}}
         _update(dataset, {}, change, filters)
-        for index, facts in indexed.items():
-            if {f"{parent}.{name}".lstrip(".") for name in names} & {path for path, _ in facts["key"]}:
-                access.collection(dataset).drop_index(index)
+    gone = dict.fromkeys(paths, "")
+    for index, facts in access.collection(dataset).index_information().items():
+        if any(_moved(path, gone) != path for path, _ in facts["key"]):
+            fence.check()
+            access.collection(dataset).drop_index(index)
+
+
+def index_like(fence: Fence, dataset: fo.Dataset, mapping: Mapping[str, str]) -> None:
+    """Index renamed fields as they were indexed, old path → new path; the old indexes stay until :func:`undeclare`.
+
+    An index keeps its options, but not a name of its own: two of the same name cannot be.
+    """
+    for facts in access.collection(dataset).index_information().values():
+        keys = [(_moved(path, mapping), order) for path, order in facts["key"]]
+        if keys == facts["key"]:
+            continue
+        options = {name: value for name, value in facts.items() if name not in ("key", "v", "ns")}
+        if some := options.get("partialFilterExpression"):
+            options["partialFilterExpression"] = {_moved(path, mapping): asked for path, asked in some.items()}
+        fence.check()
+        access.collection(dataset).create_index(keys, **options)
 
 
 def check_name(name: Any, parameter: str) -> str:
@@ -164,6 +182,12 @@ def in_the_way(dataset: fo.Dataset, paths: Iterable[str], own: Collection[str]) 
         return None
     path = next((path for path in wanted if _holds(found, path.split("."))), wanted[0])
     return f"{path!r} is stored in sample {found['_id']}, is not declared in the schema, and belongs to no mining run"
+
+
+def _moved(path: str, mapping: Mapping[str, str]) -> str:
+    """Return the new path of a field, or of what is in it."""
+    old = max((old for old in mapping if path == old or path.startswith(f"{old}.")), key=len, default="")
+    return f"{mapping[old]}{path[len(old) :]}" if old else path
 
 
 def _walk(fields: Iterable[Mapping[str, Any]], head: str) -> Iterator[tuple[str, dict[str, Any]]]:
