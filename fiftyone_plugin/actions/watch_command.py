@@ -13,6 +13,8 @@ from hnm_core.commands.progress import add_progress_flag, progress_of
 from hnm_core.live.sources import LIVE, find_clips
 from hnm_core.settings import WatchSettings
 
+from ..store.connection import database_said
+
 if TYPE_CHECKING:
     from hnm_core.live.watched import Watched
 
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_progress_flag(group_of(parser, "output"))
 
 
+@database_said()
 def run(args: argparse.Namespace) -> int:
     """Watch, write, print."""
     from hnm_core.live import Verifier
@@ -84,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     record: dict[str, Any] = found.as_dict()
     if args.dataset is not None:
         record["dataset"] = args.dataset
-        record["added"] = watch_dataset.load(found, args.dataset, settings, model, args.model)
+        with database_said(f". What was watched is in {found.folder}: the same command adds it"):
+            record["added"] = watch_dataset.load(found, args.dataset, settings, model, args.model)
     _say(args, found, record)
     if found.stopped and clips[-1].kind != LIVE:
         raise KeyboardInterrupt

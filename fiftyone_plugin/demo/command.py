@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone_plugin.app.uris import uri
 from fiftyone_plugin.setup.database import database_uri, drop_database, private_mongod
 from fiftyone_plugin.setup.probe import ROOT
+from fiftyone_plugin.store.connection import database_said
 from hnm_core.commands import DONE, FOUND_WRONG, Command
 from hnm_core.commands.flags import group_of
 
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@database_said()
 def run(args: argparse.Namespace) -> int:
     """Make the data, mine, export, and show the App."""
 
