@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from ..taxonomy import DUPLICATE
 from .crop_classifier import LEAST_LABELLED, LEAST_SUSPECTS, MOST, likeness
 from .edges import EDGES, SIDE, edge_features
 
-__all__ = ["Crops", "appearance_evidence", "cut_box", "cut_crops", "describe_crops"]
+__all__ = ["Crops", "CutCrops", "appearance_evidence", "cut_box", "cut_crops", "describe_crops"]
 
 MARGIN = 0.15
 """Margin of a crop on each side, as share of the longer side of the box (chosen)."""
@@ -55,6 +56,20 @@ class Crops:
     known: NDArray[np.float64]
     whole: NDArray[np.bool_]
     jobs: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+
+
+class CutCrops(NamedTuple):
+    """Crops of boxes.
+
+    Attributes:
+        pixels: ``(k, 64, 64, 3)`` uint8; black where the image is no picture.
+        inside: ``(k,)`` bool, whether the box is away from the image border; False where the image is no picture.
+        read: ``(k,)`` bool, whether the image is a picture that can be read; it may be black.
+    """
+
+    pixels: NDArray[np.uint8]
+    inside: NDArray[np.bool_]
+    read: NDArray[np.bool_]
 
 
 def appearance_evidence(
@@ -133,7 +148,7 @@ def cut_crops(
     locate: Locate = Path,
     sizes: NDArray[np.float64] | None = None,
     margin: float = MARGIN,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+) -> CutCrops:
     """Cut square crops with a margin around boxes; outside the image the border pixels are repeated.
 
     Args:
@@ -145,15 +160,14 @@ def cut_crops(
         margin: on each side, as share of the longer side of the box.
 
     Returns:
-        ``(k, 64, 64, 3)`` uint8, and ``(k,)`` bool, whether the box is away from the image border. Crops of what is no
-        picture are black and at the border, and a warning names those images.
+        The crops; a warning names the images that are no pictures.
 
     Raises:
         FileNotFoundError: if an image file does not exist.
     """
-    crops, inside, unread = _crops(table, rows, locate, sizes, margin)
+    crops, unread = _crops(table, rows, locate, sizes, margin)
     say_left_out("images are not compared", NO_PICTURE, unread)
-    return crops, inside
+    return crops
 
 
 def cut_box(pixels: NDArray[np.uint8], box: NDArray[np.float64], margin: float = MARGIN) -> NDArray[np.uint8]:
@@ -190,9 +204,10 @@ def _crops(
     locate: Locate,
     sizes: NDArray[np.float64] | None,
     margin: float = MARGIN,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[str]]:
+) -> tuple[CutCrops, list[str]]:
     """Do what :func:`cut_crops` says, and return the keys of the images that are no pictures."""
-    crops, inside = np.zeros((len(rows), SIDE, SIDE, 3), dtype=np.uint8), np.zeros(len(rows), dtype=bool)
+    crops = np.zeros((len(rows), SIDE, SIDE, 3), dtype=np.uint8)
+    inside, read = np.zeros(len(rows), dtype=bool), np.ones(len(rows), dtype=bool)
     fractions = are_fractions(table.xyxy)
     unread = []
     for number, places in _by_image(table.image[rows]):
@@ -203,6 +218,7 @@ def _crops(
             pixels = np.asarray(open_picture(file))
         except UnreadablePictureError:
             unread.append(table.images[number])
+            read[places] = False
             continue
         size = np.array([pixels.shape[1], pixels.shape[0]] * 2, dtype=np.float64)
         labelled = None if sizes is None else (float(sizes[number, 0]), float(sizes[number, 1]))
@@ -212,7 +228,7 @@ def _crops(
             near = OUTSIDE * max(box[2] - box[0], box[3] - box[1], 1.0)
             inside[place] = bool((box[:2] > near).all() and (box[2:] < size[2:] - near).all())
             crops[place] = cut_box(pixels, box, margin)
-    return crops, inside, unread
+    return CutCrops(crops, inside, read), unread
 
 
 def _described(
@@ -222,8 +238,8 @@ def _described(
     describe: Describe,
     sizes: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
-    crops, inside, unread = _crops(table, rows, locate, sizes)
-    return describe(crops) if len(rows) else np.zeros((0, EDGES)), inside, unread
+    crops, unread = _crops(table, rows, locate, sizes)
+    return describe(crops.pixels) if len(rows) else np.zeros((0, EDGES)), crops.inside, unread
 
 
 def _by_image(image: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:

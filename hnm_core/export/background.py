@@ -116,7 +116,7 @@ def look_alikes(
     if find_spec("PIL") is None:
         return np.zeros(len(rows), dtype=bool)
     assert predictions.score is not None
-    crops, _ = cut_crops(predictions, rows, locate)
+    crops = cut_crops(predictions, rows, locate).pixels
     order = np.argsort(-predictions.score[rows], kind="stable")
     vectors = unit_vectors(edge_features(crops))
     leader, _ = find_twins(vectors, predictions.label[rows], predictions.image[rows], order)

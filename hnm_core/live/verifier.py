@@ -164,9 +164,9 @@ class Verifier:
         order = np.argsort(table.image[rows], kind="stable")
         for at in np.array_split(order, len(rows) // AT_ONCE + 1):
             names = [table.classes[label] for label in table.label[rows[at]].tolist()]
-            crops = cut_crops(table, rows[at], locate, sizes, MARGIN)[0]
-            said = self.log_odds(crops, names, table.score[rows[at]])
-            out[at] = np.where(crops.any(axis=(1, 2, 3)), said, np.nan)
+            crops = cut_crops(table, rows[at], locate, sizes, MARGIN)
+            said = self.log_odds(crops.pixels, names, table.score[rows[at]])
+            out[at] = np.where(crops.read, said, np.nan)
         return out
 
     def score(self, image: Any, predictions: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -226,18 +226,15 @@ def _check_enough(examples: Examples) -> None:
 def _crops_of(
     table: Detections, examples: Examples, locate: Any, sizes: NDArray[np.float64] | None, progress: Progress
 ) -> tuple[NDArray[np.uint8], Examples]:
-    """Cut the crops, image by image; examples without any light, as of what is no picture, are left out."""
+    """Cut the crops, image by image; examples of what is no picture are left out."""
     order = np.argsort(table.image[examples.rows], kind="stable")
     rows, wrong = examples.rows[order], examples.wrong[order]
     parts = np.array_split(np.arange(len(rows)), len(rows) // AT_ONCE + 1)
-    crops = [
-        cut_crops(table, rows[part], locate, sizes, MARGIN)[0] for part in tracked(parts, "cutting crops", progress)
-    ]
-    every = np.concatenate(crops)
-    light = every.any(axis=(1, 2, 3))
-    kept = replace(examples, rows=rows[light], wrong=wrong[light])
+    crops = [cut_crops(table, rows[part], locate, sizes, MARGIN) for part in tracked(parts, "cutting crops", progress)]
+    read = np.concatenate([each.read for each in crops])
+    kept = replace(examples, rows=rows[read], wrong=wrong[read])
     _check_enough(kept)
-    return every[light], kept
+    return np.concatenate([each.pixels for each in crops])[read], kept
 
 
 def _scale_of(centred: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -265,7 +265,7 @@ def test_a_box_far_larger_than_its_image_or_outside_takes_no_more_memory(box: tu
 
 def test_boxes_cut_by_the_edge_of_the_image_are_told_but_still_cut(pictures: Path) -> None:
     table, _ = scene([("0.png", "cross", 0.9, box) for box in ((0, 30, 40, 60), (50, 30, 90, 60), (200, 90, 240, 120))])
-    crops, inside = cut_crops(table, np.array([2, 1, 0]), lambda name: pictures / name)
+    crops, inside, _ = cut_crops(table, np.array([2, 1, 0]), lambda name: pictures / name)
     assert inside.tolist() == [False, True, False]
     assert crops.min(axis=(1, 2, 3)).min() > 60  # beyond the edge it goes on, nothing black
     flat, _ = scene([("0.png", "cross", 0.9, (50, 50, 50, 60))])

@@ -13,13 +13,14 @@ import pytest
 
 from hnm_core import Detections, MiningSettings, mine
 from hnm_core.labels.reviews import Reviews
+from hnm_core.labels.stats import expit
 from hnm_core.live import Verifier
 from hnm_core.live.examples import MOST, examples_of
 from hnm_core.live.fitting import fit_ridge, folds_by_image
 from tests.scenes import FAR, HERE, apart, scene
 from tests.stripes import boxes_of, striped, striped_run, write_pictures
 
-pytest.importorskip("PIL", reason="Pillow cuts the crops")
+Image = pytest.importorskip("PIL.Image", reason="Pillow cuts the crops")
 pytest.importorskip("sklearn", reason="scikit-learn tells the crops apart")
 
 IMAGES = 48
@@ -108,6 +109,27 @@ def test_expected_label_errors_are_said_before_and_not_after_a_review() -> None:
     )
     reviews = Reviews.of(review(tables[0], row, "hard_negative") for row in range(10))
     assert examples_of(mine(*tables, reviews=reviews)).notes == ()
+
+
+def test_what_is_black_is_seen_and_what_is_no_picture_is_not(tmp_path: Path) -> None:
+    """A night without light is a picture without edges, for fitting and for looking."""
+    paths = write_pictures(tmp_path, IMAGES)
+    for path in paths[:4]:
+        Image.new("RGB", (40, 40)).save(path)
+    Image.new("RGB", (40, 40), (9, 90, 200)).save(paths[4])
+    Path(paths[5]).write_bytes(b"no picture")
+    result = striped_run(paths)
+    with pytest.warns(UserWarning, match=r"^1 image"):
+        fitted = Verifier.fit(result)
+    assert fitted.quality.lists["all"]["detections"] == 2 * (IMAGES - 1)
+    table = result.predictions
+    with pytest.warns(UserWarning, match=r"^1 image"):
+        odds = fitted.of_rows(table, np.arange(len(table)))
+    assert table.image[np.isnan(odds)].tolist() == [5, 5]
+    boxes = [
+        {"bbox": b.tolist(), "confidence": c, "class": "cat"} for b, c in zip(table.xyxy, table.score, strict=True)
+    ]
+    assert expit(odds[0]) == pytest.approx(fitted.score(paths[0], boxes[:1])[0]), "one picture says one thing"
 
 
 # What it says
