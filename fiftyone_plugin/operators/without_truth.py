@@ -85,7 +85,7 @@ class MineWithoutTruth(LongOperator):
 
     def resolve_output(self, ctx: ExecutionContext) -> types.Property | None:
         """Return how many proposals there are, and the warnings about the data."""
-        return results.finished(ctx, "Proposals for review", results.report)
+        return results.finished(ctx, "Mining without truth finished", results.report)
 
 
 def _params(ctx: ExecutionContext) -> Mapping[str, Any]:

@@ -21,10 +21,12 @@ from fiftyone_plugin.store import views
 from tests.browser.app import (
     FORM,
     OUTPUT,
+    PANEL,
     Shoot,
     away,
     copy_of,
     count,
+    cut,
     execute,
     field,
     fill,
@@ -91,6 +93,42 @@ def test_thresholds_of_single_classes_are_rows(page: Page, address: str, shoot: 
     page.get_by_text("Mining finished").wait_for()
     dataset.reload()  # written by the server, a process of its own
     assert records.settings_of(dataset, "by_class").engine.class_confidence == {CLASS: 0.8}
+
+
+def test_proposals_on_unlabelled_images_come_to_the_panel(
+    page: Page, address: str, shoot: Shoot, digits: fo.Dataset
+) -> None:
+    from playwright.sync_api import expect
+
+    dataset = copy_of(digits, "digits_unlabelled")
+    dataset.delete_sample_field("ground_truth")
+    visit(page, f"{address}/{dataset.name}")
+    form = operator(page, "Mine without truth")
+    expect(field(form, "Run key")).to_have_value("proposals")
+    expect(execute(form)).to_be_enabled()
+    shoot("proposing")
+    fill(form, "Verifier", "nowhere.npz")
+    expect(form).to_contain_text("there is no nowhere.npz")
+    expect(execute(form)).to_be_disabled()
+    fill(form, "Verifier", "")
+    fill(form, "Run key", "found")
+    press(execute(form))
+    page.get_by_text("Mining without truth finished").wait_for()
+    shoot("proposed")
+    away(page, page.locator(OUTPUT))
+    dataset.reload()  # written by the server, a process of its own
+    assert records.settings_of(dataset, "found").without_truth
+    listed = dataset.count_values("predictions.detections.found_error")
+    assert listed["confident"] > 0
+    assert listed["uncertain"] > 0
+    panel = page.locator(PANEL)  # the operator opens it
+    panel.wait_for()
+    expect(panel.get_by_role("combobox").first).to_contain_text("found")
+    expect(panel).to_contain_text("Ranked by")
+    expect(panel).not_to_contain_text("weight")
+    assert cut(panel) == []
+    count(page, len(views.hardest(dataset, records.settings_of(dataset, "found"))))
+    shoot("proposals")
 
 
 def test_comparing_shows_what_is_new(page: Page, address: str, shoot: Shoot, dataset: fo.Dataset) -> None:
