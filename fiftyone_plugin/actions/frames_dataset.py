@@ -9,6 +9,7 @@ import fiftyone as fo
 
 from hnm_core.live.pieces import RECORD, read_record
 from hnm_core.live.watch_folder import remove_watch
+from hnm_core.report.lines import how_many
 
 from ..review.ledger import Ledger
 from ..runs import records
@@ -38,7 +39,7 @@ def why_kept(frames: fo.Dataset, key: str | None = None) -> str | None:
         key: a run that is about to be deleted; None if it is gone.
     """
     made, folder = frames.info.get(MADE_OF), Path(frames.info.get(watched.MADE_BY, ""))
-    if not isinstance(made, dict) or folder != watched.folder_of(frames.name).resolve():
+    if not isinstance(made, dict) or folder.name != frames.name or folder != watched.folder_of(folder.name).resolve():
         return None  # not ours, or renamed since
     if not fo.dataset_exists(made["dataset"]):
         return f"its videos' dataset {made['dataset']!r} is gone"
@@ -49,7 +50,7 @@ def why_kept(frames: fo.Dataset, key: str | None = None) -> str | None:
     if fields := set(frames.get_field_schema()) - own - set(of_run):
         return f"it has other fields ({_some(fields)})"
     if reviews := Ledger(frames).entries():
-        return f"it has {len(reviews):,} review{'' if len(reviews) == 1 else 's'}"
+        return f"it has {how_many(len(reviews), 'review')}"
     if tags := {*frames.distinct("tags"), *frames.distinct(f"{made['field']}.detections.tags")}:
         return f"it has tags ({_some(tags)})"
     if views := {*frames.list_saved_views(), *frames.list_workspaces()} - set(saved_views.naming(frames, of_run)):

@@ -11,6 +11,7 @@ from hnm_core.commands import DONE, FOUND_WRONG, Command
 from hnm_core.commands.flags import add_flags, group_of, values_of
 from hnm_core.commands.progress import add_progress_flag, progress_of
 from hnm_core.live.sources import LIVE, find_clips
+from hnm_core.report.lines import how_many
 from hnm_core.settings import WatchSettings
 
 from ..store.connection import database_said
@@ -103,8 +104,8 @@ def _say(args: argparse.Namespace, found: Watched, record: dict[str, Any]) -> No
     if args.dataset is not None:
         views = ", ".join(f"watch_{name}" for name in found.lists)
         print(
-            f"FiftyOne dataset {args.dataset!r}: {record['added']:,} frames added; run watch, saved views {views}. "
-            f"Review: fiftyone app launch {args.dataset}, then the panel Hard negatives"
+            f"FiftyOne dataset {args.dataset!r}: {how_many(record['added'], 'frame')} added; run watch, saved views "
+            f"{views}. Review: fiftyone app launch {args.dataset}, then the panel Hard negatives"
         )
     if found.stopped:
         print("stopped; the same command goes on where it was", flush=True)

@@ -20,6 +20,7 @@ from hnm_core.live.proposals import codes_of, propose, summary_of
 from hnm_core.live.sources import VIDEO
 from hnm_core.live.tracks import LISTS
 from hnm_core.live.unlabelled import RANKED_BY
+from hnm_core.report.lines import how_many
 from hnm_core.settings import Options, WatchSettings, option, options
 from hnm_core.taxonomy import BELOW_THRESHOLD
 
@@ -137,8 +138,8 @@ def _mine_videos(
     frames, found = videos.keep_frames(samples, settings, asked.watching(), verifier, part_of(progress, 0.0, 0.9))
     if not len(frames):
         raise ValueError(
-            f"nothing is listed in {found.frames:,} frames with {found.detections:,} detections: no track reaches "
-            f"confidence .25; is it the right model for these videos?"
+            f"nothing is listed in {how_many(found.frames, 'frame')} with {how_many(found.detections, 'detection')}: "
+            f"no track reaches confidence .25; is it the right model for these videos?"
         )
     progress(0.95, "Writing fields")
     run = video_proposals.record(frames, settings, found, overwrite=overwrite, operator="mine_without_truth")
@@ -237,7 +238,7 @@ def _difficulty(
         unread |= {file_of[predictions.images[image]] for image in predictions.image[some[np.isnan(odds)]].tolist()}
     if not unread:
         return difficulty, []
-    what = "1 image" if len(unread) == 1 else f"{len(unread):,} images"
+    what = how_many(len(unread), "image")
     return difficulty, [f"the verifier could see nothing in {what}, first {min(unread)}: ranked by confidence there"]
 
 

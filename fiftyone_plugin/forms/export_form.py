@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import fiftyone.operators.types as types
 
 from hnm_core.export import ExportSettings
+from hnm_core.report.lines import how_many
 from hnm_core.settings import check_switch
 
 from ..actions import export, subsets
@@ -64,8 +65,9 @@ def report(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
     images = ", ".join(f"{count} {split}" for split, count in outcome["images"].items())
     verified = "\n".join(f"- {trainer}: {_as_read(found)}" for trainer, found in outcome["verification"].items())
     said = f"\n\nThe reviews are in `{export.REVIEWS}`." if outcome["reviews"] else ""
+    entries = how_many(outcome["train_entries"], "entry", "entries")
     outputs.md(
-        f"{images} images, {outcome['train_entries']} entries per epoch, in `{outcome['output_dir']}`.\n\n"
+        f"{images} images, {entries} per epoch, in `{outcome['output_dir']}`.\n\n"
         f"Verified by reading back:\n\n{verified}\n\nTrain with\n\n```text\n{outcome['train_with']}\n```{said}",
         name="shown",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import fiftyone.operators.types as types
 
 from hnm_core.io.data_yaml import SPLITS
+from hnm_core.report.lines import how_many
 
 from ..actions import evaluations
 from ..settings import CLASS_ROWS, RunSettings
@@ -54,7 +55,7 @@ def count(ctx: ExecutionContext, inputs: types.Object) -> None:
         return  # parts.check shows this error
     found, total = checks.count_within(chosen, COUNTING), len(views.images_of(access.root(samples)))
     if found is None:
-        label = f"Mines the {split} split of up to {total:,} samples"
+        label = f"Mines the {split} split of up to {how_many(total, 'sample')}"
     else:
         label = f"Mines {found:,} of the dataset's {total:,} samples"
     inputs.view("count", types.Notice(label=label))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import fiftyone.operators.types as types
 
+from hnm_core.report.lines import how_many
+
 from ..actions import frames_dataset
 from ..runs import lifecycle, records
 from ..store import saved_views
@@ -26,7 +28,7 @@ def what_goes(ctx: ExecutionContext, inputs: types.Object) -> None:
     views = ", ".join(saved_views.naming(ctx.dataset, fields))
     shown = f"; saved views that show them: {views}" if views else ""
     what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it. {_what_stays(ctx, key)}"
-    label = f"This removes {len(fields)} fields of run {key!r}, and cannot be undone"
+    label = f"This removes {how_many(len(fields), 'field')} of run {key!r}, and cannot be undone"
     inputs.view("what", types.Warning(label=label, description=what))
 
 

@@ -10,6 +10,7 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 from hnm_core.io.progress import Progress
+from hnm_core.report.lines import how_many
 from hnm_core.settings import options
 
 from ..actions import checkpoints, predict
@@ -86,7 +87,10 @@ class PredictWithYolo(LongOperator):
 def _show(outputs: types.Object, outcome: Mapping[str, Any]) -> None:
     results.notes(outputs, outcome["warnings"])
     images, boxes = outcome["images_read"], outcome["detections"]
-    outputs.md(f"{boxes:,} boxes in {images:,} images, in field `{outcome['field']}`.", name="shown")
+    outputs.md(
+        f"{how_many(boxes, 'box', 'boxes')} in {how_many(images, 'image')}, in field `{outcome['field']}`.",
+        name="shown",
+    )
 
 
 def _ask(ctx: ExecutionContext, inputs: types.Object) -> None:

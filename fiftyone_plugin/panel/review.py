@@ -13,6 +13,7 @@ import fiftyone.operators.types as types
 import numpy as np
 
 from hnm_core.live.unlabelled import RANKED_BY
+from hnm_core.report.lines import how_many
 from hnm_core.settings import SheetSettings
 
 from ..app.uris import uri
@@ -164,8 +165,9 @@ def section(panel: types.Object, handler: Any, ctx: ExecutionContext) -> None:
         elif state["key"]:
             single.card(panel, handler, state)
         else:
-            what = "proposals" if state["without_truth"] else "mined objects"
-            panel.view("review_done", types.Success(label=f"All {state['mined']:,} {what} are reviewed"))
+            what = how_many(state["mined"], "proposal" if state["without_truth"] else "mined object")
+            done = f"All {what} are reviewed" if state["mined"] != 1 else f"The {what[2:]} is reviewed"
+            panel.view("review_done", types.Success(label=done))
         _actions(panel, handler, state, now)
         if not state["without_truth"]:
             numbers(panel, before, now, state)
@@ -267,7 +269,7 @@ def _actions(panel: types.Object, handler: Any, state: Mapping[str, Any], now: R
         )
         return
     if found := state["spent"][0]:
-        label = f"Mend {found:,} label{'' if found == 1 else 's'}"
+        label = f"Mend {how_many(found, 'label')}"
         bar.btn("mend", label=label, title=MENDS, on_click=handler.mend_labels, variant="outlined")
     applied = state["applied"]
     variant = "outlined" if applied["all"] else "contained"
@@ -282,6 +284,11 @@ def _applied_text(applied: Mapping[str, Any], count: int) -> str:
     """Say whether the weights hold the reviews."""
     when = f", applied {applied['when']} UTC" if applied["when"] else ""
     if applied["all"]:
-        return f"✓ The weights hold all {count:,} reviews{when}." if count else "No review yet: weights hold a prior."
+        held = how_many(count, "review")
+        return (
+            f"✓ The weights hold {'all ' * (count > 1)}{held}{when}."
+            if count
+            else "No review yet: weights hold a prior."
+        )
     now = f"now there are {count:,}" if applied["count"] != count else "some have changed since"
-    return f"**Not in the weights yet**: the weights hold {applied['count']:,} reviews{when}; {now}."
+    return f"**Not in the weights yet**: the weights hold {how_many(applied['count'], 'review')}{when}; {now}."

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import fiftyone.operators.types as types
 
 from hnm_core.report import percent
+from hnm_core.report.lines import how_many
 from hnm_core.weighting.weights import effective_sample_size
 
 from .layout import FACT, NOTES, QUIET, columns
@@ -56,13 +57,17 @@ def numbers(panel: types.Object, before: ReviewNumbers, now: ReviewNumbers, stat
     """Add the numbers before any review and now."""
     found, spent = state["spent"]
     facts = (
-        ("Reviews", f"{now.review_count:,}", f"{state['unreviewed']:,} of {state['mined']:,} mined objects left"),
+        (
+            "Reviews",
+            f"{now.review_count:,}",
+            f"{state['unreviewed']:,} of {how_many(state['mined'], 'mined object')} left",
+        ),
         (
             "Expected label errors",
             f"{before.expected:.0f} → {now.expected:.0f}",
             f"90 % interval {now.low:.0f} to {now.high:.0f}, before {before.low:.0f} to {before.high:.0f}",
         ),
-        ("Clicks", f"{spent:,}", f"{found:,} label errors found, {found / max(spent, 1):.1f} a click"),
+        ("Clicks", f"{spent:,}", f"{how_many(found, 'label error')} found, {found / max(spent, 1):.1f} a click"),
         ("Certainty", _certainty(before, now), _certainty_remark(before, now)),
         ("Mean extra weight", f"{before.extra:.3f} → {now.extra:.3f}", "per image, from its hard negatives"),
         ("Effective sample size", f"{percent(before.effective, 1)} → {percent(now.effective, 1)}", "of the images"),
@@ -96,8 +101,7 @@ def _certainty_remark(before: ReviewNumbers, now: ReviewNumbers) -> str:
     width, before_width = now.high - now.low, before.high - before.low
     if not now.review_count or not before_width:
         return "label errors; no review yet" if not now.review_count else "label errors"
-    reviews = "1 review" if now.review_count == 1 else f"{now.review_count} reviews"
-    return f"{reviews} made the interval {100 * (1 - width / before_width):.0f} % narrower"
+    return f"{how_many(now.review_count, 'review')} made the interval {100 * (1 - width / before_width):.0f} % narrower"
 
 
 def chart(state: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators.types as types
 
+from hnm_core.report.lines import how_many
 from hnm_core.settings import SheetSettings, options
 from hnm_core.settings.sheets import TWIN_DISTANCE
 
@@ -37,11 +38,11 @@ OFFERED = {
 """What the panel offers of settings that are numbers."""
 
 PROPOSED = {
-    "confident": "confident detections",
-    "uncertain": "uncertain detections",
-    "gap": "objects lost for a few frames",
+    "confident": ("confident detection", "confident detections"),
+    "uncertain": ("uncertain detection", "uncertain detections"),
+    "gap": ("object lost for a few frames", "objects lost for a few frames"),
 }
-"""What is on a sheet of proposals."""
+"""What is on a sheet of proposals: one, and more."""
 
 MOST_LATER = 500
 """Objects that are put off at most; older ones come up again."""
@@ -108,7 +109,8 @@ class SheetEvents:
             )
             state["sheet"] = None
             if done["needs_mining"] or done["by_others"]:
-                by_others = f". {done['by_others']:,} were reviewed by others meanwhile" if done["by_others"] else ""
+                were = "was" if done["by_others"] == 1 else "were"
+                by_others = f". {done['by_others']:,} {were} reviewed by others meanwhile" if done["by_others"] else ""
                 ctx.ops.notify(triage.outcome_text(done) + by_others, variant="warning")
 
         self._reviewed(ctx, give)
@@ -196,7 +198,7 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any], excepti
     """Add the sheet that is shown: what is on it, and a button for each answer."""
     sheet = state["sheet"]
     if not sheet:
-        left = f"{state['doubtful']:,} exceptions are left to look at one by one" if state["doubtful"] else ""
+        left = f"Left to look at one by one: {how_many(state['doubtful'], 'exception')}" if state["doubtful"] else ""
         panel.view("sheets_done", types.Success(label="No sheet is left to review", description=left))
         return
     counted = exceptions if exceptions and exceptions["first"] == sheet["keys"][0] else {"count": 0}
@@ -237,14 +239,14 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any], excepti
 def _title(sheet: Mapping[str, Any], names: Mapping[str, str], *, known: bool) -> str:
     """Return what is on a sheet, and what is expected of it if that is known; ``names`` are those of the answers."""
     count, pictures = sum(sheet["seen"]), len(sheet["keys"])
-    what = "missed truths" if sheet["error"] == "missed" else f"{sheet['error']} errors"
-    what = f"missed truths, {sheet['error']}" if sheet["side"] == "truth" and sheet["error"] != "missed" else what
-    what = PROPOSED.get(sheet["error"], what)
+    missed, error = sheet["side"] == "truth" or sheet["error"] == "missed", sheet["error"]
+    nouns = PROPOSED.get(error, ("missed truth", "missed truths") if missed else (f"{error} error", f"{error} errors"))
+    what = how_many(count, *nouns) + (f", {error}" if missed and error not in ("missed", *PROPOSED) else "")
     answer = names[sheet["answer"]].lower()
-    shown = f" in {pictures:,} picture{'' if pictures == 1 else 's'}" if pictures < count else ""
+    shown = f" in {how_many(pictures, 'picture')}" if pictures < count else ""
     often = f"The same object was seen up to {max(sheet['seen']):,} times: one answer settles all. " if shown else ""
     expected = f"Expected: {answer} for about {sheet['fitting']:.0f} of them." if known else "Likeliest errors first."
-    return f"**{count:,} {what} · {sheet['label']}{shown}**\n\n{often}{expected}"
+    return f"**{what} · {sheet['label']}{shown}**\n\n{often}{expected}"
 
 
 def _answer_text(name: str, count: int, selected: int) -> str:
@@ -257,7 +259,7 @@ def _cost(sheet: Mapping[str, Any]) -> str:
     """Say how many clicks are expected, with the answer that fits more of the pictures, or its opposite."""
     exceptions = sheet["clicks"] - 1.0
     clicks = round(1.0 + min(exceptions, len(sheet["keys"]) - exceptions))
-    return f" This sheet takes about {clicks:,} click{'' if clicks == 1 else 's'}."
+    return f" This sheet takes about {how_many(clicks, 'click')}."
 
 
 def _shows_another(stages: Iterable[Mapping[str, Any]], sheet: sheets.HandedOut) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators.types as types
 
+from hnm_core.report.lines import how_many
 from hnm_core.settings import SheetSettings
 
 from ..app import colors
@@ -187,8 +188,8 @@ def _near(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None:
     counts = {TWINS: state["seen"] if state["seen"] > 1 else 0, **state["near"]}
     label = {
         TWINS: "Show all {} times",
-        LABELLED: "{} labelled objects like it",
-        FALSE_POSITIVES: "{} other false positives like it",
+        LABELLED: f"{how_many(counts.get(LABELLED, 0), 'labelled object')} like it",
+        FALSE_POSITIVES: f"{how_many(counts.get(FALSE_POSITIVES, 0), 'other false positive')} like it",
     }
     if not any(counts.values()):
         return

@@ -58,7 +58,8 @@ def section(panel: types.Object, handler: Any, counts: Mapping[str, int]) -> Non
     """Add the number of labels that the model contradicts, and a button for each way."""
     if not any(counts.get(way) for way in SUSPECTS):
         return
-    text = f"Asked again, the model contradicts labels ({counts['labels']:,} were compared):"
+    were = "was" if counts["labels"] == 1 else "were"
+    text = f"Asked again, the model contradicts labels ({counts['labels']:,} {were} compared):"
     panel.md(text, name="suspects_text", componentsProps=NOTES)
     bar = panel.h_stack("suspects_bar", gap=1, align_y="center", componentsProps=WRAPPED)
     for way, what in WAYS.items():

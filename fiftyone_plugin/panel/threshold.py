@@ -109,7 +109,8 @@ def section(panel: types.Object, handler: Any, state: Mapping[str, Any]) -> None
         on_change=handler.change_threshold,
     )
     at = next(row for row in rows if row[0] == chosen)
-    what = f"At **{chosen:.2f}**: **{at[1]:,}** false positives, **{at[2]:,}** missed objects, {at[3]:,} right."
+    what = f"At **{chosen:.2f}**: **{at[1]:,}** false positive{'s' * (at[1] != 1)}, "
+    what += f"**{at[2]:,}** missed object{'s' * (at[2] != 1)}, {at[3]:,} right."
     box.md(f"{what}{state.get('note', '')}", name="at", componentsProps=NOTES)
     names = list(COLUMNS if any(row[IGNORED] for row in rows) else COLUMNS[:IGNORED] + COLUMNS[IGNORED + 1 :])
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]

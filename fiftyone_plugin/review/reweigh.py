@@ -15,6 +15,7 @@ from hnm_core.io.progress import Progress, silent
 from hnm_core.labels.estimate import Estimate, estimate_labels, with_estimate
 from hnm_core.labels.reviews import IGNORE
 from hnm_core.report import MiningReport, percent
+from hnm_core.report.lines import how_many
 from hnm_core.reporting.overview import weight_overview
 
 from ..runs import corrections, lifecycle, records
@@ -77,7 +78,7 @@ def apply_reviews(dataset: fo.Dataset, run_key: str | None, progress: Progress =
 
 def outcome_text(done: Mapping[str, Any]) -> str:
     """Return a sentence on what was done, and one on objects that need mining."""
-    reviews = "1 review" if done["review_count"] == 1 else f"{done['review_count']:,} reviews"
+    reviews = how_many(done["review_count"], "review")
     effective = percent(done["effective_sample_size"], 1)
     updated = f"Weights updated with {reviews}: mean {done['mean_weight']:.3f}, effective sample size {effective}"
     left = states.remine_note(done["run_key"], done["needs_mining"]) if done["needs_mining"] else ""

@@ -11,6 +11,7 @@ import numpy as np
 from hnm_core.boxes import overlapping
 from hnm_core.labels.prior import PRIOR
 from hnm_core.labels.reviews import ONE_SIDED, SAME_IOU
+from hnm_core.report.lines import how_many
 
 from ..runs import corrections, records
 from ..settings import RunSettings
@@ -141,7 +142,7 @@ def outcome_text(done: Mapping[str, Any], *, undone: bool = False) -> str:
 
 def count_text(count: int) -> str:
     """Return a number of objects as text."""
-    return f"{count:,} object{'' if count == 1 else 's'}"
+    return how_many(count, "object")
 
 
 def copy_states(dataset: fo.Dataset, sample_ids: Collection[str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..io.progress import part_of
 from ..io.shards import IMAGES_PER_SHARD, write_shards
 from ..io.write_aside import check_free
+from ..report.lines import how_many
 from . import DONE, Command
 from .flags import group_of
 from .inputs import add_input_flags, read_inputs
@@ -44,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
         done = {"output": str(folder), "shards": len(sizes), **counts, "bytes": sum(sizes)}
         print(json.dumps({**done, "notes": list(given.files.notes)}))
         return DONE
-    what = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    print(f"{folder}: {what} in {len(sizes):,} shard{'' if len(sizes) == 1 else 's'} of {sum(sizes) / 1e6:,.1f} MB")
+    what = ", ".join(how_many(count, name.removesuffix("s")) for name, count in counts.items())
+    print(f"{folder}: {what} in {how_many(len(sizes), 'shard')} of {sum(sizes) / 1e6:,.1f} MB")
     print(*given.files.notes, sep="\n", end="\n" if given.files.notes else "")
     return DONE
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..report.lines import how_many
 from .examples import LEAST_CONFIDENCE
 from .tracks import LISTS
 from .unlabelled import RANKED_BY, SAID
@@ -50,7 +51,8 @@ class Watched:
     @property
     def left_out(self) -> str:
         """What was not kept, in words."""
-        return f"left out: {self.alike:,} that look alike, {self.over_rate:,} above the frames per minute"
+        look = "looks" if self.alike == 1 else "look"
+        return f"left out: {self.alike:,} that {look} alike, {self.over_rate:,} above the frames per minute"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers, JSON-clean."""
@@ -60,9 +62,9 @@ class Watched:
         """Return the numbers as text."""
         by = "the verifier" if self.ranked_by == RANKED_BY[0] else "lowest confidence, without a verifier"
         lines = [
-            f"{self.frames:,} frames ({self.seconds:,.1f} s), {self.detections:,} detections from confidence "
-            f"{LEAST_CONFIDENCE:g}, {self.tracks:,} tracks",
-            *(f"{of:10} {n['proposals']:>6,} in {n['frames']:,} frames" for of, n in self.lists.items()),
+            f"{how_many(self.frames, 'frame')} ({self.seconds:,.1f} s), {how_many(self.detections, 'detection')} from "
+            f"confidence {LEAST_CONFIDENCE:g}, {how_many(self.tracks, 'track')}",
+            *(f"{of:10} {n['proposals']:>6,} in {how_many(n['frames'], 'frame')}" for of, n in self.lists.items()),
             f"ranked by {by}; {self.left_out}",
             SAID,
         ]
@@ -86,8 +88,8 @@ def summary(folder: WatchFolder, ranked_by: str, stopped: bool, broken: bool, no
                 lists[of]["frames"] += bool(number)
     if not counts["detections"]:
         notes.append(
-            f"the model saw nothing in {counts['frames']:,} frames, not even at confidence {LEAST_CONFIDENCE:g}: is it "
-            f"the right one for them?"
+            f"the model saw nothing in {how_many(counts['frames'], 'frame')}, not even at confidence "
+            f"{LEAST_CONFIDENCE:g}: is it the right one for them?"
         )
     return Watched(
         *(folder.path, counts["frames"], seconds, counts["detections"], counts["tracks"], lists),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-__all__ = ["printable", "row", "wrapped"]
+__all__ = ["how_many", "printable", "row", "wrapped"]
 
 WIDTH = 76
 """Characters per line, so that the text fits into the App."""
@@ -23,3 +23,13 @@ def wrapped(sentence: str) -> list[str]:
 def row(name: str, value: object, remark: str = "") -> str:
     """Return a line with a name, a value and a remark."""
     return f"  {name:<20}{value!s:>10}  {remark}".rstrip()
+
+
+def how_many(count: int, one: str, more: str | None = None) -> str:
+    """Return a number and its noun; the plural of the noun takes an s unless ``more`` is given.
+
+    Example:
+        >>> how_many(1, "image"), how_many(1200, "image"), how_many(0, "box", "boxes")
+        ('1 image', '1,200 images', '0 boxes')
+    """
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"

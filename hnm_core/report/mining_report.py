@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .counts import Counts, Weighting, percent, ratio
-from .lines import printable, row, wrapped
+from .lines import how_many, printable, row, wrapped
 from .rules import add_rules, rule_notes, suspect_notes
 
 __all__ = ["MiningReport", "expected_label_errors"]
@@ -260,15 +260,13 @@ def _suspicion_lines(report: MiningReport) -> list[str]:
 
 def expected_label_errors(report: MiningReport) -> str:
     """Say how many hard negatives are expected to be label errors, and from what; without a full stop."""
-    about = f"Of the {report.counts.hard_negatives} hard negatives about {report.expected_label_errors:.0f}"
+    about = f"Of the {how_many(report.counts.hard_negatives, 'hard negative')} about {report.expected_label_errors:.0f}"
     if report.expected_interval:
         about += " ({:.0f} to {:.0f})".format(*report.expected_interval)
     about += " are expected to be label errors"
     seen = f" and {' and '.join(report.evidence)}" if report.evidence else ""
     if report.review_count:
-        return (
-            f"{about}, estimated from {report.review_count} {'review' if report.review_count == 1 else 'reviews'}{seen}"
-        )
+        return f"{about}, estimated from {how_many(report.review_count, 'review')}{seen}"
     return f"{about}: a prior by error type{seen}" if report.suspicion_used else about
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .lines import how_many
+
 __all__ = ["COPIES", "SUSPECTS", "add_rules", "rule_notes", "suspect_notes"]
 
 COPIES = "copies"
@@ -13,17 +15,42 @@ Rules = Mapping[str, Mapping[str, int]]
 """Per rule: ``truths`` and confident ``predictions`` that do not count."""
 
 TRUTHS = {
-    "no_size": "{} truths have no size: nothing can match them, so they do not count",
-    "duplicate": "{} truths repeat another row exactly: each object counts once",
-    "region_before": "{} truths are ignored regions, or half of them lies in one: they do not count, and predictions "
-    "there do not count either",
-    "crowd": "{} truths are crowds: predictions on them are ignored",
-    "group_of": "{} truths are groups of objects: predictions on them are ignored",
-    "difficult": "{} truths are difficult: predictions that match them are ignored",
-    "neutral": "{} truths are of a neutral class that no prediction names: they are never missed",
-    "region": "{} truths are ignored regions: unmatched predictions on them are ignored",
+    "no_size": (
+        "1 truth has no size: nothing can match it, so it does not count",
+        "{} truths have no size: nothing can match them, so they do not count",
+    ),
+    "duplicate": (
+        "1 truth repeats another row exactly: each object counts once",
+        "{} truths repeat another row exactly: each object counts once",
+    ),
+    "region_before": (
+        "1 truth is an ignored region, or half of it lies in one: it does not count, and predictions there do not "
+        "count either",
+        "{} truths are ignored regions, or half of them lies in one: they do not count, and predictions there do not "
+        "count either",
+    ),
+    "crowd": (
+        "1 truth is a crowd: predictions on it are ignored",
+        "{} truths are crowds: predictions on them are ignored",
+    ),
+    "group_of": (
+        "1 truth is a group of objects: predictions on it are ignored",
+        "{} truths are groups of objects: predictions on them are ignored",
+    ),
+    "difficult": (
+        "1 truth is difficult: predictions that match it are ignored",
+        "{} truths are difficult: predictions that match them are ignored",
+    ),
+    "neutral": (
+        "1 truth is of a neutral class that no prediction names: it is never missed",
+        "{} truths are of a neutral class that no prediction names: they are never missed",
+    ),
+    "region": (
+        "1 truth is an ignored region: unmatched predictions on it are ignored",
+        "{} truths are ignored regions: unmatched predictions on them are ignored",
+    ),
 }
-"""Sentence on the truths of a rule."""
+"""Sentence on the truths of a rule, on one and on more."""
 
 PREDICTIONS = {
     "region_before": "in ignored regions, or of a class that is not evaluated",
@@ -61,12 +88,15 @@ def rule_notes(rules: Rules) -> tuple[str, ...]:
     for rule, count in sorted(rules.items()):
         truths, predictions = count["truths"], count["predictions"]
         if rule == COPIES:
-            notes.append(f"{predictions} predictions are exact copies of another: they are counted as given")
+            are = ("is an exact copy", "it is") if predictions == 1 else ("are exact copies", "they are")
+            notes.append(f"{how_many(predictions, 'prediction')} {are[0]} of another: {are[1]} counted as given")
         elif truths:
-            also = f" ({predictions} confident predictions)" if predictions else ""
-            notes.append(TRUTHS[rule].format(truths) + also)
+            also = f" ({how_many(predictions, 'confident prediction')})" if predictions else ""
+            notes.append(TRUTHS[rule][truths != 1].format(truths) + also)
         elif predictions:
-            notes.append(f"{predictions} confident predictions are {PREDICTIONS[rule]}: they are ignored")
+            are = ("is", "it is") if predictions == 1 else ("are", "they are")
+            what = how_many(predictions, "confident prediction")
+            notes.append(f"{what} {are[0]} {PREDICTIONS[rule]}: {are[1]} ignored")
     return tuple(notes)
 
 

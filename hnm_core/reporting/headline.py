@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..report import percent
+from ..report.lines import how_many
 
 __all__ = ["Fact", "headline"]
 
@@ -92,7 +93,7 @@ def _basis(mining: Mapping[str, Any]) -> str:
         return "a prior: not reviewed yet" if mining["suspicion_used"] else "a prior, not used for weights"
     between = f"{interval[0]:,.0f} to {interval[1]:,.0f}, " if interval else ""
     unused = "" if mining["suspicion_used"] else ", not used for weights"
-    return f"{between}from {count:,} {'review' if count == 1 else 'reviews'}{unused}"
+    return f"{between}from {how_many(count, 'review')}{unused}"
 
 
 def _change(now: float, before: float, scale: float, unit: str, *, lower: bool) -> tuple[str, bool | None]:

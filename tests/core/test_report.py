@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core import MiningReport, MiningSettings, mine
-from hnm_core.report import Counts, Weighting, ratio
+from hnm_core.report import Counts, Weighting, ratio, rules
 from tests.scenes import HERE, everything_at_once, high, patient, random_scene, scene
 
 HALF = MiningSettings(hard_negative_ratio=0.5)
@@ -46,8 +47,8 @@ Hard-negative mining
   effective sample         92.6%  90.0% of repeats
   extra weight by error: both 39%, classification 33%, localization 17%,
   misses 11%
-  note: 1 truths are crowds: predictions on them are ignored (1 confident
-  predictions)"""
+  note: 1 truth is a crowd: predictions on it are ignored (1 confident
+  prediction)"""
 
 
 def test_the_text() -> None:
@@ -116,7 +117,7 @@ def test_the_dict_has_the_guides_keys_and_ours_beside_them() -> None:
     }
     assert values["weights"]["hard_images"] == 3
     assert values["rules"] == {"crowd": {"truths": 1, "predictions": 1}}
-    assert values["notes"] == ["1 truths are crowds: predictions on them are ignored (1 confident predictions)"]
+    assert values["notes"] == ["1 truth is a crowd: predictions on it are ignored (1 confident prediction)"]
 
 
 def plain(value: Any) -> bool:
@@ -218,3 +219,18 @@ reports = st.builds(
 @given(report=reports)
 def test_a_report_read_back_from_json_is_the_same(report: MiningReport) -> None:
     assert MiningReport.from_dict(json.loads(json.dumps(report.as_dict()))) == report
+
+
+@pytest.mark.parametrize(
+    ("rule", "truths"),
+    [
+        *((rule, n) for rule in rules.TRUTHS for n in (1, 2)),
+        *((rule, 0) for rule in (*rules.PREDICTIONS, rules.COPIES)),
+    ],
+)
+def test_number_and_noun_agree_in_what_does_not_count(rule: str, truths: int) -> None:
+    for predictions in (1, 2):
+        text = " ".join(rules.rule_notes({rule: {"truths": truths, "predictions": predictions}}))
+        assert not re.search(r"\b1 (confident )?(truths|predictions)\b|\b1 \w+ (are|have|repeat) ", text), text
+        assert not re.search(r"\b2 (confident )?(truth|prediction)\b|\b2 \w+ (is|has|repeats) ", text), text
+        assert text

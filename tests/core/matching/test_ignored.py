@@ -168,9 +168,9 @@ def test_a_report_says_what_does_not_count_and_its_rates_leave_it_out() -> None:
     assert (report.counts.counted_predictions, report.counts.ignored, report.counts.false_positives) == (2, 1, 2)
     assert report.cap == 1  # ⌈.3 · 2⌉
     assert report.as_dict()["notes"][:3] == [
-        "1 predictions are exact copies of another: they are counted as given",
-        "1 truths are difficult: predictions that match them are ignored (1 confident predictions)",
-        "1 truths repeat another row exactly: each object counts once",
+        "1 prediction is an exact copy of another: it is counted as given",
+        "1 truth is difficult: predictions that match it are ignored (1 confident prediction)",
+        "1 truth repeats another row exactly: each object counts once",
     ]
     twice = report + report
     assert twice.rules["difficult"] == {"truths": 2, "predictions": 2}

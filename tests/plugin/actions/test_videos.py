@@ -186,7 +186,7 @@ def test_frames_that_are_used_stay(dataset: fo.Dataset, why: str) -> None:
 
 def test_a_dataset_that_was_renamed_is_the_users(dataset: fo.Dataset) -> None:
     frames = fo.load_dataset(propose(dataset)["dataset"])
-    frames.name = f"{dataset.name}-street"
+    frames.name = f"{dataset.name}-street/1"
     assert set(foo.get_operator(DELETE)(frames, "found")) == {"run_key", "fields", "saved_views"}
     assert len(frames) == 6
 

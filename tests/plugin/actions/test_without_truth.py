@@ -343,6 +343,6 @@ def test_the_panel_shows_lists_and_asks_for_reviews(dataset: fo.Dataset) -> None
     after = event(dataset, "give_review", reviewing.state, **answer)
     assert after.state["review"]["title"] == "Confident detection · cat · confidence 0.90"
     sheets = event(dataset, "review_by", after.state, mode="sheets")
-    assert "1 confident detections" in sheets.text
+    assert "1 confident detection" in sheets.text
     for gone in ("Expected:", "confident errors", "most suspected", "label errors found", "about 1 click"):
         assert gone not in sheets.text

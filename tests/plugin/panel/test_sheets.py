@@ -10,6 +10,7 @@ import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
+from fiftyone_plugin.panel import sheets as sheet_section
 from fiftyone_plugin.review import queue, sheets, triage
 from fiftyone_plugin.review.ahead import ahead
 from fiftyone_plugin.review.ledger import Ledger
@@ -173,7 +174,7 @@ def test_nothing_left_says_so_and_single_looks_are_a_click_away(dataset: fo.Data
     left = ids_of(shown)
     shown = press(dataset, shown, "all_hard_negative", left)
     assert "No sheet is left to review" in shown.text
-    assert "1 exceptions are left" in shown.text or "1 exception is left" in shown.text
+    assert '"Left to look at one by one: 1 exception"' in shown.text
     single = event(dataset, "review_by", shown.state, **button_of(shown, "by_single")["params"])
     assert single.state["review"]["key"].partition(":")[2] == left[0]
 
@@ -206,3 +207,20 @@ def test_what_is_ready_is_not_shown_if_somebody_reviewed_it(
     triage.triage(dataset, "run", "ignore", ready.keys[:1], who="bob")
     answered = press(dataset, asked, "all_missing_label", [])
     assert ready.keys[0] not in answered.state["review"]["sheet"]["keys"]
+
+
+@pytest.mark.parametrize(
+    ("error", "side", "one", "more"),
+    [
+        ("background", "prediction", "1 background error", "3 background errors"),
+        ("missed", "truth", "1 missed truth", "3 missed truths"),
+        ("localization", "truth", "1 missed truth, localization", "3 missed truths, localization"),
+        ("confident", "prediction", "1 confident detection", "3 confident detections"),
+        ("gap", "truth", "1 object lost for a few frames", "3 objects lost for a few frames"),
+    ],
+)
+def test_number_and_noun_agree_on_a_sheet(error: str, side: str, one: str, more: str) -> None:
+    sheet = {"error": error, "side": side, "label": "cat", "answer": "ignore", "fitting": 1.0}
+    for count, said in ((1, one), (3, more)):
+        of = {**sheet, "seen": [1] * count, "keys": ["k"] * count}
+        assert sheet_section._title(of, {"ignore": "Ignore"}, known=True).startswith(f"**{said} · cat**")
