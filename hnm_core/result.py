@@ -51,10 +51,11 @@ class Mined(Protocol):
     @property
     def hard_counts(self) -> NDArray[np.int64]: ...
     @property
-    def hardest(self) -> MinedPart: ...
+    def mined_difficulty(self) -> NDArray[np.float64]: ...
     @property
     def thresholds(self) -> ThresholdCounts: ...
-    def images(self) -> Iterator[str]: ...
+    def images(self) -> Sequence[str]: ...
+    def hardest_first(self, rows: int = ...) -> Iterator[MinedPart]: ...
     @property
     def hard_images(self) -> NDArray[np.bool_]: ...
     @property
@@ -225,9 +226,13 @@ class MiningResult(CountedRows):
         """Return the kinds of evidence."""
         return tuple(self.evidence)
 
-    def images(self) -> Iterator[str]:
-        """Yield the keys of all images."""
-        return iter(self.truth.images)
+    def images(self) -> Sequence[str]:
+        """Return the keys of all images."""
+        return self.truth.images
+
+    def hardest_first(self, rows: int = 0) -> Iterator[MinedPart]:
+        """Yield the mined rows in the order in which they are mined: all of :attr:`hardest`, whatever ``rows`` is."""
+        yield self.hardest
 
     @cached_property
     def hardest(self) -> MinedPart:

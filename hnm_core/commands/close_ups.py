@@ -33,7 +33,8 @@ def close_ups_of(
         if files is None and kind_of(data) == YOLO:
             return hardest_close_ups(result)  # images are named by their path
         if files is None and kind_of(data) == SHARDS:
-            found, sizes = pictures_of(open_shards(data), result.hardest.image[:MOST_CLOSE_UPS].tolist(), images)
+            shown = next(result.hardest_first(MOST_CLOSE_UPS)).image[:MOST_CLOSE_UPS]
+            found, sizes = pictures_of(open_shards(data), shown.tolist(), images)
             return hardest_close_ups(result, found.get, sizes, MOST_CLOSE_UPS)
         files = files or read_truth_files(data, split, images)
     except (OSError, ValueError) as error:

@@ -112,6 +112,10 @@ class StoredColumns:
                 return column
         raise KeyError(name)
 
+    def some(self, name: str, rows: slice) -> NDArray[Any]:
+        """Return some rows of a column, all of which is read."""
+        return self[name][rows]
+
     def _file(self, part: str) -> Any:
         if part not in self._files:
             try:

@@ -32,8 +32,8 @@ class Local:
         shards: functions that load a shard each; of several processes, functions that can be pickled.
         processes: how many work at a time; 1 works in this one. Strategies registered by name must be functions of a
             module where processes are not forked.
-        folder: where the folder is made that holds what is kept, about 150 bytes a mistake; None: the system's folder
-            for temporary files.
+        folder: where the folder is made that holds what is kept, about 150 bytes a mistake, and as many more for each
+            mined one when they are asked for hardest first; None: the system's folder for temporary files.
         keys: a text for each shard that differs where shard, settings or reviews do. Then ``folder`` itself holds what
             is kept; it is removed at the end, but stays if the process ends before. Another engine with the same folder
             does not examine those shards again whose keys are the same.
@@ -200,3 +200,9 @@ class _Stored:
     def __getitem__(self, name: str) -> NDArray[Any]:
         path, dtype, shape, start = self._place[name]
         return np.fromfile(path, dtype=dtype, count=math.prod(shape), offset=start).reshape(shape)
+
+    def some(self, name: str, rows: slice) -> NDArray[Any]:
+        path, dtype, (_, *rest), start = self._place[name]
+        width, shape = np.dtype(dtype).itemsize * math.prod(rest), (rows.stop - rows.start, *rest)
+        offset = start + rows.start * width
+        return np.fromfile(path, dtype=dtype, count=math.prod(shape), offset=offset).reshape(shape)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property, reduce
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -15,12 +16,47 @@ from ..counting import RecallCurve, ScoreCells, ThresholdCounts
 from ..counting.recall import wrong_between
 from ..labels.reviews import Reviews
 from ..report import MiningReport
+from ..selection.choose import in_order
+from ..selection.hardest import HardestFirst
 from ..selection.mined import MinedPart
 from ..settings import MiningSettings
 from ..taxonomy import LOCALIZATION
-from .shard import Columns, Engine, whole
+from .shard import Columns, Engine, Kept, whole
 
 __all__ = ["MinedPart", "ShardedResult"]
+
+ROWS_AT_ONCE = 200_000
+"""Mined rows that are put in their order at once: 26 MB (chosen)."""
+
+SAMPLED = 64
+"""Every so manieth mined row of a shard tells where the rows are cut that are put in their order at once (chosen)."""
+
+LEADING = 3
+"""Keys of the order that tell it: rows that are equal in kind, difficulty, score and image are never cut apart."""
+
+FIRST, LAST = b"", b"\xff" * 8 * LEADING
+"""Before and after all of these keys, as bytes that compare as the keys do."""
+
+UTF8 = "utf-8", "surrogatepass"
+
+
+class Keys(Sequence[str]):
+    """Keys of images, ``(images,)`` in UTF-8, each of which is made a text when it is asked for."""
+
+    def __init__(self, names: NDArray[np.bytes_]) -> None:
+        self._names = names
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._names)
+
+    def __getitem__(self, at: Any) -> Any:
+        """Return a key, or a list of those in a slice."""
+        return list(Keys(self._names[at])) if isinstance(at, slice) else self._names[at].decode(*UTF8)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the keys."""
+        return (name.decode(*UTF8) for name in self._names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,18 +101,33 @@ class ShardedResult:
     unit: str
     engine: Engine
 
-    def images(self) -> Iterator[str]:
-        """Yield the keys of all images."""
-        return (name.decode("utf-8", "surrogatepass") for name in self.names.tolist())
+    def images(self) -> Sequence[str]:
+        """Return the keys of all images."""
+        return Keys(self.names)
 
     def parts(self) -> Iterator[MinedPart]:
         """Yield the mined rows, shard by shard, as long as the engine keeps them."""
         return self.engine.ask(mined_part, each=self.starts[:-1].tolist())
 
+    @property
+    def mined_difficulty(self) -> NDArray[np.float64]:
+        """Return the difficulty of the mined rows; to be asked for as long as the engine is open."""
+        return np.concatenate(list(self.engine.ask(mined_difficulty)))
+
+    def hardest_first(self, rows: int = ROWS_AT_ONCE) -> Iterator[MinedPart]:
+        """Yield the mined rows in the order in which they are mined, at least so many at a time; likewise.
+
+        This is a sample sort: memory holds some tens of thousands more than that.
+        """
+        step = -(-rows // SAMPLED)
+        for edges in pairwise([FIRST, *self._sample[step - 1 :: step].tolist(), LAST]):
+            parts = list(self.engine.ask(hardest_part, *edges))
+            yield MinedPart.hardest_first(parts, sum(map(len, parts)), self.place)
+
     @cached_property
-    def hardest(self) -> MinedPart:
-        """Return all mined rows in the order in which they are mined; to be asked for as long as the engine is open."""
-        return MinedPart.hardest_first(self.parts(), int(self.hard_counts.sum()), self.place)
+    def _sample(self) -> NDArray[np.bytes_]:
+        """Let the engine keep the mined rows of each shard in their order; return the keys of some, rising."""
+        return np.sort(np.concatenate(list(self.engine.tell(keep_hardest, each=self.starts[:-1].tolist()))))
 
     @cached_property
     def thresholds(self) -> ThresholdCounts:
@@ -111,6 +162,30 @@ class ShardedResult:
     def ask_cells(self, name: str, *args: Any) -> list[Any]:
         """Call a method of the :class:`~hnm_core.counting.ScoreCells` of every shard; likewise."""
         return list(self.engine.ask(ask_cells, name, args))
+
+
+def mined_difficulty(columns: Columns) -> NDArray[np.float64]:
+    """Return the difficulty of the mined rows of a shard."""
+    difficulty: NDArray[np.float64] = columns["difficulty"][columns["alive"]]
+    return difficulty
+
+
+def keep_hardest(columns: Columns, first: int) -> tuple[Kept, NDArray[np.bytes_]]:
+    """Keep the mined rows of a shard in their order, and their leading keys as bytes; return every 64th of these."""
+    found = mined_part(columns, 0)
+    rows = HardestFirst(found, columns["place"], found.image)
+    order = in_order(rows)
+    keys = np.stack([rows.key(part, order) for part in range(LEADING)], axis=1)
+    as_bytes = keys.astype(">u8").view(f"S{8 * LEADING}").ravel()
+    found.image[:] += first
+    kept = {f"hardest_{name}": column for name, column in vars(found.take(order)).items()}
+    return {**kept, "hardest_key": as_bytes}, as_bytes[SAMPLED - 1 :: SAMPLED]
+
+
+def hardest_part(columns: Columns, after: bytes, last: bytes) -> MinedPart:
+    """Return those of the rows that :func:`keep_hardest` kept whose keys are after one key, up to another."""
+    rows = slice(*np.searchsorted(columns["hardest_key"], [after, last], side="right").tolist())
+    return MinedPart(**{field.name: columns.some(f"hardest_{field.name}", rows) for field in fields(MinedPart)})
 
 
 def mined_part(columns: Columns, first: int) -> MinedPart:

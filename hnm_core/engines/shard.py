@@ -72,6 +72,9 @@ class Columns(Protocol):
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return a column."""
 
+    def some(self, name: str, rows: slice) -> NDArray[Any]:
+        """Return some rows of a column; where the engine can, without reading the others."""
+
 
 Kept = dict[str, NDArray[Any]]
 """Columns to keep of a shard."""

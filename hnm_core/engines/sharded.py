@@ -85,6 +85,7 @@ def mine_shards(
     answers = engine.tell(steps.score_images, belief, strata, settings, each=places)
     *per_image, states, expected = zip(*answers, strict=True)
     scores, alarm_scores, missed_scores, hard_counts = map(np.concatenate, per_image)
+    del per_image  # the same numbers again
     if settings.repeat_threshold > 0:
         factor = class_factors_of(whole.class_images, len(images), settings.repeat_threshold)
         factors = np.concatenate(list(engine.ask(steps.class_factors, factor)))

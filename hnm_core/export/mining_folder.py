@@ -269,5 +269,5 @@ def _mistakes(result: Mined, data: _Data, row: Mapping[int, int]) -> tuple[Detec
 
 def _in_order(result: Mined) -> MinedPart:
     """Return the mined objects in the order of their tables, those of the predictions first."""
-    mined = result.hardest
+    mined = MinedPart.joined(result.hardest_first(), int(result.hard_counts.sum()))
     return mined.take(np.lexsort((mined.row, mined.of_truth)))

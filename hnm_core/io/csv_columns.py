@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +44,10 @@ class Numbers:
     values: NDArray[Any]
     empty: NDArray[np.bool_] | None = None
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.values)
+
     def cells(self, rows: slice) -> list[Any]:
         """Return some of the cells."""
         found: list[Any] = self.values[rows].tolist()
@@ -65,6 +69,10 @@ class Words:
     words: Sequence[str]
     at: NDArray[np.integer[Any]] | None = None
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.words if self.at is None else self.at)
+
     def cells(self, rows: slice) -> list[Any]:
         """Return some of the cells."""
         if self.at is None:
@@ -76,24 +84,28 @@ class Words:
 Columns = Sequence[Numbers | Words]
 
 
-def write_columns(path: Path, head: Sequence[str], columns: Columns, rows: int) -> None:
+def write_columns(path: Path, head: Sequence[str], parts: Iterable[Columns], rows: int) -> None:
     """Write a CSV file in UTF-8 with a header.
 
     Args:
         path: of the file.
         head: names of the columns.
-        columns: as many.
-        rows: how many each of them has.
+        parts: the columns, of some rows after the others. The words of a column are the same in all parts.
+        rows: how many all parts have.
     """
     with path.open("wb") as file:
         file.write(_as_csv([head]))
-        blocks = [slice(start, min(start + ROWS_AT_ONCE, rows)) for start in range(0, rows, ROWS_AT_ONCE)]
         if rows >= MANY and find_spec("pyarrow") is not None:
             with memory_of_numpy():
-                file.writelines(_by_arrow(columns, blocks))
+                file.writelines(_by_arrow(parts))
             return
-        for block in blocks:
-            file.write(_as_csv(zip(*(column.cells(block) for column in columns), strict=True)))
+        for columns in parts:
+            for block in _blocks(len(columns[0])):
+                file.write(_as_csv(zip(*(column.cells(block) for column in columns), strict=True)))
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, min(start + ROWS_AT_ONCE, rows)) for start in range(0, rows, ROWS_AT_ONCE)]
 
 
 def _as_csv(rows: Any) -> bytes:
@@ -102,10 +114,11 @@ def _as_csv(rows: Any) -> bytes:
         return out.getvalue().encode()
 
 
-def _by_arrow(columns: Columns, blocks: Sequence[slice]) -> Iterator[Any]:
+def _by_arrow(parts: Iterable[Columns]) -> Iterator[Any]:
+    import pyarrow
     import pyarrow.compute as compute
 
-    written = [texts(_quoted(column.words)) if isinstance(column, Words) else None for column in columns]
+    written: list[Any] = []
     nothing, comma, point, end = texts(["", ",", ".0", END])  # Arrow would import pandas to make these of plain text
 
     def cells(column: Numbers | Words, words: Any, rows: slice) -> Any:
@@ -126,12 +139,18 @@ def _by_arrow(columns: Columns, blocks: Sequence[slice]) -> Iterator[Any]:
     def replaced(found: Any, where: NDArray[np.bool_], by: list[str]) -> Any:
         return compute.replace_with_mask(found, flags_of(where), texts(by)) if by else found
 
-    for rows in blocks:
-        parts = [cells(column, words, rows) for column, words in zip(columns, written, strict=True)]
-        lines = compute.binary_join_element_wise(compute.binary_join_element_wise(*parts, comma), nothing, end)
-        _, ends, data = lines.buffers()
-        last = np.frombuffer(ends, dtype=np.int32)[len(lines)]
-        yield memoryview(data)[:last]
+    def of_words(words: Sequence[str]) -> Any:
+        return pyarrow.concat_arrays([texts(_quoted(words[block])) for block in _blocks(len(words) or 1)])
+
+    for columns in parts:
+        written = written or [of_words(column.words) if isinstance(column, Words) else None for column in columns]
+        for rows in _blocks(len(columns[0])):
+            joined = [cells(column, words, rows) for column, words in zip(columns, written, strict=True)]
+            lines = compute.binary_join_element_wise(compute.binary_join_element_wise(*joined, comma), nothing, end)
+            _, ends, data = lines.buffers()
+            last = np.frombuffer(ends, dtype=np.int32)[len(lines)]
+            yield memoryview(data)[:last]
+        del columns  # before the next part is made
 
 
 def _kind(name: str) -> Any:

@@ -6,7 +6,7 @@ It is enough for reports, exports and comparisons, and gives them the same bits 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -133,9 +133,19 @@ class FoundMining:
         codes = [self._rows.code[self._error_rows(of_truth=side)] for side in (False, True)]
         return Errors(codes[0], codes[1], np.ones(len(codes[0]), dtype=bool))
 
-    def images(self) -> Iterator[str]:
-        """Yield the keys of all images."""
-        return iter(self.names)
+    @property
+    def mined_difficulty(self) -> NDArray[np.float64]:
+        """``(k,)`` difficulty of the mined rows, predictions first."""
+        difficulty: NDArray[np.float64] = self.counted("difficulty")[self.counted("mined")]
+        return difficulty
+
+    def images(self) -> Sequence[str]:
+        """Return the keys of all images."""
+        return self.names
+
+    def hardest_first(self, rows: int = 0) -> Iterator[MinedPart]:
+        """Yield the mined rows in the order in which they are mined: all of :attr:`hardest`, whatever ``rows`` is."""
+        yield self.hardest
 
     def counted(self, name: str) -> NDArray[Any]:
         """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first."""

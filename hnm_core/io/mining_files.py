@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..labels.reviews import STATES
 from ..reporting.threshold_table import ThresholdTable
 from ..result import Mined
-from ..selection.mined import MINED_KINDS
+from ..selection.mined import MINED_KINDS, MinedPart
 from ..taxonomy import ROW_NAMES
 from .cells import safe_cell
 from .csv_columns import Numbers, Words, write_columns
@@ -25,31 +25,32 @@ TWENTIETHS = tuple(i / 20 for i in range(20))
 
 def write_csv_files(folder: Path, result: Mined) -> None:
     """Write ``weights.csv``, ``hard_negatives.csv``, ``confusions.csv`` and ``thresholds.csv`` into a folder."""
-    names = list(result.images())
-    _write_weights(folder / "weights.csv", result, names)
-    _write_hard_negatives(folder / "hard_negatives.csv", result, names)
+    _write_weights(folder / "weights.csv", result)
+    _write_hard_negatives(folder / "hard_negatives.csv", result)
     _write_confusions(folder / "confusions.csv", result)
     _write_thresholds(folder / "thresholds.csv", result)
 
 
-def _write_weights(path: Path, result: Mined, names: Sequence[str]) -> None:
+def _write_weights(path: Path, result: Mined) -> None:
     columns = (result.weights, result.repeats, result.image_scores, result.hard_counts)
     head = ("image", "weight", "repeats", "score", "hard_negatives")
-    write_columns(path, head, (Words(names), *map(Numbers, columns)), len(names))
+    write_columns(path, head, [(Words(result.images()), *map(Numbers, columns))], len(result.weights))
 
 
-def _write_hard_negatives(path: Path, result: Mined, names: Sequence[str]) -> None:
+def _write_hard_negatives(path: Path, result: Mined) -> None:
     """Write one row per mined object, hardest first; coordinates in the unit of the tables, which it names."""
-    rows = result.hardest
     head = ("image", "type", "error", "class", "confidence", "difficulty", "suspicion", "state", "iou", *BOX, "unit")
-    columns: list[Numbers | Words] = [
-        *(Words(names, rows.image), Words(MINED_KINDS, rows.kind), Words(ROW_NAMES, rows.code)),
-        *(Words(result.classes, rows.label), Numbers(rows.score, rows.of_truth), Numbers(rows.difficulty)),
-        *(Numbers(np.nan_to_num(rows.suspicion)), Words(STATES, rows.state), Numbers(rows.iou)),
-        *map(Numbers, rows.xyxy.T),
-        Words([result.unit], np.zeros(len(rows), dtype=np.int64)),
-    ]
-    write_columns(path, head, columns, len(rows))
+
+    def columns_of(rows: MinedPart) -> list[Numbers | Words]:
+        return [
+            *(Words(result.images(), rows.image), Words(MINED_KINDS, rows.kind), Words(ROW_NAMES, rows.code)),
+            *(Words(result.classes, rows.label), Numbers(rows.score, rows.of_truth), Numbers(rows.difficulty)),
+            *(Numbers(np.nan_to_num(rows.suspicion)), Words(STATES, rows.state), Numbers(rows.iou)),
+            *map(Numbers, rows.xyxy.T),
+            Words([result.unit], np.zeros(len(rows), dtype=np.int64)),
+        ]
+
+    write_columns(path, head, map(columns_of, result.hardest_first()), int(result.hard_counts.sum()))
 
 
 def _write_confusions(path: Path, result: Mined) -> None:

@@ -50,7 +50,7 @@ def overview(result: Mined) -> dict[str, Any]:
         "histograms": {"confidence": confidence, "iou": iou},
         "classes": [list(row) for row in classes],
         "other_classes": list(others),
-        "difficulty": chart_data.curve(result.hardest.difficulty),
+        "difficulty": chart_data.curve(result.mined_difficulty),
         "confusions": chart_data.worst_confusions(report["confusions"]),
         "thresholds": ThresholdTable.of(result).in_one().as_dict(),
     }

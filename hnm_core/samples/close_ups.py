@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..boxes import unit_name
@@ -91,11 +89,11 @@ def hardest_close_ups(
     Returns:
         The pictures, and a sentence on images that cannot be read.
     """
-    rows = result.hardest.take(slice(most))
-    names = names_at(result, rows.image)
+    rows = next(result.hardest_first(most)).take(slice(most))
+    names = result.images()
     found, broken = [], []
     for at in range(len(rows)):
-        name, of_truth = names[at], bool(rows.of_truth[at])
+        name, of_truth = names[rows.image[at]], bool(rows.of_truth[at])
         place = locate(name)
         if place is None:
             broken.append(f"{name}: its name leads to no file of the data")
@@ -119,15 +117,6 @@ def hardest_close_ups(
         found.append(CloseUp(as_data_uri(picture), error, words, name, file.absolute().as_uri()))
     notes = [f"{len(broken)} of {len(rows)} pictures cannot be shown, first {broken[0]}"] if broken else []
     return found, notes
-
-
-def names_at(result: Mined, images: NDArray[np.int64]) -> list[str]:
-    """Return the keys of some images, by their numbers."""
-    wanted = {number: "" for number in images.tolist()}
-    for number, name in enumerate(result.images()):
-        if number in wanted:
-            wanted[number] = name
-    return [wanted[number] for number in images.tolist()]
 
 
 def _labelled_size(file: Path, labelled: tuple[float, float] | None) -> tuple[float, float]:

@@ -123,6 +123,13 @@ class MinedRows:
         return MinedPart.joined(sides, sum(map(len, rows)))
 
     @property
+    def mined_difficulty(self) -> NDArray[np.float64]:
+        """``(k,)`` difficulty of the mined rows, predictions first."""
+        return np.concatenate(
+            [self.prediction_difficulty[self.prediction_hard], self.truth_difficulty[self.truth_hard]]
+        )
+
+    @property
     def hard_counts(self) -> NDArray[np.int64]:
         """``(images,)`` mined objects in each image."""
         n = len(self.truth.images)

@@ -15,8 +15,9 @@ UNIT = 2.0**-32
 HALF_BITS = 26
 """Terms are split into two halves of so many bits, which float64 adds without rounding."""
 
-ROWS_AT_ONCE = 2**26
-"""Terms per block: so many halves stay below 2⁵² when added; the blocks are added as unbounded whole numbers."""
+ROWS_AT_ONCE = 2**18
+"""Terms per block, few megabytes; up to 2²⁶ halves stay below 2⁵² when added. The blocks are added as unbounded whole
+numbers."""
 
 
 def exact_sum(values: NDArray[Any]) -> float:

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core import Detections, MiningResult, MiningSettings, mine, register_strategy
-from hnm_core.engines import Local, Shard, ShardedResult, mine_shards
+from hnm_core.engines import Local, Shard, ShardedResult, mine_shards, result
+from hnm_core.engines.result import MinedPart
 from hnm_core.labels.reviews import SIDES, STATES, Reviews
 from hnm_core.selection import choose
 from hnm_core.strategies import Difficulty, forget_strategy
@@ -107,6 +108,29 @@ def assert_equal(found: ShardedResult, whole: MiningResult) -> None:
     assert repr(found.report.as_dict()) == repr(whole.report.as_dict())
     assert str(found.report) == str(whole.report)
     assert parts_of(found) == mined_rows(whole)
+    assert_same_order(found, whole)
+
+
+def assert_same_order(found: ShardedResult, whole: MiningResult) -> None:
+    """Mined rows are in one order, whoever keeps them, all at once or a few at a time."""
+    names, all_names = found.images(), np.array(whole.truth.images, dtype=object)
+    for rows in (1, 3, 1_000):
+        parts = list(found.hardest_first(rows))
+        assert len(parts[0]) >= min(rows, sum(map(len, parts)))
+        for column in dataclasses.fields(MinedPart):
+            ours = np.concatenate([getattr(part, column.name) for part in parts])
+            theirs = getattr(whole.hardest, column.name)
+            if column.name == "image":
+                ours, theirs = np.array([names[at] for at in ours], dtype=object), all_names[theirs]
+            if column.name not in ("row", "near"):  # numbered by shard
+                np.testing.assert_array_equal(ours, theirs, err_msg=column.name)
+    np.testing.assert_array_equal(np.sort(found.mined_difficulty), np.sort(whole.mined_difficulty))
+
+
+@pytest.fixture(autouse=True)
+def _rows_are_cut_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of many images are."""
+    monkeypatch.setattr(result, "SAMPLED", 1)
 
 
 def check(tables: Tables, order: Random, settings: MiningSettings, *, told: int = 0, processes: int = 1) -> None:

@@ -40,16 +40,27 @@ def test_the_bytes_are_those_of_python(
             writer.writerow([safe_cell(name), number, integer, "" if gone else number, safe_cell(name)])
         expected = out.getvalue().encode()
     words = list(dict.fromkeys(names))
-    columns = [
-        *(Words(names), Numbers(np.array(floats, dtype=np.float64)), Numbers(np.array(whole, dtype=np.int64))),
-        *(Numbers(np.array(floats, dtype=np.float64), np.array(empty, dtype=bool)),),
-        Words(words, np.array([words.index(name) for name in names], dtype=np.int64)),
-    ]
+    columns = {
+        **{"name": np.arange(len(some)), "number": np.array(floats, dtype=np.float64)},
+        **{"whole": np.array(whole, dtype=np.int64), "empty": np.array(empty, dtype=bool)},
+        "word": np.array([words.index(name) for name in names], dtype=np.int64),
+    }
+
+    def part(rows: slice, every: Words | None = None) -> list[Numbers | Words]:
+        at = {name: column[rows] for name, column in columns.items()}
+        return [
+            *(every or Words(names, at["name"]), Numbers(at["number"]), Numbers(at["whole"])),
+            *(Numbers(at["number"], at["empty"]), Words(words, at["word"])),
+        ]
+
+    whole_table = [part(slice(None), Words(names))]
+    cut = [part(slice(None, at_once)), part(slice(at_once, at_once)), part(slice(at_once, None))]
     monkeypatch.setattr(csv_columns, "ROWS_AT_ONCE", at_once)
     for many in (1, 1_000):
         monkeypatch.setattr(csv_columns, "MANY", many)
-        write_columns(tmp_path / "some.csv", ["name", "float", "whole", "some", "again"], columns, len(some))
-        assert (tmp_path / "some.csv").read_bytes() == expected
+        for parts in (whole_table, cut):
+            write_columns(tmp_path / "some.csv", ["name", "float", "whole", "some", "again"], iter(parts), len(some))
+            assert (tmp_path / "some.csv").read_bytes() == expected
 
 
 def test_pandas_is_not_imported(tmp_path: Path) -> None:
@@ -59,7 +70,7 @@ from pathlib import Path
 import numpy as np
 from hnm_core.io.csv_columns import MANY, Numbers, Words, write_columns
 columns = [Words(list(map(str, range(MANY)))), Numbers(np.arange(MANY) / 7, np.arange(MANY) % 2 == 0)]
-write_columns(Path({str(tmp_path / "many.csv")!r}), ["name", "number"], columns, MANY)
+write_columns(Path({str(tmp_path / "many.csv")!r}), ["name", "number"], [columns], MANY)
 print("pyarrow" in sys.modules, "pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
