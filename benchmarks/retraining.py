@@ -109,6 +109,11 @@ ARMS = {
         UNIFORM | {"negative_gain": 3.0},
         mended=150,
     ),
+    "mended weighed": Arm(
+        "uniform, labels mended with 150 clicks, suspects × (1 − suspicion) in the loss",
+        UNIFORM | {"loss_gate": "weigh"},
+        mended=150,
+    ),
     "true labels": Arm("random duplicates, the true labels", shuffled=True, true_labels=True),
     "backgrounds": Arm("uniform, 15 % hardest backgrounds of a pool", {"max_weight": 1.0}, pool=("hard", 0.15)),
     "any backgrounds": Arm("uniform, 15 % random backgrounds of it", {"max_weight": 1.0}, pool=("random", 0.15)),

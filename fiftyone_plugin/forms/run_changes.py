@@ -25,9 +25,11 @@ def what_goes(ctx: ExecutionContext, inputs: types.Object) -> None:
         return
     fields = records.find(ctx.dataset, key).fields
     leaves = ", ".join(sorted({path.rpartition(".")[2] for path in fields}))
-    views = ", ".join(saved_views.naming(ctx.dataset, fields))
-    shown = f"; saved views that show them: {views}" if views else ""
-    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it. {_what_stays(ctx, key)}"
+    showing, ours = saved_views.naming(ctx.dataset, fields), saved_views.made_with(key)
+    views, broken = (", ".join(v for v in showing if (v in ours) == own) for own in (True, False))
+    shown = f"; the saved views {views}" if views else ""
+    stuck = f". Saved views that cannot be loaded then: {broken}" if broken else ""
+    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it{stuck}. {_what_stays(ctx, key)}"
     label = f"This removes {how_many(len(fields), 'field')} of run {key!r}, and cannot be undone"
     inputs.view("what", types.Warning(label=label, description=what))
 

@@ -38,6 +38,9 @@ class DeleteMiningRun(foo.Operator):
     def __call__(self, samples: SampleCollection, run_key: str) -> dict[str, Any]:
         """Delete from Python, and return which ``fields`` and ``saved_views`` were removed.
 
+        ``broken_views`` are saved views of yours that show one of these fields: they stay, and cannot be loaded before
+        a run of this key is mined again.
+
         Of a run on videos, the dataset of their frames is removed too, if nothing else uses it: then ``dataset`` is its
         name, and else ``dataset_kept`` says why it stays.
 
@@ -51,6 +54,8 @@ class DeleteMiningRun(foo.Operator):
         """Delete the run; return what went, and the name of the dataset that remains."""
         name, gone = dataset.name, lifecycle.delete(dataset, run_key)
         done: dict[str, Any] = {"run_key": run_key, "fields": gone.fields, "saved_views": gone.saved_views}
+        if gone.broken_views:
+            done["broken_views"] = gone.broken_views
         kept = frames_dataset.why_kept(dataset)
         if kept is None:
             return done, name

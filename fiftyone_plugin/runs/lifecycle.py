@@ -30,10 +30,11 @@ WAIT_FOR_TAGS = 60.0
 
 
 class Gone(NamedTuple):
-    """What went with a run: its fields, and the names of the saved views that showed one of them."""
+    """What went with a run: its fields and its saved views; and saved views of others that showed one of the fields."""
 
     fields: list[str]
     saved_views: list[str]
+    broken_views: list[str]
 
 
 class MiningRun(fo.Run):
@@ -119,8 +120,8 @@ def update(held: Lease, run_id: ObjectId, config: MiningRunConfig, **more: Any) 
 def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease | None = None) -> Gone:
     """Remove a run, readable or not, finished or not, and return what else was removed.
 
-    Its fields, its tags where no other run has tagged the same, saved views that name one of its fields, its record and
-    its journal go; nothing is left.
+    Its fields, its tags where no other run has tagged the same, saved views that were made with it, its record and its
+    journal go; nothing is left.
 
     Raises:
         ValueError: if there is no such run, somebody is writing it, or a field of it is read-only.
@@ -146,10 +147,10 @@ def delete(dataset: fo.Dataset, key: str, who: str | None = None, *, held: Lease
         drop(dataset, note.runs, note.files)
         access.refresh(dataset)
         schema.forget(dataset, fields)
-        views = saved_views.remove(held, dataset, fields)
+        views = saved_views.remove(held, dataset, fields, key)
         tags.drop(dataset, note.lists)
         held.finish(own, {}, keep=False)
-    return Gone(fields, views)
+    return Gone(fields, *views)
 
 
 def clear(held: Lease, dataset: fo.Dataset, note: Journal, *, again: Collection[str] = ()) -> None:

@@ -1,6 +1,7 @@
-"""Saved views that show fields of a run: they follow the run when it is renamed, and go with it when it is deleted.
+"""Saved views that show fields of a run: they follow the run when it is renamed; those made with it go with it.
 
-FiftyOne leaves them as they are, and cannot load a view any more whose field is gone.
+FiftyOne leaves them as they are, and cannot load a view whose field is gone. A user's own stays all the same: it is
+loaded again once a run of that key is mined.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 import fiftyone as fo
 from fiftyone.core.utils import to_slug
 
+from hnm_core.live.tracks import LISTS
+
 from . import access
 from .access import Fence
 
-__all__ = ["naming", "remove", "rename"]
+__all__ = ["made_with", "naming", "remove", "rename"]
 
 PLAIN = {"field", "kwargs"}
 """Keys of the stages of a view below which a text without ``$`` can be a field."""
@@ -50,13 +53,23 @@ def rename(fence: Fence, dataset: fo.Dataset, mapping: Mapping[str, str], key: s
             documents.update_one({"_id": found["_id"]}, {"$set": change})
 
 
-def remove(fence: Fence, dataset: fo.Dataset, paths: Collection[str]) -> list[str]:
-    """Remove the saved views in which one of these fields is named, and return their names."""
-    gone = naming(dataset, paths)
-    for name in gone:
+def made_with(key: str) -> set[str]:
+    """Return the names of the saved views that are made with a run."""
+    return {f"{key}_{of}" for of in LISTS}
+
+
+def remove(fence: Fence, dataset: fo.Dataset, paths: Collection[str], key: str) -> tuple[list[str], list[str]]:
+    """Remove the saved views that were made with a run, and show one of these fields.
+
+    Returns:
+        Their names, and those of all others that show one.
+    """
+    found = naming(dataset, paths)
+    ours = [name for name in found if name in made_with(key)]
+    for name in ours:
         fence.check()
         dataset.delete_saved_view(name)
-    return gone
+    return ours, [name for name in found if name not in ours]
 
 
 def _found(documents: Any, dataset: fo.Dataset, mapping: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], Any]]:

@@ -1,4 +1,4 @@
-"""Saved views of a run: they follow it, go with it, and every other one stays as it is."""
+"""Saved views of a run: they follow it, those made with it go with it, and every other one stays as it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from fiftyone import ViewField as F
 
 from fiftyone_plugin.runs import lifecycle
-from fiftyone_plugin.store import access, saved_views
+from fiftyone_plugin.store import saved_views
 from tests.datasets import DELETE, FIELDS, MINE, RENAME, dataset_of
 from tests.plugin.runs.test_records import other_object
 
@@ -75,14 +75,17 @@ def test_a_view_keeps_its_name_where_another_has_the_new_one(dataset: fo.Dataset
     )
 
 
-def test_views_go_with_a_run_and_are_named(dataset: fo.Dataset) -> None:
+def test_views_of_the_user_stay_and_are_named_and_those_made_with_a_run_go(dataset: fo.Dataset) -> None:
     shown = save(dataset)
     other(dataset)
+    dataset.save_view("run_missed", dataset.match(F("run_score") > 0))
     done = foo.get_operator(DELETE)(dataset, "run")
-    assert done["saved_views"] == sorted(shown)
+    assert (done["saved_views"], done["broken_views"]) == (["run_missed"], sorted(shown))
     now = other_object(dataset)
-    assert sorted(now.list_saved_views()) == ["called", "run_of_mine", "tagged"]
-    assert access.saved_views().count_documents({"_dataset_id": access.dataset_id(dataset)}) == 3
+    assert set(now.list_saved_views()) == {*shown, "called", "run_of_mine", "tagged"}
+    foo.get_operator(MINE)(now, **FIELDS, run_key="run", hard_negative_ratio=1.0)
+    again = other_object(dataset)
+    assert {name: again.load_saved_view(name).values("id") for name in shown} == shown
 
 
 def test_the_view_that_another_run_was_made_of_follows(dataset: fo.Dataset) -> None:
