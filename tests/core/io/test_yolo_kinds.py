@@ -75,7 +75,7 @@ def test_a_track_id_is_no_confidence(read: Any, line: str) -> None:
 
 def test_track_ids_alone_are_said(read: Any) -> None:
     with pytest.raises(
-        ValueError, match=r"confidence 2 outside \[0, 1\]; is it a percentage, or a track id\? Predict with save_conf"
+        ValueError, match=r"confidence 2.0 outside \[0, 1\]; is it a percentage, or a track id\? Predict with save_conf"
     ):
         read([BOX], [f"{BOX} 1\n{BOX} 2\n"])
     with pytest.warns(UserWarning, match="all 3 confidences are whole numbers; are they track ids"):
