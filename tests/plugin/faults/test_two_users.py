@@ -125,7 +125,7 @@ def test_different_keys_are_mined_side_by_side(dataset: fo.Dataset, monkeypatch:
 def test_another_run_can_be_deleted_while_one_is_mined(dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     came_to = meanwhile(monkeypatch, writeback, "_write_all", lambda: lifecycle.delete(dataset, "run"))
     mine(dataset, "new")
-    assert isinstance(came_to[0], list)
+    assert isinstance(came_to[0], lifecycle.Gone)
     assert records.keys(dataset) == ["new"]
     alone = dataset_of(random_scene(7, images=8))
     mine(alone, "new")
@@ -200,7 +200,7 @@ def test_a_run_deleted_while_it_is_exported_is_refused_or_whole(
         assert not out.exists()
     else:
         assert export.export(dataset, "run", out, layout="torch")["images"] == {"train": 8}
-    assert isinstance(came_to[0], list)
+    assert isinstance(came_to[0], lifecycle.Gone)
     assert not list(tmp_path.glob(".*"))
 
 
