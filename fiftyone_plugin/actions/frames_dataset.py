@@ -13,10 +13,10 @@ from hnm_core.report.lines import how_many
 
 from ..review.ledger import Ledger
 from ..runs import records
-from ..store import access, saved_views
+from ..store import access
 from . import watched
 
-__all__ = ["FIELDS", "mark", "remove", "start_over", "why_kept"]
+__all__ = ["FIELDS", "is_made", "mark", "remove", "start_over", "why_kept"]
 
 MADE_OF = "hnm_videos"
 """Key in the ``info`` of a dataset of frames: the ``dataset`` of videos, and the ``field`` of predictions."""
@@ -31,29 +31,28 @@ def mark(frames: fo.Dataset, videos: str, field: str) -> None:
     frames.save()
 
 
-def why_kept(frames: fo.Dataset, key: str | None = None) -> str | None:
-    """Return why a dataset stays without this run: "" if nothing else uses it, None if no run on videos has made it.
+def is_made(frames: fo.Dataset) -> bool:
+    """Return whether a run on videos has made a dataset, which was not renamed since."""
+    folder = Path(frames.info.get(watched.MADE_BY, ""))
+    ours = folder.name == frames.name and folder == watched.folder_of(folder.name).resolve()
+    return ours and isinstance(frames.info.get(MADE_OF), dict)
 
-    Args:
-        frames: a dataset.
-        key: a run that is about to be deleted; None if it is gone.
-    """
-    made, folder = frames.info.get(MADE_OF), Path(frames.info.get(watched.MADE_BY, ""))
-    if not isinstance(made, dict) or folder.name != frames.name or folder != watched.folder_of(folder.name).resolve():
-        return None  # not ours, or renamed since
+
+def why_kept(frames: fo.Dataset) -> str:
+    """Return why a dataset that a run on videos has made stays after the run; "" if nothing else uses it."""
+    made, folder = frames.info[MADE_OF], Path(frames.info[watched.MADE_BY])
     if not fo.dataset_exists(made["dataset"]):
         return f"its videos' dataset {made['dataset']!r} is gone"
-    if runs := {*records.all_keys(frames), *frames.list_evaluations(), *frames.list_brain_runs()} - {key}:
+    if runs := {*records.all_keys(frames), *frames.list_evaluations(), *frames.list_brain_runs()}:
         return f"it has other runs ({_some(runs)})"
-    of_run = records.find(frames, key).fields if key is not None else []
     own = {*fo.Sample("any").field_names, *FIELDS, "frame", "seconds", made["field"]}
-    if fields := set(frames.get_field_schema()) - own - set(of_run):
+    if fields := set(frames.get_field_schema()) - own:
         return f"it has other fields ({_some(fields)})"
     if reviews := Ledger(frames).entries():
         return f"it has {how_many(len(reviews), 'review')}"
     if tags := {*frames.distinct("tags"), *frames.distinct(f"{made['field']}.detections.tags")}:
         return f"it has tags ({_some(tags)})"
-    if views := {*frames.list_saved_views(), *frames.list_workspaces()} - set(saved_views.naming(frames, of_run)):
+    if views := {*frames.list_saved_views(), *frames.list_workspaces()}:
         return f"it has saved views or workspaces ({_some(views)})"
     if others := access.users_of_files(folder) - {frames.name}:
         return f"its pictures are used in other datasets ({_some(others)})"
@@ -86,7 +85,7 @@ def start_over(name: str, predictions: str) -> None:
         return
     if not fo.dataset_exists(name):
         remove_watch(folder)
-    elif why_kept(frames := fo.load_dataset(name)) == "":
+    elif is_made(frames := fo.load_dataset(name)) and not why_kept(frames):
         remove(frames)
 
 

@@ -29,18 +29,20 @@ def what_goes(ctx: ExecutionContext, inputs: types.Object) -> None:
     views, broken = (", ".join(v for v in showing if (v in ours) == own) for own in (True, False))
     shown = f"; the saved views {views}" if views else ""
     stuck = f". Saved views that cannot be loaded then: {broken}" if broken else ""
-    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it{stuck}. {_what_stays(ctx, key)}"
+    what = f"{leaves}{shown}; and the tag hard_negative, where no other run gave it{stuck}. {_what_stays(ctx)}"
     label = f"This removes {how_many(len(fields), 'field')} of run {key!r}, and cannot be undone"
     inputs.view("what", types.Warning(label=label, description=what))
 
 
-def _what_stays(ctx: ExecutionContext, key: str) -> str:
-    """Return what is not removed; of a run on videos, whether the dataset of their frames is."""
-    kept = frames_dataset.why_kept(ctx.dataset, key)
-    if kept == "":
-        name = ctx.dataset.name
-        return f"The dataset {name!r} of the videos' frames goes too, and their pictures: nothing else uses it"
-    return f"Boxes, labels, your own tags and reviews stay{f'; the frames too: {kept}' if kept else ''}"
+def _what_stays(ctx: ExecutionContext) -> str:
+    """Return what is not removed; of a run on videos, that the dataset of their frames may be, without reading it."""
+    stays = "Boxes, labels, your own tags and reviews stay"
+    if not frames_dataset.is_made(ctx.dataset):
+        return stays
+    return (
+        f"{stays}, and the frames with them. If nothing else uses the dataset {ctx.dataset.name!r} (no review, tag, "
+        f"field, saved view or other run), it goes too, with the pictures of the frames"
+    )
 
 
 def new_key(ctx: ExecutionContext, inputs: types.Object) -> None:

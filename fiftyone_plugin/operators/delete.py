@@ -56,10 +56,9 @@ class DeleteMiningRun(foo.Operator):
         done: dict[str, Any] = {"run_key": run_key, "fields": gone.fields, "saved_views": gone.saved_views}
         if gone.broken_views:
             done["broken_views"] = gone.broken_views
-        kept = frames_dataset.why_kept(dataset)
-        if kept is None:
+        if not frames_dataset.is_made(dataset):
             return done, name
-        if kept:
+        if kept := frames_dataset.why_kept(dataset):
             return {**done, "dataset_kept": kept}, name
         return {**done, "dataset": name}, frames_dataset.remove(dataset)
 
