@@ -15,6 +15,7 @@ from .counting import report_of
 from .labels.inheritance import inherit_answers
 from .labels.mistakes import mistake_rows
 from .labels.reviews import IGNORE, Reviews
+from .labels.settled import Settled
 from .matching.class_roles import class_roles, named_labels
 from .matching.greedy import match_detections
 from .matching.matches import Matches
@@ -82,7 +83,8 @@ def mine(
     if found.answers is not None:
         rows = mistake_rows(found.errors, (found.prediction_hard, found.truth_hard))
         answers = np.concatenate([side[at] for side, at in zip(found.answers, rows, strict=True)])
-    return MiningResult.of(found, answers, found.images, report_of([found]), reviews, evidence or {}, twins)
+    known_of = found.images, report_of([found]), reviews, evidence or {}, twins, found.settled
+    return MiningResult.of(found, answers, *known_of)
 
 
 def find_mistakes(
@@ -130,6 +132,7 @@ def find_mistakes(
         cap=cap,
         images=images,
         answers=found.answers,
+        settled=found.settled,
         notes=notes,
     )
 
@@ -166,12 +169,14 @@ class Examined:
         errors: the name of every row.
         difficulty: of every row, NaN for rows that are no candidates.
         answers: ``(n,)`` and ``(m,)`` int8, what reviews say of the rows; None if none were given.
+        settled: reviewed label errors that are put right.
     """
 
     matches: Matches
     errors: Errors
     difficulty: Difficulty
     answers: tuple[NDArray[np.int8], NDArray[np.int8]] | None
+    settled: Settled
 
     @property
     def overlap(self) -> bool:
@@ -207,13 +212,15 @@ def examine(
     matches = matches or match_detections(predictions, truth, settings, named=named)
     errors = classify_errors(predictions, truth, matches, settings)
     difficulty = score_difficulty(StrategyInput(predictions, truth, matches, errors, settings, second_predictions))
-    answers = None if reviews is None else inherit_answers(reviews, predictions, truth)
-    if answers is not None:
+    answers, settled = None, Settled.none()
+    if reviews is not None:
+        answers = inherit_answers(reviews, predictions, truth)
+        settled = Settled.of(predictions, truth, errors, answers, reviews)
         difficulty = _without_ignored(difficulty, answers)
     if settings.sizes:
         fractions = are_fractions(predictions.xyxy, truth.xyxy) if world is None else world.fractions
         difficulty = _of_sizes(difficulty, predictions, truth, settings.sizes, fractions)
-    return Examined(matches, errors, difficulty, answers)
+    return Examined(matches, errors, difficulty, answers, settled)
 
 
 def _check_second_world(second: Detections, truth: Detections) -> None:

@@ -16,6 +16,7 @@ from .labels.estimate import Estimate, estimate_labels, with_estimate
 from .labels.evidence_weights import at_rows
 from .labels.mistakes import Mistakes, mistake_rows
 from .labels.reviews import STATES, UNREVIEWED, Reviews
+from .labels.settled import Settled
 from .report import MiningReport
 from .selection.mined import MinedPart, MinedRows
 from .settings import MiningSettings
@@ -91,6 +92,7 @@ class MiningResult(CountedRows):
         reviews: the reviews that were given, or None.
         evidence: the evidence that was given, by kind.
         twins: ``(n,)`` and ``(m,)`` int64, twins have the same number within their table; None if there are none.
+        settled: reviewed label errors that are put right since.
         report: counts, rates and the effect of the weights.
     """
 
@@ -102,6 +104,7 @@ class MiningResult(CountedRows):
     reviews: Reviews | None
     evidence: Mapping[str, Any]
     twins: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    settled: Settled
     report: MiningReport
 
     @classmethod
@@ -113,7 +116,8 @@ class MiningResult(CountedRows):
         counted: MiningReport,
         reviews: Reviews | None,
         evidence: Mapping[str, Any],
-        twins: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+        twins: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+        settled: Settled,
     ) -> MiningResult:
         """Estimate the label errors of mined rows, and weigh the images.
 
@@ -125,6 +129,7 @@ class MiningResult(CountedRows):
             reviews: what ``answers`` were taken from.
             evidence: per kind, for the rows of both tables, see :func:`~hnm_core.pipeline.mine`.
             twins: likewise.
+            settled: reviewed label errors that are put right.
 
         Raises:
             ValueError: if a kind of evidence, or the twins, do not have one number per row.
@@ -136,7 +141,8 @@ class MiningResult(CountedRows):
         mistakes = _mistakes_of(found, twins)
         rows = mistake_rows(found.errors, (found.prediction_hard, found.truth_hard))
         columns = at_rows(evidence, lengths, rows)
-        estimate = estimate_labels(mistakes, answers, images, found.settings, evidence=columns)
+        settled = settled.with_evidence(evidence, lengths).with_twins(twins)
+        estimate = estimate_labels(mistakes, answers, images, found.settings, evidence=columns, settled=settled)
         report = counted if reviews is None and not evidence else with_estimate(counted, estimate)
         return cls(
             **{f.name: getattr(found, f.name) for f in fields(MinedRows)},
@@ -148,6 +154,7 @@ class MiningResult(CountedRows):
             reviews=reviews,
             evidence=dict(evidence),
             twins=twins,
+            settled=settled,
             report=replace(report, weighting=estimate.weighting, notes=report.notes + estimate.notes),
         )
 
@@ -184,6 +191,7 @@ class MiningResult(CountedRows):
             self.reviews,
             {**self.evidence, **evidence},
             self.twins if twins is None else twins,
+            self.settled,
         )
 
     @property

@@ -18,6 +18,7 @@ from ..labels.evidence_weights import as_columns, at_rows
 from ..labels.mistakes import Mistakes
 from ..labels.prior import prior_suspicion
 from ..labels.reviews import STATES, Reviews, states_of
+from ..labels.settled import Settled
 from ..labels.strata import Strata
 from ..labels.suspicion import SuspicionPart
 from ..pipeline import World, examine
@@ -35,6 +36,9 @@ from .shard import Columns, Kept, Shard, whole
 
 NUMBERS = ("row", "image", "label", "near", "truth_image", "truth_label")
 """Columns of whole numbers, which are kept in 32 bits."""
+
+SETTLED = ("image", "code", "label", "score", "of_truth")
+"""Columns that are kept of label errors that are put right."""
 
 
 def start(
@@ -102,6 +106,7 @@ def start(
         "confused": np.array([(*key, n) for key, n in tally.confused.items()], dtype=np.int64).reshape(-1, 3),
         "rules": tally.rules,
         **{"thresholds": thresholds.counts, "threshold_truths": thresholds.truths},
+        **_settled(found.settled, shard),
         **{"cell": cells.cell, "cell_count": cells.count, "cell_sums": cells.sums},
         "fractions": np.array(world.fractions),
     }
@@ -142,7 +147,22 @@ def part_of(columns: Columns) -> tuple[NDArray[np.int64], SuspicionPart]:
         of_truth=of_truth[rows],
         mined=mined[rows],
     )
-    return rows, SuspicionPart(mistakes, columns["said"][rows], columns["evidence"][rows])
+    part = SuspicionPart(mistakes, columns["said"][rows], columns["evidence"][rows])
+    if len(columns["settled_said"]):
+        known = {name: columns[f"settled_{name}"] for name in SETTLED}
+        none = np.zeros(len(columns["settled_said"]), dtype=bool)
+        settled = Mistakes(**known, difficulty=np.full(len(none), np.nan), mined=none)
+        part = part.and_settled(settled, columns["settled_said"], columns["settled_evidence"])
+    return rows, part
+
+
+def _settled(settled: Settled, shard: Shard) -> Kept:
+    """Return the columns that are kept of reviewed label errors that are put right."""
+    settled = settled.with_evidence(shard.evidence, (len(shard.predictions), len(shard.truth)))
+    return {
+        **{f"settled_{name}": getattr(settled.mistakes, name) for name in SETTLED},
+        **{"settled_said": settled.answers, "settled_evidence": as_columns(settled.evidence, len(settled))},
+    }
 
 
 def ask_part(columns: Columns, own: NDArray[np.int64] | None, name: str, args: Sequence[Any]) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..boxes import are_fractions
 from ..columns import Detections
 from ..io.pictures import UnreadablePictureError, open_picture, pixel_scale, say_left_out
+from ..labels.settled import alarms_of
 from ..result import MiningResult
 from ..taxonomy import DUPLICATE
 from .crop_classifier import LEAST_LABELLED, LEAST_SUSPECTS, MOST, likeness
@@ -123,8 +124,10 @@ def describe_crops(
     """
     describe = describe or edge_features
     rng = np.random.default_rng(result.settings.seed)
-    false_positives = np.flatnonzero(result.errors.false_positive & (result.errors.prediction != DUPLICATE))
-    labelled = np.flatnonzero(~result.matches.truth_ignored)
+    alarms, code = alarms_of(result.errors, result.settled)
+    accepted = result.matches.matched[alarms]  # labels that were made of false positives are the same crops
+    false_positives = alarms[code != DUPLICATE]
+    labelled = np.setdiff1d(np.flatnonzero(~result.matches.truth_ignored), accepted)
     jobs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for label in range(len(result.truth.classes)):
         suspects = false_positives[result.predictions.label[false_positives] == label]

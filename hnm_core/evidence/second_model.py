@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Detections, check_same_world
+from ..labels.settled import alarms_of
 from ..matching.greedy import match_detections
 from ..result import MiningResult
 from ..taxonomy import DUPLICATE, TRUE_POSITIVE
@@ -32,7 +33,8 @@ def agreement_evidence(result: MiningResult, second: Detections) -> NDArray[np.f
         second: another model's predictions, on the same images and classes, down to a low confidence.
 
     Returns:
-        ``(n,)`` float64, a log-likelihood ratio per prediction; NaN without evidence: on true positives, duplicates,
+        ``(n,)`` float64, a log-likelihood ratio per prediction; NaN without evidence: on true positives (but those
+        that were false ones until their label was put right), duplicates,
         and classes with fewer than five false positives.
 
     Raises:
@@ -44,11 +46,11 @@ def agreement_evidence(result: MiningResult, second: Detections) -> NDArray[np.f
     seen = match_detections(second, boxes, replace(result.settings, ignored=())).best_score
     grade = np.searchsorted(GRADES, seen, side="right")
     out = np.full(len(p), np.nan)
-    false_positive = result.errors.false_positive & (result.errors.prediction != DUPLICATE)
-    right = result.errors.prediction == TRUE_POSITIVE
+    alarms, code = alarms_of(result.errors, result.settled)
+    right = np.setdiff1d(np.flatnonzero(result.errors.prediction == TRUE_POSITIVE), alarms)
+    alarms = alarms[code != DUPLICATE]
     for label in range(len(p.classes)):
-        of_class = p.label == label
-        rows, labelled = np.flatnonzero(false_positive & of_class), np.flatnonzero(right & of_class)
+        rows, labelled = alarms[p.label[alarms] == label], right[p.label[right] == label]
         if len(rows) >= LEAST_SUSPECTS and len(labelled) >= LEAST_LABELLED:
             out[rows] = (_log_shares(grade[labelled]) - _log_shares(grade[rows]))[grade[rows]]
     return out

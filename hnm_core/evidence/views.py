@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..boxes import overlapping
 from ..columns import Detections, check_same_world
+from ..labels.settled import alarms_of
 from ..labels.stats import logit
 from ..matching.chunks import chunks_of
 from ..result import MiningResult
@@ -145,14 +146,14 @@ def views_evidence(result: MiningResult, views: Mapping[str, Detections]) -> Vie
             f"the model finds in no view what it found: its right predictions lose {min(lost.values()):.1f} log odds "
             f"at least; is it the model that made the predictions?"
         )
-    false_positives = np.flatnonzero(result.errors.false_positive)
+    false_positives, code = alarms_of(result.errors, result.settled)
     own = result.predictions.take(false_positives)
     assert own.score is not None
     seen = [seen_in(view, own) for view in kept]
     said = [*(logit(each.own) for each in seen), logit(np.clip(own.score, LEAST_SCORE, 1.0 - LEAST_SCORE))]
     steady = standardised(np.array([np.nan_to_num(each.iou) for each in seen]).mean(axis=0))
     found = standardised(np.array(said).mean(axis=0))
-    badly_placed = result.errors.prediction[false_positives] == LOCALIZATION
+    badly_placed = code == LOCALIZATION
     found = standardised(np.where(badly_placed, found + steady, found))
 
     labels = [seen_in(view, result.truth) for view in kept]

@@ -17,6 +17,7 @@ from ..weighting.images import Images
 from ..weighting.pooling import PooledScores
 from .mistakes import Mistakes
 from .reviews import IGNORE
+from .settled import Settled
 from .suspicion import Suspicion, estimate_suspicion
 
 __all__ = [
@@ -70,6 +71,7 @@ def estimate_labels(
     settings: MiningSettings,
     *,
     evidence: Mapping[str, Any] | None = None,
+    settled: Settled | None = None,
 ) -> Estimate:
     """Estimate suspicion, image scores and weights of mined mistakes from their reviews.
 
@@ -82,6 +84,7 @@ def estimate_labels(
         images: the images that ``mistakes.image`` numbers.
         settings: ``use_suspicion`` and those of :func:`~hnm_core.weighting.weights.weigh_images`.
         evidence: per kind ``(k,)`` log-likelihood ratios, see :mod:`hnm_core.labels.evidence_weights`.
+        settled: reviewed label errors that are put right; None for none.
 
     Raises:
         ValueError: if a state does not exist, or the number of states differs from that of the mistakes.
@@ -95,7 +98,7 @@ def estimate_labels(
         >>> after.suspicion.round(2).tolist(), after.suspicions.reviewed["hard_negative"]
         ([0.0, 0.24], 1)
     """
-    suspicions = estimate_suspicion(mistakes, state, evidence)
+    suspicions = estimate_suspicion(mistakes, state, evidence, settled)
     rows, pooled = image_scores_of(mistakes, suspicions, images, settings)
     weighed = images.weigh(pooled, settings)
     expected, low, high = suspicions.strata.expected()

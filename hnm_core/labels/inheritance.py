@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ..boxes import overlapping
 from ..columns import Detections
-from .reviews import SAME_IOU, Reviews, states_of
+from .reviews import BOGUS_LABEL, SAME_IOU, Reviews, states_of
 
-__all__ = ["inherit_answers", "inherit_reviews"]
+__all__ = ["inherit_answers", "inherit_reviews", "removed_labels"]
 
 
 def inherit_reviews(
@@ -50,13 +50,34 @@ def inherit_answers(
     return _inherit(reviews, ~reviews.of_truth, predictions), _inherit(reviews, reviews.of_truth, truth)
 
 
+def removed_labels(reviews: Reviews, truth: Detections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return image and class of every label that was reviewed as ``bogus_label`` and is in the table no more."""
+    bogus = np.flatnonzero(reviews.of_truth & (reviews.state == BOGUS_LABEL))
+    image, label = (
+        _renumbered(names, into)[numbers[bogus]]
+        for names, into, numbers in (
+            (reviews.images, truth.images, reviews.image),
+            (reviews.classes, truth.classes, reviews.label),
+        )
+    )
+    gone = (image >= 0) & (label >= 0) & ~np.isin(bogus, _pairs(reviews, reviews.of_truth, truth)[1])
+    return image[gone], label[gone]
+
+
 def _inherit(reviews: Reviews, side: NDArray[np.bool_], table: Detections) -> NDArray[np.int8]:
     """Return the answers on the rows of one table, from the reviews of its side."""
     state = np.zeros(len(table), dtype=np.int8)
+    row, review = _pairs(reviews, side, table)
+    state[row] = reviews.state[review]
+    return state
+
+
+def _pairs(reviews: Reviews, side: NDArray[np.bool_], table: Detections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of one table that have a review of its side, and these reviews."""
     image, label = _renumbered(reviews.images, table.images), _renumbered(reviews.classes, table.classes)
     known = np.flatnonzero(side & (image[reviews.image] >= 0) & (label[reviews.label] >= 0))
     if not known.size or not len(table):
-        return state
+        return known[:0], known[:0]
     among = max(len(table.classes), 1)
     key = image[reviews.image[known]] * among + label[reviews.label[known]]
     order = np.argsort(key, kind="stable")
@@ -82,8 +103,7 @@ def _inherit(reviews: Reviews, side: NDArray[np.bool_], table: Detections) -> ND
     score = np.zeros(len(table)) if table.score is None else table.score
     best = np.lexsort((row, *table.xyxy[row].T, -score[row], -review, -iou))  # only exact ties fall back to row order
     taken = _one_to_one(row[best], review[best])
-    state[row[best][taken]] = reviews.state[review[best][taken]]
-    return state
+    return row[best][taken], review[best][taken]
 
 
 def _renumbered(names: tuple[str, ...], into: tuple[str, ...]) -> NDArray[np.int64]:

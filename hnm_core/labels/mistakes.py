@@ -12,7 +12,7 @@ from ..columns import Detections, RowMasks
 from ..strategies import Difficulty
 from ..taxonomy import Errors
 
-__all__ = ["Mistakes", "mistake_rows"]
+__all__ = ["Mistakes", "mistake_rows", "two_sided"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Mistakes:
             difficulty=both(difficulty.prediction, difficulty.truth),
             of_truth=np.repeat([False, True], [len(rows[0]), len(rows[1])]),
             mined=both(*hard),
-            twins=None if twins is None else both(twins[0], twins[1] + twins[0].max(initial=0) + 1),
+            twins=None if twins is None else both(*two_sided(*twins)),
         )
 
     def __len__(self) -> int:
@@ -96,6 +96,19 @@ class Mistakes:
         columns = {column.name: getattr(self, column.name) for column in fields(self)}
         taken: dict[str, Any] = {name: values if values is None else values[rows] for name, values in columns.items()}
         return Mistakes(**taken)
+
+    def and_more(self, others: Mistakes) -> Mistakes:
+        """Return these and others as one table; the others have numbers of twins if these have."""
+        both = {column.name: (getattr(self, column.name), getattr(others, column.name)) for column in fields(self)}
+        joined: dict[str, Any] = {
+            name: None if ours is None else np.concatenate([ours, theirs]) for name, (ours, theirs) in both.items()
+        }
+        return Mistakes(**joined)
+
+
+def two_sided(prediction: NDArray[np.int64], truth: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return numbers of twins of two tables that have nothing to do with each other as numbers of one."""
+    return prediction, truth + prediction.max(initial=0) + 1
 
 
 def mistake_rows(errors: Errors, hard: RowMasks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from ..weighting.images import Images
 from .estimate import Suspicion, estimate_suspicion, image_weights_of
 from .mistakes import Mistakes
 from .reviews import UNREVIEWED
+from .settled import Settled
 
 __all__ = ["next_reviews"]
 
@@ -31,6 +32,7 @@ def next_reviews(
     seed: int = 0,
     skip: Iterable[int] = (),
     evidence: Mapping[str, Any] | None = None,
+    settled: Settled | None = None,
 ) -> NDArray[np.int64]:
     """Return the mistakes to review next, the most informative first.
 
@@ -47,6 +49,7 @@ def next_reviews(
         seed: of the random draw.
         skip: rows that were shown already and have no review.
         evidence: as for :func:`~hnm_core.labels.estimate.estimate_labels`.
+        settled: likewise.
 
     Returns:
         At most ``n`` rows of ``mistakes``, int64: mined, not reviewed, not in ``skip``.
@@ -59,7 +62,7 @@ def next_reviews(
         >>> next_reviews(mistakes, ["", "ignore", ""], images, MiningSettings(), n=9, skip=[0]).tolist()
         [2]
     """
-    suspicion = estimate_suspicion(mistakes, state, evidence)
+    suspicion = estimate_suspicion(mistakes, state, evidence, settled)
     open_rows = mistakes.mined & (suspicion.state == UNREVIEWED) & (suspicion.stratum >= 0)
     open_rows[np.fromiter(skip, dtype=np.int64)] = False
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(open_rows))

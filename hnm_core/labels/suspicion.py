@@ -23,6 +23,7 @@ from .merging import merge_strata
 from .mistakes import Mistakes
 from .prior import prior_suspicion
 from .reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, STATES, UNREVIEWED, state_codes, states_of
+from .settled import Settled
 from .stats import expit, logit
 from .strata import Levels, Strata, number_strata
 
@@ -45,6 +46,7 @@ class Suspicion:
         strata: counts and shares of each stratum.
         offset: ``(k,)`` change of the log odds by evidence.
         evidence: the weight of each kind of evidence, 1 before any review.
+        settled: ``(s,)`` int8, answers on label errors that are put right, see :class:`~.settled.Settled`.
     """
 
     value: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Suspicion:
     strata: Strata
     offset: NDArray[np.float64]
     evidence: Mapping[str, float]
+    settled: NDArray[np.int8]
 
     @property
     def state(self) -> NDArray[np.int8]:
@@ -91,8 +94,10 @@ class Suspicion:
 
     @property
     def reviewed(self) -> dict[str, int]:
-        """Return the number of objects per review state, for states that occur."""
-        counts = np.bincount(self.state, minlength=len(STATES)).tolist()
+        """Return the number of objects per review state, for states that occur, settled ones included."""
+        counts = (
+            np.bincount(self.state, minlength=len(STATES)) + np.bincount(self.settled, minlength=len(STATES))
+        ).tolist()
         return {STATES[code]: counts[code] for code in range(1, len(STATES)) if counts[code]}
 
 
@@ -101,19 +106,26 @@ class SuspicionPart:
     """Some of the mistakes, with their reviews and their evidence.
 
     Attributes:
-        mistakes: the mistakes, and mined lucky hits.
+        mistakes: the mistakes, mined lucky hits, and last what is settled.
         said: ``(k,)`` int8, answers.
         columns: ``(k, kinds)`` float64, evidence.
+        settled: how many rows are settled, see :class:`~.settled.Settled`.
     """
 
     mistakes: Mistakes
     said: NDArray[np.int8]
     columns: NDArray[np.float64]
+    settled: int = 0
 
     @cached_property
     def state(self) -> NDArray[np.int8]:
         """Return the review states."""
         return states_of(self.said)
+
+    def and_settled(self, mistakes: Mistakes, said: NDArray[np.int8], columns: NDArray[np.float64]) -> SuspicionPart:
+        """Return the part with what is settled as well."""
+        both = np.concatenate([self.said, said]), np.concatenate([self.columns, columns])
+        return SuspicionPart(self.mistakes.and_more(mistakes), *both, len(mistakes))
 
     @cached_property
     def errors(self) -> NDArray[np.int64]:
@@ -184,7 +196,8 @@ class SuspicionPart:
         value[self.state == HARD_NEGATIVE] = 0.0
         value[np.isin(self.state, LABEL_ERRORS)] = 1.0
         kinds = dict(zip(belief.names, belief.weights.tolist(), strict=True))
-        return Suspicion(value, self.said, stratum, strata, offset, kinds)
+        end = n - self.settled
+        return Suspicion(value[:end], self.said[:end], stratum[:end], strata, offset[:end], kinds, self.said[end:])
 
     @property
     def _twins(self) -> NDArray[np.int64] | None:
@@ -235,10 +248,17 @@ def believe(ask: Ask, names: Sequence[str]) -> tuple[Belief, Strata, list[NDArra
 
 
 def estimate_suspicion(
-    mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None, evidence: Mapping[str, Any] | None = None
+    mistakes: Mistakes,
+    state: Iterable[str] | NDArray[Any] | None,
+    evidence: Mapping[str, Any] | None = None,
+    settled: Settled | None = None,
 ) -> Suspicion:
     """Estimate the probability that each label is wrong; arguments as for :func:`~.estimate.estimate_labels`."""
-    part = SuspicionPart(mistakes, _states_of(mistakes, state), as_columns(evidence, len(mistakes)))
+    said, columns = _states_of(mistakes, state), as_columns(evidence, len(mistakes))
+    part = SuspicionPart(mistakes, said, columns)
+    if settled is not None and len(settled):
+        known = {kind: settled.evidence.get(kind, np.full(len(settled), np.nan)) for kind in evidence or {}}
+        part = part.and_settled(settled.mistakes, settled.answers, as_columns(known, len(settled)))
 
     def ask(name: str, *args: Any, each: Sequence[Any] | None = None) -> list[Any]:
         return [getattr(part, name)(*args, *(each or ()))]

@@ -15,6 +15,7 @@ from ..counting import report_of
 from ..labels.inheritance import inherit_reviews
 from ..labels.mistakes import mistake_rows
 from ..labels.reviews import IGNORE, LABEL_ERRORS, Reviews
+from ..labels.settled import Settled
 from ..matching.greedy import per_class
 from ..matching.matches import Matches
 from ..report.lines import row, wrapped
@@ -123,6 +124,7 @@ def propose(
         cap=int(listed[0].sum() + listed[1].sum()),
         images=Images.of(gaps),
         answers=states,
+        settled=Settled.none(),
         notes=(),
     )
     of_rows = None
@@ -130,7 +132,7 @@ def propose(
         rows = mistake_rows(errors, listed)
         of_rows = np.concatenate([state[at] for state, at in zip(states, rows, strict=True)])
     counted = replace(report_of([found]), errors=_counts(found))
-    result = MiningResult.of(found, of_rows, found.images, counted, reviews, {})
+    result = MiningResult.of(found, of_rows, found.images, counted, reviews, {}, None, found.settled)
     return replace(result, report=replace(result.report, notes=()))  # they speak of weights
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..columns import Detections
 from ..labels.prior import prior_suspicion
+from ..labels.settled import Settled
 from ..matching.matches import Matches
 from ..settings import MiningSettings
 from ..taxonomy import LOCALIZATION, ROW_NAMES, Errors
@@ -147,6 +148,7 @@ class MinedTables(MinedRows):
         cap: how many of them may be mined.
         images: the images, for the weights.
         answers: ``(n,)`` and ``(m,)`` int8, what reviews say of the rows; None if none were given.
+        settled: reviewed label errors that are put right.
         notes: limits that took effect, as sentences.
     """
 
@@ -155,6 +157,7 @@ class MinedTables(MinedRows):
     cap: int
     images: Images
     answers: tuple[NDArray[np.int8], NDArray[np.int8]] | None
+    settled: Settled
     notes: tuple[str, ...]
 
     @property

@@ -54,7 +54,11 @@ def test_what_the_app_makes_of_the_columns_is_what_mining_makes_of_the_tables(se
     }
     score = [None if np.isnan(s) else s for s in stored.score.tolist()]
     again = estimate_labels(
-        Mistakes(**plain, score=score), result.estimate.suspicions.state, Images.of(tables[1]), settings
+        Mistakes(**plain, score=score),
+        result.estimate.suspicions.state,
+        Images.of(tables[1]),
+        settings,
+        settled=result.settled,
     )
     assert again.weights.tolist() == result.weights.tolist()
     assert again.repeats.tolist() == result.repeats.tolist()
@@ -115,12 +119,14 @@ def test_what_is_ignored_is_out_but_counted_and_the_next_takes_its_place() -> No
     assert result.prediction_suspicion.tolist() == pytest.approx([0.8, 0.8])
 
 
-def test_an_answer_about_a_box_that_is_right_by_now_counts_for_nothing() -> None:
+def test_an_answer_about_a_box_that_is_right_by_now_is_only_learned_from() -> None:
     tables = scene([("a", "cat", 0.9, HERE)], [("a", "cat", HERE)])
     review = {"image": "a", "side": "prediction", "class": "cat", "bbox": HERE, "state": "missing_label"}
     result = mine(*tables, ALL, reviews=Reviews.of([review]))
     assert result.prediction_state.tolist() == [""]
-    assert result.report.review_count == 0
+    assert np.isnan(result.prediction_suspicion).all()
+    assert result.report.expected_label_errors == 0
+    assert (result.report.review_count, result.report.reviewed) == (1, {"missing_label": 1})
 
 
 def test_a_review_of_an_object_that_the_cap_cut_moves_the_others() -> None:
