@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hnm_core.labels.mistakes import Mistakes
 from hnm_core.labels.next_reviews import next_reviews
+from hnm_core.labels.settled import Settled
 from hnm_core.settings import MiningSettings
 from hnm_core.weighting.images import Images
 
@@ -43,28 +44,28 @@ class ReviewQueue:
         self._rows: list[int] = []
         self.worker: Thread | None = None
 
-    def next(self, answers: NDArray[np.int8], skipped: Collection[int]) -> int | None:
+    def next(self, answers: NDArray[np.int8], skipped: Collection[int], settled: Settled | None = None) -> int | None:
         """Return the row of the mistake to show, or None if none is left.
 
         Args:
             answers: ``(k,)`` on each mistake, 0 or less where there is no review.
             skipped: rows that were shown and skipped.
+            settled: reviewed label errors that are put right.
         """
         large = len(answers) >= LARGE
         row = self._first(answers, skipped) if large else None
         if row is None:
-            self._fill(answers, skipped, LENGTH if large else 1)
+            self._fill(answers, skipped, LENGTH if large else 1, settled)
             return self._first(answers, skipped)
         if self.worker is None or not self.worker.is_alive():
-            self.worker = Thread(target=self._fill, args=(answers.copy(), skipped, LENGTH), daemon=True)
+            self.worker = Thread(target=self._fill, args=(answers.copy(), skipped, LENGTH, settled), daemon=True)
             self.worker.start()
         return row
 
     def _first(self, answers: NDArray[Any], skipped: Collection[int]) -> int | None:
         return next((row for row in self._rows if answers[row] <= 0 and row not in skipped), None)
 
-    def _fill(self, answers: NDArray[np.int8], skipped: Collection[int], length: int) -> None:
-        rows = next_reviews(
-            self._mistakes, answers, self._images, self._settings, length, skip=skipped, evidence=self._evidence
-        )
+    def _fill(self, answers: NDArray[np.int8], skipped: Collection[int], length: int, settled: Settled | None) -> None:
+        known: dict[str, Any] = {"evidence": self._evidence, "settled": settled}
+        rows = next_reviews(self._mistakes, answers, self._images, self._settings, length, skip=skipped, **known)
         self._rows = rows.tolist()

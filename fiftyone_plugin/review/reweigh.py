@@ -61,7 +61,8 @@ def apply_reviews(dataset: fo.Dataset, run_key: str | None, progress: Progress =
             )
         progress(0.1, "Reading labels")
         images = images_with_truth(dataset, settings, results)
-        estimate = estimate_labels(review.mistakes, review.answers, images, settings.engine, evidence=review.evidence)
+        known: dict[str, Any] = {"evidence": review.evidence, "settled": review.settled}
+        estimate = estimate_labels(review.mistakes, review.answers, images, settings.engine, **known)
         progress(0.4, "Writing fields")
         changed = _write(held, dataset, review, results, estimate)
     progress(1.0, "Done")

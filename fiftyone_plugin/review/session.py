@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnm_core.labels.estimate import Estimate, estimate_labels
-from hnm_core.labels.reviews import HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED, states_of
+from hnm_core.labels.reviews import BOGUS_LABEL, HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED, states_of
+from hnm_core.labels.settled import Settled
 from hnm_core.labels.sheets import Sheet, label_error_of, next_sheet
 from hnm_core.settings import SheetSettings
 from hnm_core.settings.sheets import TWIN_DISTANCE
 from hnm_core.taxonomy import TRUE_POSITIVE
 
 from ..runs import near_columns, records
+from ..runs.settled_columns import StoredSettled
 from ..store import access
 from . import run_mistakes, states
 from .ledger import Ledger, ReviewAction
@@ -63,6 +65,7 @@ class Review:
                 f"{len(self.keys) - len(self._row)} of {len(self.keys)} mistakes of run {self.settings.run_key!r} have "
                 f"the id of another one, so a review of one would be one of both: mine again, which says where they are"
             )
+        self._settled = StoredSettled(results.settled, self.images.names, self.classes, self.mistakes)
         self._samples = set(self.images.names)
         self._ledger, self._actions = Ledger(dataset), dict[str, tuple[Any, ReviewAction]]()
         self.answers = np.zeros(len(self.label_ids), dtype=np.int8)
@@ -87,7 +90,11 @@ class Review:
         entries = list(self._valid_entries(touched))
         boxes = states.boxes_of(self._dataset, self.settings, touched)
         last = {states.key_of(entry["side"], entry["label_id"]): entry["state"] for entry in entries}
-        for key, answer in states.inherited_answers(boxes, entries).items():
+        answers = states.inherited_answers(boxes, entries)
+        image_of = {states.key_of(entry["side"], entry["label_id"]): entry["image"] for entry in entries}
+        gone = [key for key in last if key not in answers and last[key] == STATES[BOGUS_LABEL]]
+        self._settled.catch_up(touched, answers, Counter(image_of[key] for key in gone))
+        for key, answer in answers.items():
             row = self._row.get(key)
             if row is not None:
                 self.answers[row] = answer
@@ -115,15 +122,16 @@ class Review:
         skip = self._rows(skipped)
         skip |= set(np.flatnonzero(np.isin(twin_of, twin_of[list(skip)])).tolist()) if skip else set()
         doubtful = next((row for row in np.flatnonzero(self.open & self.doubtful).tolist() if row not in skip), None)
-        choose = self._likeliest if self.settings.without_truth else self.queue.next
-        row = choose(self.answers, skip) if doubtful is None else doubtful
+        row = self._chosen(skip) if doubtful is None else doubtful
         if row is not None and self.open[twin_of[row]]:
             row = int(twin_of[row])
         return None if row is None else self.keys[row]
 
-    def _likeliest(self, answers: NDArray[np.int8], skipped: Collection[int]) -> int | None:
-        """Return the likeliest error among the proposals of the first list that is not done; None if all are."""
-        rows = [row for row in np.flatnonzero(self.reviewable & (answers <= UNREVIEWED)).tolist() if row not in skipped]
+    def _chosen(self, skipped: Collection[int]) -> int | None:
+        """Return the next row; of proposals the likeliest error of the first list that is not done. None if none is."""
+        if not self.settings.without_truth:
+            return self.queue.next(self.answers, skipped, self.settled)
+        rows = [row for row in np.flatnonzero(self.open).tolist() if row not in skipped]
         code, difficulty = self.mistakes.code, self.mistakes.difficulty
         return min(rows, key=lambda row: (code[row], -difficulty[row], row), default=None)
 
@@ -174,6 +182,11 @@ class Review:
         return STATES[HARD_NEGATIVE] if self.settings.without_truth else label_error_of(code, of_truth=of_truth)
 
     @property
+    def settled(self) -> Settled:
+        """Return the reviewed label errors that were put right before the run was mined, and still stand."""
+        return self._settled.now
+
+    @property
     def state(self) -> NDArray[np.int8]:
         """``(k,)`` int8, review state of each mistake, as place in ``STATES``."""
         return states_of(self.answers)
@@ -219,8 +232,9 @@ class Review:
     def _estimate(self, *, reviewed: bool) -> Estimate:
         if reviewed not in self._estimates:
             answers = self.answers if reviewed else np.zeros_like(self.answers)
+            known: dict[str, Any] = {"evidence": self.evidence, "settled": self.settled if reviewed else None}
             self._estimates[reviewed] = estimate_labels(
-                self.mistakes, answers, self.images, self.settings.engine, evidence=self.evidence
+                self.mistakes, answers, self.images, self.settings.engine, **known
             )
         return self._estimates[reviewed]
 

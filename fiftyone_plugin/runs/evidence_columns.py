@@ -30,7 +30,7 @@ def suspects_of(suspects: LabelSuspects | None, labels: Detections) -> dict[str,
     if suspects is None:
         return {}
     rows = suspects.order()
-    columns = {name: _json(column[rows]) for name, column in suspects.columns().items()}
+    columns = {name: json_column(column[rows]) for name, column in suspects.columns().items()}
     images = np.array(labels.images, dtype=object)[labels.image[rows]].tolist()
     return {"label_id": ids_of(labels, rows), "sample_id": images, **columns}
 
@@ -50,8 +50,9 @@ def _of_side(values: Any, side: str, rows: NDArray[np.bool_]) -> list[float | No
     column = both[0] if side == "prediction" else both[1]
     if column is None:
         return [None] * int(rows.sum())
-    return _json(np.asarray(column)[rows])
+    return json_column(np.asarray(column)[rows])
 
 
-def _json(column: NDArray[np.float64]) -> list[float | None]:
+def json_column(column: NDArray[np.float64]) -> list[float | None]:
+    """Return numbers with None in place of NaN."""
     return [None if value != value else value for value in column.tolist()]  # NaN is no JSON

@@ -32,11 +32,15 @@ class MiningRunResults(fo.RunResults):
         label_suspects: parallel lists over the labels, the most suspicious first: ``label_id, sample_id`` and a number
             per way in which they may be wrong, see :mod:`hnm_core.evidence.label_suspects`; empty without views.
         near_crops: what looks like the mined mistakes, see :mod:`.near_columns`; empty without appearance.
+        settled: reviewed label errors that were put right before, see :mod:`.settled_columns`.
         tagged_samples: ids of the samples that this run tagged.
         tagged_labels: field and id of each label that this run tagged.
     """
 
-    COLUMNS = ("objects", "images", "classes", "label_suspects", "near_crops", "tagged_samples", "tagged_labels")
+    COLUMNS = (
+        *("objects", "images", "classes", "label_suspects", "near_crops", "settled"),
+        *("tagged_samples", "tagged_labels"),
+    )
     """Stored as JSON text, which is faster than FiftyOne's encoder: that one visits every value in Python."""
 
     def serialize(self, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ..store.journal import RUN, TAGS
 from ..store.lock import Lease, LeaseLost, lease
 from ..store.tags import Tagged
 from ..store.updates import Job
-from . import evidence_columns, memory, near_columns, records
+from . import evidence_columns, memory, near_columns, records, settled_columns
 from . import results as stored_results
 from .config import MiningRunConfig
 from .memory import Memory
@@ -234,6 +234,7 @@ def _results(
         classes=list(tables.truth.classes),
         label_suspects={},
         near_crops={},
+        settled=settled_columns.stored(result, tables),
         tagged_samples=[],
         tagged_labels=[],
     )

@@ -25,6 +25,8 @@ __all__ = ["WAS", "Settled", "alarms_of"]
 WAS = {MISSING_LABEL: BACKGROUND, WRONG_LABEL: CLASSIFICATION, WRONG_BOX: LOCALIZATION, BOGUS_LABEL: MISSED}
 """The error type that a box had, by the answer that its label is wrong."""
 
+NONE = np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, eq=False)
 class Settled:
@@ -36,21 +38,21 @@ class Settled:
     Attributes:
         mistakes: ``s`` rows, what they were; none is mined.
         answers: ``(s,)`` int8, their answers, see :data:`~.reviews.STATES`.
-        rows: their rows in both tables, ascending; predictions come first, labels that are gone last.
+        rows: their rows in both tables, ascending; predictions come first, labels that are gone last. Empty where the
+            tables are not there.
         evidence: per kind ``(s,)`` evidence on them.
     """
 
     mistakes: Mistakes
     answers: NDArray[np.int8]
-    rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]] = field(default_factory=lambda: (NONE, NONE))
     evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
     def none(cls) -> Settled:
         """Return nothing that is settled."""
-        whole, flags = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
-        numbers, codes = np.zeros(0), np.zeros(0, dtype=np.int8)
-        return cls(Mistakes(whole, codes, whole, numbers, numbers, flags, flags), codes, (whole, whole))
+        numbers, codes, flags = np.zeros(0), np.zeros(0, dtype=np.int8), np.zeros(0, dtype=bool)
+        return cls(Mistakes(NONE, codes, NONE, numbers, numbers, flags, flags), codes)
 
     @classmethod
     def of(
@@ -105,6 +107,11 @@ class Settled:
     def __len__(self) -> int:
         """Return how many they are."""
         return len(self.mistakes)
+
+    def take(self, some: NDArray[np.bool_]) -> Settled:
+        """Return some of them, without their rows."""
+        evidence = {kind: column[some] for kind, column in self.evidence.items()}
+        return Settled(self.mistakes.take(some), self.answers[some], evidence=evidence)
 
     def with_evidence(self, evidence: Mapping[str, Any], lengths: tuple[int, int]) -> Settled:
         """Return them with evidence, as :func:`~.evidence_weights.at_rows` takes it; none on labels that are gone."""

@@ -11,7 +11,9 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 
 from fiftyone_plugin.review import mending
 from fiftyone_plugin.review.ledger import Ledger, ReviewEntry
-from fiftyone_plugin.runs import corrections
+from fiftyone_plugin.review.session import Review
+from fiftyone_plugin.runs import corrections, records
+from hnm_core.report import MiningReport
 from tests.datasets import APPLY, DELETE, FIELDS, MEND, MINE, RENAME, TRIAGE, by_name, dataset_of
 from tests.plugin.panels import event
 from tests.scenes import FAR, HERE, high, scene
@@ -210,3 +212,29 @@ def test_the_copy_has_what_runs_wrote_and_loses_it_with_them(dataset: fo.Dataset
             name for name in dataset.get_field(f"{field}.detections").field.get_field_schema() if "_error" in name
         ]
         assert dataset._sample_collection.find_one({f"{field}.detections.other_error": {"$exists": True}}) is None
+
+
+def test_what_was_mended_is_learned_from_when_the_copy_is_mined(dataset: fo.Dataset) -> None:
+    """Else the next round would rest on the answers alone that found the label in order."""
+    review_all(dataset)
+    before = Review(dataset, "run").estimate_now()
+    mend(dataset)
+    settings = {"pred_field": "predictions", "gt_field": COPY, "hard_negative_ratio": 1.0}
+    foo.get_operator(MINE)(dataset, run_key="next", **settings)
+    review_of_next = Review(dataset, "next")
+    after = review_of_next.estimate_now()
+    assert len(review_of_next.settled) == 4
+    assert after.suspicions.reviewed == before.suspicions.reviewed
+    assert after.suspicions.review_count == 5
+    assert review_of_next.estimate_before().suspicions.review_count == 0
+    report = MiningReport.from_dict(records.load(dataset, "next")[1].report)
+    assert report.reviewed == after.suspicions.reviewed
+    assert report.expected_label_errors == after.expected_label_errors
+
+    for left in (4, 3, 2, 1, 0):
+        foo.get_operator(TRIAGE)(dataset, undo=True, reviewer="ann")
+        review_of_next.catch_up()
+        assert sum(review_of_next.estimate_now().suspicions.reviewed.values()) == left
+        foo.get_operator(MINE)(dataset, run_key="again", **settings, overwrite=left < 4)
+        fresh = MiningReport.from_dict(records.load(dataset, "again")[1].report)
+        assert fresh.reviewed == review_of_next.estimate_now().suspicions.reviewed
