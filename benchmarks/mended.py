@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,12 @@ from hnm_core.labels.estimate import estimate_suspicion
 from hnm_core.labels.evidence_weights import at_rows
 from hnm_core.labels.mistakes import mistake_rows
 from hnm_core.labels.remedies import Remedies, find_remedies
-from hnm_core.labels.reviews import HARD_NEGATIVE, STATES, states_of
+from hnm_core.labels.reviews import HARD_NEGATIVE, SIDES, STATES, states_of
 from hnm_core.labels.sheets import next_sheet
 
-__all__ = ["answers_by_sheets", "mended", "with_mended"]
+__all__ = ["answers_by_sheets", "mended", "reviews_of", "with_mended"]
+
+REVIEWS = "reviews.json"
 
 SHOWN_FROM = 0.25
 """Confidence from which false positives are on the sheets."""
@@ -30,6 +33,8 @@ SHOWN_FROM = 0.25
 
 def with_mended(place: Path, start: Path, size: int, clicks: int) -> Path:
     """``data.yaml`` of the labels with errors after so many clicks of review; makes it where it is not there.
+
+    Beside it lie the reviews, see :func:`reviews_of`.
 
     Args:
         place: folder of the set, with the noisy one in ``train``.
@@ -60,7 +65,28 @@ def with_mended(place: Path, start: Path, size: int, clicks: int) -> Path:
     write_yolo(table, made / "labels" / "train")
     counts = {name: len(getattr(remedies, name)) for name in ("accepted", "relabelled", "moved", "removed")}
     (made / "mended.json").write_text(json.dumps(counts) + "\n")
+    (made / REVIEWS).write_text(json.dumps(_entries(result, state, aside / "images" / "train"), indent=1) + "\n")
     return put_in_place(made, aside, place / "train" / "data.yaml")
+
+
+def reviews_of(data: Path) -> list[dict[str, Any]]:
+    """Return what was answered before the labels of a ``data.yaml`` were mended, as entries of a ledger."""
+    entries: list[dict[str, Any]] = json.loads(data.with_name(REVIEWS).read_text())
+    return entries
+
+
+def _entries(result: MiningResult, state: NDArray[np.int8], images: Path) -> list[dict[str, Any]]:
+    """Return the answers on mistakes as entries of a ledger, of images of these names in another folder."""
+    rows = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
+    out, tables = [], (result.predictions, result.truth)
+    for at in np.flatnonzero(state).tolist():
+        of_truth = at >= len(rows[0])
+        table, row = tables[of_truth], int(np.concatenate(rows)[at])
+        answer = int(state[at])
+        entry = {"image": str(images / Path(table.images[table.image[row]]).name), "side": SIDES[of_truth]}
+        entry |= {"class": table.classes[table.label[row]], "bbox": table.xyxy[row].tolist()}
+        out.append({**entry, "state": STATES[max(answer, 0)], **({"refused": STATES[-answer]} if answer < 0 else {})})
+    return out
 
 
 def answers_by_sheets(

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.mended import SHOWN_FROM, with_mended
+from benchmarks.mended import SHOWN_FROM, reviews_of, with_mended
 from benchmarks.retrained import CONTROL, STORED, lines_of, read_runs, summary, table, write_stored
 from benchmarks.retraining_aids import LEAST, reviews_by_sheets, reviews_by_truth, with_accepted, with_backgrounds
 from benchmarks.retraining_sets import SETS, TRAINING, Digits, Relabelled, TrainingSet
@@ -44,7 +44,7 @@ class Arm:
         pool: add background images of a pool, this share of the training images: the ``hard`` ones (with the most
             confident false positives) or ``random`` ones.
         mended: clicks on sheets of all mistakes from confidence .25 on, before training; what they say is put right in
-            the labels, all kinds of errors.
+            the labels, all kinds of errors; all rounds learn from them.
         true_labels: train on labels without the errors that were drawn in.
     """
 
@@ -189,6 +189,8 @@ def _train(place: Path, name: str, arm: str, seed: int, shape: TrainingSet, devi
                 self.train_loader.sampler.set_weights(self.image_weights)
 
         def reviews(self, predictions: Any, truth: Any) -> Any:
+            if chosen.mended:
+                return Reviews.of(reviews_of(used))
             if not chosen.review_count and not chosen.clicks:
                 return None
             if self.reviews_so_far is None and chosen.clicks:

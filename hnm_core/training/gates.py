@@ -110,7 +110,8 @@ def gates_of(
         suspects: false positives of the training images; None before they were looked for. Where reviews say that
             labels are clean, those that nobody reviewed count fully; where they do not say that labels are faulty,
             none of these becomes an object.
-        reviews: of mistakes; a label error or ``ignore`` of a prediction counts 0, ``ignore`` of a truth too.
+        reviews: of mistakes; a label error or ``ignore`` of a prediction counts 0, ``ignore`` of a truth too. A label
+            error that is put right, so that a label of its class is there, counts fully.
         regions: ignored regions.
 
     Example:
@@ -163,7 +164,9 @@ def _reviewed(reviews: Reviews, truth: Detections, plan: TrainingPlan) -> list[G
     one, other = same_objects(boxes, boxes)
     replaced = np.zeros(len(boxes), dtype=bool)
     replaced[one[(one < other) & (of_truth[one] == of_truth[other])]] = True
-    wrong = ~replaced & ~of_truth & np.isin(state, (IGNORE, *LABEL_ERRORS))
+    mended = np.zeros(len(boxes), dtype=bool)
+    mended[same_objects(boxes, truth)[0]] = True  # the label is right by now, and what it covers is trained as ever
+    wrong = ~replaced & ~of_truth & ((state == IGNORE) | (np.isin(state, LABEL_ERRORS) & ~mended))
     labels = (state == MISSING_LABEL) & (plan.label_threshold is not None)
     ignored = ~replaced & of_truth & (state == IGNORE)
     every = np.zeros(int(ignored.sum()), dtype=bool)

@@ -79,6 +79,24 @@ def test_what_a_person_called_a_label_error_or_to_be_ignored_counts_nothing(stat
     assert factors(plan, suspects([]), [review(state, 0)]) == [(0.0, False)]  # though the model has forgotten it
 
 
+@pytest.mark.parametrize("state", ["missing_label", "wrong_label", "wrong_box"])
+@pytest.mark.parametrize("settings", [{"loss_gate": "weigh"}, {"label_threshold": 0.9}], ids=str)
+def test_a_label_that_was_put_right_is_trained_as_any_other(state: str, settings: dict[str, Any]) -> None:
+    """It counted nothing around the label that was accepted, and was a second label where labels are trained."""
+    truth = Detections([0], [[0.1, 0.1, 0.3, 0.29]], [0], None, **WORLD)
+    said = Reviews.of([review(state, 0), review(state, 1), review("ignore", 2)])
+    gates = gates_of(TrainingPlan.from_dict(settings), truth, None, said, Gates.none(NONE))
+    assert gates.xyxy.tolist() == [BOXES[1], BOXES[2]], "the one that nobody put right, and what is to be ignored"
+    other = Detections([0], [BOXES[0]], [1], None, **WORLD)
+    assert len(gates_of(TrainingPlan.from_dict(settings), other, None, said, Gates.none(NONE))) == 3
+
+
+def test_labels_that_are_mended_do_not_make_the_rest_look_clean() -> None:
+    scores = np.linspace(0.1, 0.9, 60).tolist()
+    assert mined(scores, 30, 10).estimate.suspicions.review_count == 40
+    assert Suspects.of(mined(scores, 30, 10, accepted=True)).labels == FAULTY
+
+
 def test_what_a_person_called_a_mistake_of_the_model_counts_fully() -> None:
     plan = TrainingPlan(negative_gain=3)
     assert factors(plan, suspects([0.9, 0.9]), [review("hard_negative", 0)]) == [(0.1, False)]
@@ -129,14 +147,16 @@ def test_suspects_stay_when_the_model_forgets_them(tmp_path: Path) -> None:
     assert [rows.tolist() for rows in same_objects(kept.boxes, before.boxes)] == [[0, 1], [0, 1]]
 
 
-def mined(scores: list[float], wrong: int, right: int) -> Any:
+def mined(scores: list[float], wrong: int, right: int, *, accepted: bool = False) -> Any:
     """Suspects of as many images as scores; the first are reviewed: label errors, then mistakes of the model."""
     n = len(scores)
     world: dict[str, Any] = {"images": [f"{i}.jpg" for i in range(n)], "classes": ["cat"]}
     boxes = Detections(range(n), [BOXES[0]] * n, [0] * n, scores, **world)  # type: ignore[arg-type]
     states = ["missing_label"] * wrong + ["hard_negative"] * right
     said = Reviews.of([review(state, 0, image=f"{i}.jpg") for i, state in enumerate(states)])
-    return find_suspects(boxes, Detections.empty(**world), MiningSettings(confidence_threshold=0.6), 0.1, said)
+    labels = boxes.take(np.arange(wrong * accepted))
+    truth = Detections(labels.image, labels.xyxy, labels.label, None, **world)
+    return find_suspects(boxes, truth, MiningSettings(confidence_threshold=0.6), 0.1, said)
 
 
 def test_suspects_are_mined_from_a_low_confidence_and_all_of_them() -> None:
