@@ -6,6 +6,7 @@ that the next write in the same place can remove what is left of processes that 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -138,12 +139,29 @@ def say_unfinished(parent: Path) -> None:
 @contextmanager
 def _aside(target: Path) -> Iterator[Path]:
     """Yield a path that does not exist, in a hidden folder that is removed at the end of the block."""
-    hidden = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}-", suffix=END, dir=target.parent))
+    try:
+        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}-", suffix=END, dir=target.parent))
+    except OSError as error:
+        error.filename = str(target)  # nobody knows the hidden one
+        raise _full_disk(error, target) from None
     try:
         (hidden / OWNER).write_text(json.dumps(this_process()), encoding="utf-8")
         yield hidden / CONTENT
+    except OSError as error:
+        raise _full_disk(error, target) from None
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _full_disk(error: OSError, target: Path) -> OSError:
+    """Return an error that says what is not written where the disk is full; any other with the name of a file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        said = OSError(f"the disk of {target.parent} is full: {target.name} is not written. Make room and try again")
+        said.errno = error.errno  # whoever writes several files says what to do with the others
+        return said.with_traceback(error.__traceback__)
+    if error.errno is not None and error.filename is None:
+        error.filename = str(target)
+    return error
 
 
 def _owner_of(left: Path) -> dict[str, object] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -162,3 +163,39 @@ def test_an_export_and_a_mining_say_what_they_found(tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match="is removed"):
             write()
     assert not list(tmp_path.glob(".*"))
+
+
+def fail(write: Any, to: Path, error: OSError) -> None:
+    """Write a file in what is written, where another part fails."""
+    with write(to), new_file(to.with_name("one of several")):
+        raise error
+
+
+@pytest.mark.parametrize("write", [new_file, lambda path: new_folder(path, "")])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_with_what_is_not_written(write: Any, number: int, tmp_path: Path) -> None:
+    sentence = rf"^the disk of {tmp_path} is full: out is not written\. Make room and try again$"
+    with pytest.raises(OSError, match=sentence) as caught:
+        fail(write, tmp_path / "out", OSError(number, os.strerror(number), "a file that was read"))
+    assert caught.value.errno == number
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [new_file, lambda path: new_folder(path, "")])
+@pytest.mark.parametrize(("named", "said"), [(None, "one of several"), ("gone.jpg", "gone.jpg")])
+def test_an_error_of_the_system_names_a_file(write: Any, named: str | None, said: str, tmp_path: Path) -> None:
+    error = OSError(errno.EFBIG, os.strerror(errno.EFBIG), *([] if named is None else [named]))
+    with pytest.raises(OSError, match="File too large") as caught:  # that of a file which is open has no name
+        fail(write, tmp_path / "out", error)
+    assert Path(caught.value.filename).name == said
+
+
+@pytest.mark.parametrize("write", [new_file, lambda path: new_folder(path, "")])
+def test_where_nothing_may_be_written_is_named(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**place: Any) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "a hidden folder")
+
+    monkeypatch.setattr(write_aside.tempfile, "mkdtemp", refuse)
+    with pytest.raises(PermissionError) as closed:
+        fail(write, tmp_path / "out", OSError())
+    assert closed.value.filename == str(tmp_path / "out")
