@@ -208,7 +208,7 @@ def name_images(
 ) -> list[NamedImage]:
     """Give every image its path in the export; names that occur twice in a split get the sample id added.
 
-    Leading dots are removed, because trainers skip hidden files.
+    Leading dots are removed, because trainers skip hidden files, and what breaks a line becomes ``_``.
 
     Args:
         images: the images to export.
@@ -243,5 +243,5 @@ def name_images(
 
 
 def _stem(image: ExportImage) -> str:
-    """Return the file name without suffix and without leading dots."""
-    return Path(image.filepath).stem.lstrip(".") or "image"
+    """Return the file name without suffix, leading dots, and breaks of lines: a list has one name a line."""
+    return "_".join(Path(image.filepath).stem.lstrip(".").splitlines()) or "image"

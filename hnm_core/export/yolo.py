@@ -122,5 +122,11 @@ def _write_data_yaml(
 
 def _write_list(path: Path, images: Sequence[NamedImage]) -> None:
     names = [one.path if Path(one.path).is_absolute() else f"./{one.path}" for one in images]
+    broken = [name for name in names if name.splitlines() != [name]]
+    if broken:
+        raise ValueError(
+            f"{len(broken)} of {len(images)} originals have a break of lines in their path, first {broken[0]!r}: a "
+            f"list has one path a line. Set media to copy or symlink"
+        )
     text = "".join(f"{name}\n" * one.image.repeats for name, one in zip(names, images, strict=True))
     path.write_text(text, encoding="utf-8")

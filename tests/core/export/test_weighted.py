@@ -299,6 +299,27 @@ def test_names_that_are_not_plain(tmp_path: Path, originals: Paths, layout: str)
     )
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_with_a_break_of_lines_are_exported_without_it(tmp_path: Path, originals: Paths, layout: str) -> None:
+    breaks = {"street": "a\nb", "field": "a\u2028b", "check": "\x0bc"}
+    odd = {name: originals[name].rename(tmp_path / "originals" / f"{stem}.png") for name, stem in breaks.items()}
+    changes = {name: {"filepath": str(path)} for name, path in odd.items()}
+    assert export(tmp_path / "out", entries(originals, **changes), layout=layout).train_entries == 4
+    found = {row["sample_id"]: Path(row["filepath"]).name for row in rows(tmp_path / "out")}
+    assert found == {"street": "a_b-street.png", "field": "a_b-field.png", "yard": "yard.png", "check": "_c.png"}
+
+
+def test_paths_with_a_break_of_lines_are_in_no_list(tmp_path: Path, originals: Paths) -> None:
+    export(tmp_path / "copy", entries(originals))  # YOLO reads labels beside images
+    (tmp_path / "copy").rename(tmp_path / "a\nb")
+    odd = {name: next((tmp_path / "a\nb" / "images").rglob(f"{name}.png")) for name in originals}
+    with pytest.raises(
+        ValueError, match=r"^3 of 3 originals have a break of lines in their path, first '.*a\\nb/images"
+    ):
+        export(tmp_path / "out", entries(odd), media="reference")
+    assert names(tmp_path) == ["a\nb", "originals"]
+
+
 class TestWhatIsExported:
     @pytest.fixture
     def many(self, tmp_path: Path) -> tuple[list[ExportImage], Detections]:
