@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from ..io.data_yaml import read_data_yaml
@@ -143,11 +144,11 @@ def train(
         if not resume or "nothing to resume" not in str(error):
             raise  # else it was killed in its last round, which is mined now
     except RuntimeError as error:
-        message = " ".join(str(error).split())
-        if not message.startswith(("Dataset ", "Optimizer ")):
+        if not _is_said_by_ultralytics(error):
             raise
+        message = " ".join(str(error).split())
         missing = message.startswith("Dataset ") and "not found" in message
-        raise ValueError(f"Ultralytics: {message}{_advice(Path(data)) if missing else ''}") from None
+        raise ValueError(f"Ultralytics: {message}{_advice(Path(data)) if missing else ''}") from error
     folder = Path(yolo.trainer.save_dir)
     found = getattr(yolo.metrics, "results_dict", None) or {}
     return TrainingSummary(
@@ -186,6 +187,12 @@ def _notes_on_gate(plan: TrainingPlan, epochs: int) -> list[str]:
             "wrong. Review ten or twenty background errors, and give them as reviews"
         )
     return notes
+
+
+def _is_said_by_ultralytics(error: RuntimeError) -> bool:
+    """Return whether Ultralytics raised an error itself, on what it was given; torch raises others in its calls."""
+    *_, (last, _) = walk_tb(error.__traceback__)
+    return str(last.f_globals.get("__name__", "")).partition(".")[0] == "ultralytics"
 
 
 def _advice(data: Path) -> str:

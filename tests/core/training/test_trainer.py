@@ -265,6 +265,27 @@ def test_an_optimizer_that_there_is_not_is_said_in_a_sentence(digits: Path, tmp_
         train(digits, WEIGHTS, project=str(tmp_path), optimizer="Adamn", imgsz=32, epochs=1, device="cpu", plots=False)
 
 
+def test_labels_of_which_none_is_valid_are_said_in_a_sentence(digits: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits.parent, tmp_path / "set")
+    for file in (tmp_path / "set/labels/train").glob("*.txt"):
+        file.write_text("7 .5 .5 .1 .1\n")
+    data = tmp_path / "set" / "data.yaml"
+    data.write_text("train: images/train\nval: images/val\nnames: [three, seven]\n")
+    with pytest.raises(ValueError, match=r"^Ultralytics: No valid images found in .*class 7"):
+        train(data, WEIGHTS, epochs=1, project=str(tmp_path), **TINY)
+
+
+def test_an_error_in_the_sums_is_none_of_what_was_given(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(trainer: Any) -> None:
+        raise RuntimeError("size mismatch")
+
+    monkeypatch.setattr(HardNegativeTrainer, "_set_epoch", fail)
+    with pytest.raises(RuntimeError, match=r"^size mismatch$"):
+        train(digits, WEIGHTS, epochs=1, project=str(tmp_path), **TINY)
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
