@@ -174,7 +174,9 @@ class _MiningMixin(GatedMixin):
     def _predictor(self) -> _Predict:
         """Return the moving average of the model, which predicts without augmentation."""
         least = min(self.plan.confidence, self.plan.suspect_confidence if self.plan.suspects else 1.0)
+        classes = None if self.args.single_cls else self.args.classes  # what else it finds is trained by no label
         options = {"conf": least, "imgsz": self.args.imgsz, "mode": "predict", "task": self.args.task}
+        options["classes"] = classes
         predictor = self.predictor(overrides={**options, "save": False, "verbose": False})
         predictor.args.device = self.device
         model = getattr(self.ema.ema, "student_model", self.ema.ema)

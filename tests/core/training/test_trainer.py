@@ -287,6 +287,19 @@ def test_an_error_in_the_sums_is_none_of_what_was_given(
 
 
 @pytest.mark.parametrize(
+    ("options", "labels"), [({}, {0, 1}), ({"classes": [1]}, {1}), ({"classes": [1], "single_cls": True}, {0})]
+)
+def test_a_round_counts_the_classes_that_are_trained(
+    digits: Path, tmp_path: Path, options: dict[str, Any], labels: set[int]
+) -> None:
+    plan = TrainingPlan(mine_every=0, warmup=0)
+    done = train(digits, WEIGHTS, plan, epochs=1, project=str(tmp_path), name="run", **TINY, **options)
+    result, _ = load_mining(done.folder / "hard_negatives" / "round_001")
+    assert set(result.predictions.label.tolist()) == labels
+    assert set(result.truth.label.tolist()) == labels
+
+
+@pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("junk.pt", r"junk\.pt cannot be loaded for training: \w+Error"),
