@@ -215,11 +215,15 @@ class Judge:
         found, self._found = self._found, []
         return found
 
-    def finish(self) -> list[Proposal]:
-        """Close every track, and return what was found."""
+    def part(self) -> None:
+        """Close every track: what follows shows something else."""
         for number in sorted(self._open):
             self._close(self._open.pop(number))
         self._passed.clear()
+
+    def finish(self) -> list[Proposal]:
+        """Close every track, and return what was found."""
+        self.part()
         return self.take()
 
     @property

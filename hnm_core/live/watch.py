@@ -190,7 +190,7 @@ class _Watching:
         """Judge a piece; of a live one that is stopped, what there is, and that it was stopped."""
         names = {int(number): str(name) for number, name in self.model.names.items()}
         judge = Judge(self.settings, names, self.verifier, self.folder.spool)
-        tracker: Tracker = Alone() if clip.kind == STILLS else self.make()
+        tracker, shape = self._tracker(clip), None
         counts: Counter[str] = Counter()
         said: dict[int, _Said] = {}
         times: list[tuple[int, float]] = []
@@ -198,6 +198,10 @@ class _Watching:
         try:
             for frame, boxes in self._predicted(clip, frames):
                 self._open(stack)
+                if shape not in (None, frame.pixels.shape):  # another camera: boxes of both have no common place
+                    judge.part()
+                    tracker = self._tracker(clip)
+                shape = frame.pixels.shape
                 table = np.asarray(boxes.data, dtype=np.float64)[:, :6].reshape(-1, 6)
                 judge.see(frame, table, tracker.follow(boxes, frame.pixels))
                 times = [*times[:1], (frame.number, frame.seconds)]
@@ -219,6 +223,9 @@ class _Watching:
         of = {"clip": clip.name, "first": first, "last": last, "seconds": seconds, "counts": dict(counts)}
         rows = self._rows(clip, chosen, said)
         return {**of, "frames": rows, "end": False}, stopped
+
+    def _tracker(self, clip: Clip) -> Tracker:
+        return Alone() if clip.kind == STILLS else self.make()
 
     def _predicted(self, clip: Clip, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Any]]:
         """Yield frames with the boxes that the model sees, in numpy; several frames are predicted at once."""

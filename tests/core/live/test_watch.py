@@ -445,6 +445,15 @@ def test_pictures_of_a_folder_are_one_video_or_stills(pictures: Path, tmp_path: 
     assert stills.lists["missed"]["proposals"] == 0
 
 
+def test_no_track_goes_on_where_the_size_of_pictures_changes(pictures: Path, tmp_path: Path) -> None:
+    for number in range(21, 30):
+        file = str(pictures / f"{number}.png")
+        cv2.imwrite(file, cv2.imread(file)[:, : WIDTH - 6])
+    found = watch(str(pictures), Squares(), tmp_path / "out", settings=EVERY)
+    assert (found.frames, found.tracks, found.detections) == (30, 4, 28 + 30 + 30)
+    assert found.lists["missed"]["proposals"] == 0, "what is between two places in different pictures is no place"
+
+
 def test_a_broken_picture_is_said_once_and_goes_on_as_without_a_stop(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
