@@ -166,7 +166,7 @@ def _read_yolo(path: Path, progress: Progress) -> _Data:
     notes += labels.notes(f"images of {path}")
     if keypoints:
         notes.append("keypoints are left out: the labels are exported as boxes")
-    polygons = 0 if keypoints else sum(map(_holds_polygons, labels.files))
+    polygons = 0 if keypoints else sum(_holds_polygons(Path(file)) for file in labels.files)
     if polygons:
         notes.append(f"{polygons} label files contain polygons: their bounding boxes are exported")
     return _Data(truth, list(split_of.values()), list(split_of), notes, label_digests(truth))
@@ -187,7 +187,7 @@ def _read_labels(path: Path, root: Path | None, progress: Progress) -> _Data:
             f"out of it, first {leaving[0]!r}: they are not copied. Give the folder that holds all images with "
             f"--images DIR, or remove these entries"
         )
-    files = [file for file in found.files if file is not None]
+    files = [Path(file) for file in found.files if file is not None]
     gone = [file for file in files if not file.is_file()]
     if gone:
         raise FileNotFoundError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -198,8 +199,8 @@ def _first(columns: dict[str, int], names: Iterable[str]) -> int | None:
 
 
 def _first_lines(folder: Path) -> Iterable[list[str]]:
-    for file in sorted(folder.glob("[!.]*.txt")):
-        yield from islice((line.split() for line in _text(file).splitlines() if line.strip()), 3)
+    for name in sorted(name for name in os.listdir(folder) if name.endswith(".txt") and not name.startswith(".")):
+        yield from islice((line.split() for line in _text(folder / name).splitlines() if line.strip()), 3)
 
 
 def _text(file: Path) -> str:

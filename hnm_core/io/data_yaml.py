@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "class_names",
     "folder_images",
     "image_folders",
+    "image_names",
     "label_file",
     "label_name",
     "read_data_yaml",
@@ -66,6 +68,11 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
 
     Links to folders and lists are resolved first, as in Ultralytics: labels are beside the link target.
     """
+    return list(map(Path, image_names(data, split, config)))
+
+
+def image_names(data: Path, split: str, config: Mapping[str, Any] | None = None) -> list[str]:
+    """Return :func:`split_images` as text: making a path takes longer than opening its file."""
     config = read_data_yaml(data) if config is None else config
     entries = config.get(split)
     if not entries:
@@ -73,7 +80,7 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
         raise ValueError(f"{data} has no split {split!r}; it has {has}")
     root = _root(data, config)
     places = [_place(root, entry) for entry in _listed(data, split, entries)]
-    images: set[Path] = set()
+    images: set[str] = set()
     for place in places:
         try:
             images.update(_images_at(place, root))
@@ -82,8 +89,8 @@ def split_images(data: Path, split: str, config: Mapping[str, Any] | None = None
     if not images:
         where = ", ".join(map(str, places))
         raise FileNotFoundError(f"{data}: split {split!r} has no images at {where}")
-    found = sorted(images, key=lambda image: image.parts)
-    check_names(list(map(str, found)), data)
+    found = sorted(images, key=lambda image: image.replace(os.sep, "\0"))  # folder by folder
+    check_names(found, data)
     return found
 
 
@@ -103,6 +110,10 @@ def folder_images(place: Path) -> list[Path]:
     Raises:
         ValueError: if the folder is the root of a file system.
     """
+    return list(map(Path, _names_in(place)))
+
+
+def _names_in(place: Path) -> list[str]:
     if place.resolve() == Path(place.resolve().anchor):
         raise ValueError(f"the folder of images is {str(place)!r}, all of this machine; name the folder they lie in")
     found = []
@@ -120,7 +131,7 @@ def folder_images(place: Path) -> list[Path]:
             if entry.name.startswith("."):
                 continue
             if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                found.append(Path(entry.path))
+                found.append(entry.path)
             if entry.is_dir():
                 left.append((entry.path, above | {here}))
     return found
@@ -139,10 +150,13 @@ def label_file(image: Path) -> Path:
 def label_name(image: str) -> str:
     """Return :func:`label_file` of a path as text, which is several times faster than with :class:`~pathlib.Path`."""
     place, name = os.path.split(image)
+    return os.path.join(_label_folder(place), text_name(name))
+
+
+@lru_cache(maxsize=1024)
+def _label_folder(place: str) -> str:
     before, found, after = f"/{place}/".rpartition("/images/")
-    if found:
-        place = f"{before}/labels/{after}"[1:]
-    return os.path.join(place, text_name(name))
+    return f"{before}/labels/{after}"[1:] if found else place
 
 
 def text_name(name: str) -> str:
@@ -184,14 +198,14 @@ def _text(data: Path, key: str, value: Any) -> str:
     return value
 
 
-def _images_at(place: Path, root: Path) -> Iterator[Path]:
+def _images_at(place: Path, root: Path) -> Iterator[str]:
     if place.is_dir():
-        yield from folder_images(place)
+        yield from _names_in(place)
     elif place.is_file():
         for line in _lines(place):
             if line.strip():
                 path = Path(line.strip())
-                yield path if path.is_absolute() else (place.parent if line.startswith("./") else root) / path
+                yield str(path if path.is_absolute() else (place.parent if line.startswith("./") else root) / path)
     else:
         raise FileNotFoundError(f"no folder or list of images at {place}")
 
@@ -203,14 +217,16 @@ def _lines(listing: Path) -> list[str]:
         raise ValueError(f"{listing} is not a list of images in UTF-8: {error}") from None
 
 
-def check_stems(images: list[Path]) -> None:
+def check_stems(images: Sequence[Path | str]) -> None:
     """Raise an error if two images have the same name without folder and suffix: they would share a text file."""
-    seen: dict[str, Path] = {}
-    for image in images:
-        stem = image.stem
+    stems = [text_name(os.path.basename(image)) for image in images]
+    if len(set(stems)) == len(stems):
+        return
+    seen: dict[str, Path | str] = {}
+    for stem, image in zip(stems, images, strict=True):
         if stem in seen:
             raise ValueError(
-                f"{seen[stem]} and {image} have the same name {stem!r}, so their prediction files cannot be "
-                f"distinguished; rename one of them"
+                f"{seen[stem]} and {image} have the same name {stem.removesuffix('.txt')!r}, so their prediction files "
+                f"cannot be distinguished; rename one of them"
             )
         seen[stem] = image

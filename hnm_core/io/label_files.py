@@ -22,7 +22,7 @@ class LabelFiles:
         missing: images without a label file.
     """
 
-    files: list[Path]
+    files: list[str]
     beside: list[Path]
     missing: list[Path]
 
@@ -49,18 +49,18 @@ class LabelFiles:
         return found
 
 
-def find_labels(images: Sequence[Path]) -> LabelFiles:
+def find_labels(images: Sequence[Path | str]) -> LabelFiles:
     """Find the label file of every image: where trainers look, else beside the image."""
     files, beside, missing = [], [], []
     for image in images:
-        name = label_name(str(image))
-        file = Path(name)
-        if not os.path.exists(name) and not file.exists():  # the second raises what the first hides
-            near = image.with_suffix(".txt")
-            if near != file and near.is_file():
-                beside.append(image)
-                file = near
+        file = label_name(str(image))
+        if not os.path.exists(file) and not Path(file).exists():  # the second raises what the first hides
+            path = Path(image)
+            near = path.with_suffix(".txt")
+            if near != Path(file) and near.is_file():
+                beside.append(path)
+                file = str(near)
             else:
-                missing.append(image)
+                missing.append(path)
         files.append(file)
     return LabelFiles(files, beside, missing)

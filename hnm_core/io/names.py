@@ -37,7 +37,7 @@ def check_names(names: Sequence[str], source: Path) -> None:
     Raises:
         ValueError: with the number of such names and the first one.
     """
-    bad = [name for name in names if not is_text(name)]
+    bad = [] if is_text("".join(names)) else [name for name in names if not is_text(name)]
     if bad:
         raise ValueError(
             f"{source}: {len(bad)} of {len(names)} images have a name that is not UTF-8, first {bad[0]!r}; rename "

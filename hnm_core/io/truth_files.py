@@ -14,7 +14,7 @@ from ..boxes import are_fractions
 from ..columns import Detections
 from .box_texts import has_corner_lines, read_box_csv, read_box_folder
 from .coco import coco_truth
-from .data_yaml import IMAGE_SUFFIXES, folder_images, image_folders, read_data_yaml, split_images
+from .data_yaml import IMAGE_SUFFIXES, folder_images, image_folders, image_names, read_data_yaml
 from .json_rows import ids_of, read_truth_file
 from .names import check_names
 from .pictures import outside
@@ -62,13 +62,19 @@ class TruthFiles:
     names: list[str]
     ids: list[str] | None
     sizes: NDArray[np.float64] | None
-    files: list[Path | None]
+    files: Sequence[str | Path | None]
     numbered: bool = True
     notes: tuple[str, ...] = ()
 
     def locate(self) -> Callable[[str], Path | None]:
         """Return a function from the key of an image to its picture, None where there is none."""
-        return dict(zip(self.table.images, self.files, strict=True)).get
+        files = dict(zip(self.table.images, self.files, strict=True))
+
+        def located(key: str) -> Path | None:
+            file = files.get(key)
+            return None if file is None else Path(file)
+
+        return located
 
 
 def kind_of(data: Path) -> str:
@@ -143,7 +149,7 @@ def read_truth_files(
     kind = kind_of(data)
     if kind == YOLO:
         config = read_data_yaml(data)
-        return of_yolo(read_split_truth(data, split, split_images(data, split, config), config, progress))
+        return of_yolo(read_split_truth(data, split, image_names(data, split, config), config, progress))
     if kind == COCO:
         return of_coco(data, read_truth_file(data), images)
     if kind == SHARDS:
@@ -166,7 +172,7 @@ def read_truth_files(
 
 def of_yolo(truth: Detections) -> TruthFiles:
     """Return the files of the ground truth of a YOLO data set, whose images are named by their paths."""
-    return TruthFiles(truth, list(truth.images), None, None, [Path(name) for name in truth.images])
+    return TruthFiles(truth, list(truth.images), None, None, truth.images)
 
 
 def of_coco(data: Path, content: Mapping[str, Any], images: Path | None) -> TruthFiles:

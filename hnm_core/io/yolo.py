@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..columns import Detections
 from .classes import in_classes
-from .data_yaml import check_stems, read_data_yaml, split_images, text_name
+from .data_yaml import check_stems, image_names, read_data_yaml, text_name
 from .doubts import say_doubts
 from .label_files import find_labels
 from .model_names import read_model_names
-from .progress import Progress, part_of, silent, tracked
+from .progress import Progress, part_of, silent
 from .yaml_names import class_names, keypoint_shape
-from .yolo_lines import RowKind, read_line_by_line, read_regular
+from .yolo_boxes import read_boxes
+from .yolo_lines import RowKind
 
 __all__ = ["read_prediction_files", "read_split_truth", "read_yolo", "read_yolo_truth"]
-
-FILES_AT_ONCE = 100
 
 LEAST_WHOLE = 3
 """Predictions from which it is said that all confidences are whole numbers (chosen)."""
@@ -68,17 +64,17 @@ def read_yolo(
     """
     data, folder = Path(data), Path(predictions)
     config = read_data_yaml(data)
-    images = split_images(data, split, config)
+    images = image_names(data, split, config)
     known, keypoints = class_names(data, config), keypoint_shape(data, config)
     model = known if prediction_names is None else read_model_names(prediction_names)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of predictions at {folder}")
     check_stems(images)
-    _check_files(folder, _texts_of(folder, images), split)
-    names = tuple(map(str, images))
+    _check_files(folder, images, split)
+    names = tuple(images)
     first, second = part_of(progress, 0, 0.5), part_of(progress, 0.5, 1)
     found = read_prediction_files(folder, images, names, model, first, keypoints, given=prediction_names is not None)
-    truth = read_split_truth(data, split, images, config, second)
+    truth = read_split_truth(data, split, names, config, second)
     tables = in_classes(found, truth, class_map, classes)
     say_doubts(*tables, known, folder, data)
     return tables
@@ -86,7 +82,7 @@ def read_yolo(
 
 def read_prediction_files(
     folder: Path,
-    images: Sequence[Path],
+    images: Sequence[Path | str],
     keys: Sequence[str],
     classes: tuple[str, ...],
     progress: Progress = silent,
@@ -109,7 +105,7 @@ def read_prediction_files(
         ValueError: if a file is not valid; the message names file and line.
     """
     kind = RowKind(len(classes), True, keypoints, "--prediction-names" if given else "data.yaml")
-    found = _read_boxes(_texts_of(folder, images), kind, progress)
+    found = read_boxes(_texts_of(folder, images), kind, progress)
     if len(found.score) >= LEAST_WHOLE and np.isin(found.score, (0.0, 1.0)).all():
         warnings.warn(
             f"{folder}: all {len(found.score)} confidences are whole numbers; are they track ids? Predict with "
@@ -121,7 +117,7 @@ def read_prediction_files(
 
 
 def read_split_truth(
-    data: Path, split: str, images: Sequence[Path], config: Mapping[str, Any], progress: Progress = silent
+    data: Path, split: str, images: Sequence[str], config: Mapping[str, Any], progress: Progress = silent
 ) -> Detections:
     """Read the ground truth of a split, and warn of what its label files lack.
 
@@ -137,7 +133,7 @@ def read_split_truth(
         FileNotFoundError: if there is no image of the split, and no label file of one.
     """
     labels = find_labels(images)
-    if len(labels.missing) == len(images) and not any(image.exists() for image in images):
+    if len(labels.missing) == len(images) and not any(map(os.path.exists, images)):
         raise FileNotFoundError(
             f"{data}: none of the {len(images)} images of {split!r} exists, and none has a label file, first "
             f"{images[0]}: correct the paths, or the place that they start from"
@@ -145,13 +141,13 @@ def read_split_truth(
     for note in labels.notes(f"images of {split!r}"):
         warnings.warn(note, stacklevel=3)
     known = class_names(data, config)
-    truth = _read_boxes(labels.files, RowKind(len(known), False, keypoint_shape(data, config)), progress)
+    truth = read_boxes(labels.files, RowKind(len(known), False, keypoint_shape(data, config)), progress)
     truth.say_polygons(data, "labels")
-    return Detections(truth.image, truth.xyxy, truth.label, None, tuple(map(str, images)), known)
+    return Detections(truth.image, truth.xyxy, truth.label, None, tuple(images), known)
 
 
 def read_yolo_truth(
-    images: Sequence[Path],
+    images: Sequence[Path | str],
     classes: tuple[str, ...],
     progress: Progress = silent,
     keypoints: tuple[int, int] | None = None,
@@ -167,91 +163,38 @@ def read_yolo_truth(
     Raises:
         ValueError: if a file is not valid; the message names file and line.
     """
-    read = _read_boxes(find_labels(images).files, RowKind(len(classes), False, keypoints), progress)
+    read = read_boxes(find_labels(images).files, RowKind(len(classes), False, keypoints), progress)
     return Detections(read.image, read.xyxy, read.label, None, tuple(map(str, images)), classes)
 
 
-def _texts_of(folder: Path, images: Sequence[Path]) -> list[str]:
+def _texts_of(folder: Path, images: Sequence[Path | str]) -> list[str]:
     """Return the prediction file of every image, as text: paths take longer to make than to read."""
     beside = str(folder / "_").removesuffix("_")
-    return [beside + text_name(image.name) for image in images]
+    return [beside + text_name(os.path.basename(image)) for image in images]
 
 
-def _check_files(folder: Path, files: Sequence[str], split: str) -> None:
+def _check_files(folder: Path, images: Sequence[str], split: str) -> None:
     """Check that there are prediction files of the images, and say if most are of other images.
 
     Raises:
         FileNotFoundError: if there is none.
     """
-    there = sum(os.path.exists(file) or Path(file).exists() for file in files)  # raises what the first hides
+    texts = {name for name in os.listdir(folder) if name.endswith(".txt")}
+    names = [text_name(os.path.basename(image)) for image in images]
+    there = len(texts.intersection(names))
     if not there:
         inside = folder / "labels"
         raise FileNotFoundError(
-            f"{folder} has no prediction file for any of the {len(files)} images of {split!r}, expected names like "
-            f"{os.path.basename(files[0])}; "
+            f"{folder} has no prediction file for any of the {len(images)} images of {split!r}, expected names like "
+            f"{names[0]}; "
             + (f"give {inside}" if inside.is_dir() else "predict on this split with save_txt=True, save_conf=True")
         )
-    if there * 2 <= len(files):
-        every = {file.name for file in folder.glob("[!.]*.txt")}
-        others = len(every.difference(map(os.path.basename, files)))
+    if there * 2 <= len(images):
+        every = {name for name in texts if not name.startswith(".")}
+        others = len(every.difference(names))
         if others * 2 >= len(every):
             warnings.warn(
                 f"{folder}: {others} of {len(every)} prediction files belong to no image of {split!r}, and only "
-                f"{there} of its {len(files)} images have one; are they of another split?",
+                f"{there} of its {len(images)} images have one; are they of another split?",
                 stacklevel=3,
             )
-
-
-@dataclass(frozen=True, eq=False)
-class _Boxes:
-    image: NDArray[np.int64]
-    xyxy: NDArray[np.float64]
-    label: NDArray[np.int64]
-    score: NDArray[np.float64]
-    polygons: int
-
-    def say_polygons(self, source: Path, what: str) -> None:
-        """Warn of polygons, of which only the boxes are compared; ``what`` names the rows."""
-        if self.polygons:
-            warnings.warn(
-                f"{source}: {self.polygons} of {len(self.score)} {what} are polygons: only the boxes around them are "
-                f"compared",
-                stacklevel=3,
-            )
-
-
-def _read_boxes(files: Sequence[Path | str], kind: RowKind, progress: Progress) -> _Boxes:
-    """Read all boxes of all files; file ``i`` belongs to image ``i``.
-
-    Raises:
-        ValueError: if lines cannot be read, with their number and the first place.
-    """
-    runs, broken, polygons = [np.zeros((0, 7))], [], 0
-    texts: list[tuple[int, bytes]] = []
-    for i, file in enumerate(tracked(files, "reading predictions" if kind.scored else "reading labels", progress)):
-        try:
-            with open(file, "rb") as stream:
-                texts.append((i, stream.read().removeprefix(codecs.BOM_UTF8)))
-        except FileNotFoundError:
-            pass
-        except IsADirectoryError:
-            raise ValueError(f"{file} is a folder, expected a text file of boxes") from None
-        if len(texts) == FILES_AT_ONCE or (texts and i + 1 == len(files)):
-            table = read_regular(texts, kind)
-            if table is None:
-                table, why, of_these = read_line_by_line(texts, files, kind)
-                broken += why
-                polygons += of_these
-            runs.append(table)
-            texts = []
-    if broken:
-        raise ValueError(f"{len(broken)} lines cannot be read, first {broken[0]}")
-    table = np.concatenate(runs)
-    centre, size = table[:, 2:4], table[:, 4:6]
-    return _Boxes(
-        table[:, 0].astype(np.int64),
-        np.concatenate([centre - size / 2, centre + size / 2], axis=1),
-        table[:, 1].astype(np.int64),
-        table[:, 6],
-        polygons,
-    )

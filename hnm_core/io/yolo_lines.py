@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..boxes import FRACTION_LIMIT
 
-__all__ = ["RowKind", "read_line_by_line", "read_regular"]
+__all__ = ["RowKind", "Texts", "read_line_by_line", "read_many", "read_regular"]
 
 BEYOND = 0.01
 """How far a point of a polygon may lie outside the image (Ultralytics' tolerance for labels)."""
@@ -28,6 +29,9 @@ LONGEST_BOX = 5, 7
 EXACT_DIGITS = 15
 POWERS = np.array([float(10**power) for power in range(EXACT_DIGITS + 1)])
 """Numbers of so many digits, and these powers of ten, are exact in float64."""
+
+MANY = 2**20
+"""Bytes of text from which on Arrow is worth its import (chosen)."""
 
 Texts = list[tuple[int, bytes]]
 
@@ -56,27 +60,69 @@ class RowKind:
         return tuple(dict.fromkeys((count * each, count * 2, count * 3))) if self.scored else (count * each,)
 
 
+def read_many(texts: Texts, kind: RowKind) -> NDArray[np.float64] | None:
+    """Do what :func:`read_regular` does by Arrow, if there is much text and Arrow is there; None also if not.
+
+    Three times as fast, and the same to the bit: both read a number as the float64 nearest to it. What only one of
+    them takes for a line or a number is left to :func:`read_regular`.
+    """
+    whole = _joined(texts)
+    if len(whole) < MANY or find_spec("pyarrow") is None or b"\r" in whole or not whole.isascii():
+        return None
+    return _checked(_by_arrow(whole, 5 + kind.scored), texts, kind)
+
+
 def read_regular(texts: Texts, kind: RowKind) -> NDArray[np.float64] | None:
     """Read files that contain only valid boxes to ``(n, 7)`` image, class, x, y, w, h, score; else return None.
 
     Much faster than :func:`read_line_by_line`, which finds the errors.
     """
-    width = 5 + kind.scored
-    lines = [text.count(b"\n") + (text != b"" and not text.endswith(b"\n")) for _, text in texts]
-    whole = b"\n".join(text.removesuffix(b"\n") for _, text in texts if text)
+    whole, width = _joined(texts), 5 + kind.scored
     rows = np.zeros((0, width))
     try:
         if whole.strip():
-            plain = _plain_numbers(whole + b"\n", width)
+            plain = _plain_numbers(whole, width)
             rows = np.loadtxt(io.StringIO(whole.decode("ascii")), comments=None, ndmin=2) if plain is None else plain
     except ValueError:
         return None
-    if rows.shape != (sum(lines), width):
+    return _checked(list(rows.T), texts, kind) if rows.shape[1] == width else None
+
+
+def _joined(texts: Texts) -> bytes:
+    """Return all lines, each with an end."""
+    return b"".join(text if text.endswith(b"\n") else text + b"\n" for _, text in texts if text)
+
+
+def _checked(columns: list[NDArray[np.float64]], texts: Texts, kind: RowKind) -> NDArray[np.float64] | None:
+    """Return the rows of some columns with their images, if each line is one, and a valid box."""
+    lines = [text.count(b"\n") + (text != b"" and not text.endswith(b"\n")) for _, text in texts]
+    if not columns or len(columns[0]) != sum(lines):
         return None
-    label, box, score = rows[:, 0], rows[:, 1:5], rows[:, 5] if kind.scored else np.ones(len(rows))
+    label, *box, score = columns if kind.scored else [*columns, np.ones(len(columns[0]))]
     sound = (label >= 0) & (label < kind.classes) & (label == np.floor(label)) & (score >= 0) & (score <= 1)
-    sound &= (np.abs(box) <= FRACTION_LIMIT).all(axis=1) & (box[:, 2:] >= 0).all(axis=1)  # False for NaN
-    return np.column_stack([np.repeat([i for i, _ in texts], lines), label, box, score]) if sound.all() else None
+    for side in (*box, -box[0], -box[1]):
+        sound &= side <= FRACTION_LIMIT  # False for NaN
+    sound &= (box[2] >= 0) & (box[3] >= 0)
+    return np.column_stack([np.repeat([i for i, _ in texts], lines), label, *box, score]) if sound.all() else None
+
+
+def _by_arrow(text: bytes, width: int) -> list[NDArray[np.float64]]:
+    """Read lines of so many numbers, one blank between two, to a column each; to none if Arrow refuses one."""
+    import pyarrow
+    from pyarrow import csv
+
+    names = [str(i) for i in range(width)]
+    try:
+        read = csv.read_csv(
+            pyarrow.py_buffer(text),
+            csv.ReadOptions(use_threads=False, column_names=names),
+            csv.ParseOptions(delimiter=" ", quote_char=False),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.float64()), null_values=[]),
+            memory_pool=pyarrow.system_memory_pool(),
+        )
+    except pyarrow.ArrowInvalid:
+        return []
+    return [column.to_numpy() for column in read.columns]
 
 
 def _plain_numbers(text: bytes, width: int) -> NDArray[np.float64] | None:

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core import Detections, mine
-from hnm_core.io import read_coco, read_yolo
+from hnm_core.io import read_coco, read_yolo, yolo_boxes, yolo_lines
 from hnm_core.io.data_yaml import class_names, folder_images, label_file, read_data_yaml, split_images
-from hnm_core.io.yolo import FILES_AT_ONCE
-from hnm_core.io.yolo_lines import RowKind, read_line_by_line, read_regular
+from hnm_core.io.progress import silent
+from hnm_core.io.yolo_boxes import FILES_AT_ONCE, read_boxes
+from hnm_core.io.yolo_lines import RowKind, read_line_by_line, read_many, read_regular
 from tests.scenes import patient
 
 yaml = pytest.importorskip("yaml")
@@ -498,35 +499,86 @@ TEXT = st.lists(LINE | ODD, max_size=4).flatmap(
 )
 
 
+def by_arrow(texts: yolo_lines.Texts, kind: RowKind) -> Any:
+    """What Arrow makes of the texts, however few they are."""
+    pytest.importorskip("pyarrow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yolo_lines, "MANY", 1)
+        return read_many(texts, kind)
+
+
+@pytest.mark.parametrize("read", [read_regular, by_arrow])
 @patient
 @given(st.lists(LINE, max_size=4).map("\n".join) | TEXT, st.lists(TEXT, min_size=1, max_size=4), st.booleans())
-def test_files_read_at_once_are_what_they_are_line_by_line(regular: str, odd: list[str], mixed: bool) -> None:
+def test_files_read_at_once_are_what_they_are_line_by_line(
+    read: Any, regular: str, odd: list[str], mixed: bool
+) -> None:
     texts = [(3 * i, text.encode()) for i, text in enumerate([regular, *(odd if mixed else [regular])])]
     files = [Path(f"{i}.txt") for i in range(3 * len(texts))]
-    at_once = read_regular(texts, RowKind(2, False))
+    at_once = read(texts, RowKind(2, False))
     table, broken, *_ = read_line_by_line(texts, files, RowKind(2, False))
     if at_once is not None:
         assert broken == []
         assert at_once.tolist() == table.tolist()
-    elif not mixed:
+    elif not mixed and regular:
         assert "\r" in regular or any(len(line.split()) != 5 for line in regular.split("\n")) or broken
 
 
 DECIMAL = st.from_regex(r"[0-9]{0,9}(\.[0-9]{0,9})?", fullmatch=True).filter(lambda text: text.strip("."))
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), *[st.floats(0, 1).map(str) | DECIMAL] * 4), min_size=1, max_size=4))
-def test_decimals_read_at_once_are_the_nearest_numbers(rows: list[tuple[int, str, str, str, str]]) -> None:
+@pytest.mark.parametrize("read", [read_regular, by_arrow])
+@given(rows=st.lists(st.tuples(st.integers(0, 1), *[st.floats(0, 1).map(str) | DECIMAL] * 4), min_size=1, max_size=4))
+def test_decimals_read_at_once_are_the_nearest_numbers(read: Any, rows: list[tuple[int, str, str, str, str]]) -> None:
     text = "\n".join(f"{label} {' '.join(box)}" for label, *box in rows)
-    at_once = read_regular([(0, text.encode())], RowKind(2, False))
+    at_once = read([(0, text.encode())], RowKind(2, False))
     if at_once is not None:  # a number beyond 2 is no fraction
         assert at_once[:, 2:6].tolist() == [list(map(float, box)) for _, *box in rows]
 
 
-def test_what_yolo_writes_is_read_at_once() -> None:
+@pytest.mark.parametrize("read", [read_regular, by_arrow])
+def test_what_yolo_writes_is_read_at_once(read: Any) -> None:
     """Else the way round it would be taken always, and nobody would notice but for the time."""
     text = "0 0.5 0.25 0.125 1 0.9\n79 0.1 0.2 0.3 0.4 1e-05\n"
-    assert read_regular([(0, b""), (4, text.encode()), (5, text.rstrip().encode())], RowKind(80, True)) is not None
+    assert read([(0, b""), (4, text.encode()), (5, text.rstrip().encode())], RowKind(80, True)) is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "0 0.5 0.5 0.2 0.2\r0 0.5 0.5 0.2 0.2",
+            "0 0.5 0.5 0.2",
+            "0 0.5 0.5 0.2 ",
+            "0 0.5 0.5 0.2 nan",
+            "0 0.5 0.5 -0.1 0.1",
+        ),
+        *("2 0.5 0.5 0.2 0.2", "0.5 0.5 0.5 0.2 0.2", "-1 0.5 0.5 0.2 0.2", "0 -5 0.5 0.2 0.2", "0 0.5 5 0.2 0.2"),
+        *('0 "0.5" 0.5 0.2 0.2', "\ufeff0 0.5 0.5 0.2 0.2", "0 0.5 0.5 0.2 0.2 0.2", "", "0 0.5 inf 0.2 0.2"),
+    ],
+)
+def test_arrow_reads_no_line_that_is_no_valid_box(line: str) -> None:
+    good = "1 0.5 0.5 0.2 0.2\n"
+    assert by_arrow([(0, good.encode())], RowKind(2, False)).tolist() == [[0, 1, 0.5, 0.5, 0.2, 0.2, 1]]
+    assert by_arrow([(0, (good + line + "\n" + good).encode())], RowKind(2, False)) is None
+
+
+def test_blocks_of_any_size_hold_the_same_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[f"{i % 3} 0.{i + 1} 0.5 0.25 0.125" for i in range(count)] for count in (3, 0, 40, 1, 7)]
+    files = [tmp_path / f"{i}.txt" for i in range(len(rows) + 1)]  # the last one does not exist
+    for file, lines in zip(files, rows, strict=False):
+        file.write_text("\n".join(lines))
+    expected = None
+    for bytes_at_once, read_at_once, many in ((2**22, 2**16, 2**20), (1, 2**16, 2**20), (100, 7, 1), (2**22, 64, 1)):
+        monkeypatch.setattr(yolo_boxes, "BYTES_AT_ONCE", bytes_at_once)
+        monkeypatch.setattr(yolo_boxes, "READ_AT_ONCE", read_at_once)
+        monkeypatch.setattr(yolo_lines, "MANY", many)
+        boxes = read_boxes(files, RowKind(3, False), silent)
+        found = [column.tolist() for column in (boxes.image, boxes.xyxy, boxes.label, boxes.score)]
+        expected = expected or found
+        assert found == expected
+        assert found[0] == np.repeat(range(len(rows)), list(map(len, rows))).tolist()
+        assert found[1][0] == [0.1 - 0.25 / 2, 0.5 - 0.125 / 2, 0.1 + 0.25 / 2, 0.5 + 0.125 / 2]
 
 
 @pytest.mark.filterwarnings("ignore:labels of .* agree with")
