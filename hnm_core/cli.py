@@ -27,7 +27,8 @@ PIPE_CLOSED = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``hnm`` with the given arguments (default: those of the process) and return its exit code."""
-    args = build_parser().parse_args(_with_hyphens(sys.argv[1:] if argv is None else argv))
+    given = _with_hyphens(sys.argv[1:] if argv is None else argv)
+    args = build_parser(next((word for word in given if not word.startswith("-")), "")).parse_args(given)
     command: Command = args.command
     if "" not in sys.path:
         sys.path.append("")  # so that a strategy module in the working directory can be imported
@@ -63,8 +64,13 @@ def _sentence(message: Warning | str, *place: object, **line: object) -> str:
     return f"hnm: warning: {message}\n"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of ``hnm`` with one sub-parser for each installed command."""
+def build_parser(only: str = "") -> argparse.ArgumentParser:
+    """Return the parser of ``hnm`` with one sub-parser for each installed command.
+
+    Args:
+        only: a command, whose sub-parser is enough: the modules of the others are not loaded; if there is none of this
+            name, all are.
+    """
     parser = argparse.ArgumentParser(
         prog="hnm",
         description="Find a detector's worst mistakes, review them in FiftyOne, and train on them.",
@@ -75,7 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hnm {__version__}")
     parser.add_argument("--traceback", action="store_true", help="Print the full traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand", required=True)
-    for point in sorted(entry_points(group="hnm.commands"), key=lambda point: point.name):
+    points = sorted(entry_points(group="hnm.commands"), key=lambda point: point.name)
+    for point in [point for point in points if point.name == only] or points:
         command = _load_command(point)
         child = commands.add_parser(
             point.name,

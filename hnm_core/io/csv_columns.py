@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,8 +21,8 @@ from .shard_columns import flags_of, numbers_of, texts
 
 __all__ = ["Numbers", "Words", "write_columns"]
 
-MANY = 100_000
-"""Rows from which on Arrow is worth its import (chosen)."""
+MANY, SOME = 100_000, 2_000
+"""Rows from which on Arrow is worth its import, and its use where it is imported already (chosen)."""
 
 ROWS_AT_ONCE = 20_000
 """Rows that are texts at the same time."""
@@ -95,13 +96,17 @@ def write_columns(path: Path, head: Sequence[str], parts: Iterable[Columns], row
     """
     with path.open("wb") as file:
         file.write(_as_csv([head]))
-        if rows >= MANY and find_spec("pyarrow") is not None:
+        if _worth_arrow(rows):
             with memory_of_numpy():
                 file.writelines(_by_arrow(parts))
             return
         for columns in parts:
             for block in _blocks(len(columns[0])):
                 file.write(_as_csv(zip(*(column.cells(block) for column in columns), strict=True)))
+
+
+def _worth_arrow(rows: int) -> bool:
+    return rows >= (SOME if "pyarrow" in sys.modules else MANY) and find_spec("pyarrow") is not None
 
 
 def _blocks(rows: int) -> list[slice]:

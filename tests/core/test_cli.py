@@ -140,6 +140,13 @@ def test_something_else_than_a_command_is_refused(monkeypatch: pytest.MonkeyPatc
         cli.main(["odd"])
 
 
+def test_a_command_loads_no_other(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "entry_points", lambda group: [point("act", "command"), point("odd", "not_a_command")])
+    assert cli.main(["--traceback", "act"]) == DONE
+    with pytest.raises(TypeError, match="the command odd"):
+        cli.main(["no-such-command"])
+
+
 def test_the_help_of_the_installed_hnm_wakes_nothing_large() -> None:
     script = (
         "import sys; from hnm_core.cli import build_parser; help = build_parser().format_help()\n"

@@ -58,6 +58,7 @@ def test_the_bytes_are_those_of_python(
     monkeypatch.setattr(csv_columns, "ROWS_AT_ONCE", at_once)
     for many in (1, 1_000):
         monkeypatch.setattr(csv_columns, "MANY", many)
+        monkeypatch.setattr(csv_columns, "SOME", many)
         for parts in (whole_table, cut):
             write_columns(tmp_path / "some.csv", ["name", "float", "whole", "some", "again"], iter(parts), len(some))
             assert (tmp_path / "some.csv").read_bytes() == expected
