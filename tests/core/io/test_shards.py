@@ -105,6 +105,24 @@ def test_shards_are_read_one_by_one_and_none_is_nan(tmp_path: Path) -> None:
     assert b"NaN" not in json.dumps(table.to_pylist(), default=str).encode()
 
 
+def test_numbers_that_hardly_repeat_are_written_without_a_dictionary(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    world: dict[str, Any] = {"images": tuple(map(str, range(50))), "classes": ("cat",)}
+    image, none = np.repeat(np.arange(50), 8), np.zeros(400, dtype=np.int64)
+    corners = rng.random((400, 2))
+    boxes = np.concatenate([corners, corners + rng.random((400, 2))], axis=1)
+    found = Detections(image, boxes, none, rng.integers(0, 9, 400) / 10, **world)
+    content = Shard(found, Detections(image, boxes.round(1), none, None, **world))
+    (file,) = write_shards(tmp_path / "shards", content).iterdir()
+    group = pyarrow.parquet.ParquetFile(file).metadata.row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    without = [column.path_in_schema for column in columns if "RLE_DICTIONARY" not in column.encodings]
+    assert without == ["box.list.element.list.element"]
+    read = read_whole(tmp_path / "shards")
+    assert same(read.predictions.xyxy, boxes)
+    assert same(read.predictions.score, found.score)
+
+
 def test_equal_content_gives_equal_files_that_nobody_may_change(tmp_path: Path) -> None:
     one, other = (write_shards(tmp_path / name, whole(), images_per_shard=2) for name in "ab")
     for path in one.iterdir():
