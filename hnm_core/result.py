@@ -63,7 +63,7 @@ class Mined(Protocol):
     def recall_curve(self) -> RecallCurve: ...
     @property
     def label_digests(self) -> NDArray[np.uint64]: ...
-    def counted(self, name: str) -> NDArray[Any]: ...
+    def counted(self, name: str) -> Iterator[NDArray[Any]]: ...
     def ask_cells(self, name: str, *args: Any) -> Sequence[Any]: ...
 
 
@@ -251,17 +251,17 @@ class MiningResult(CountedRows):
         found = self.part(mined, of_mined)
         return MinedPart.hardest_first([found], len(found), Images.of(self.truth).place)
 
-    def counted(self, name: str) -> NDArray[Any]:
-        """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first.
+    def counted(self, name: str) -> Iterator[NDArray[Any]]:
+        """Yield a column of the rows that count, in one piece: all mistakes and mined lucky hits, predictions first.
 
         Args:
             name: of a column of :class:`~hnm_core.selection.mined.MinedPart`, or ``mined``.
         """
         rows = mistake_rows(self.errors, self._hard)
         if name == "mined":
-            return np.concatenate([hard[at] for hard, at in zip(self._hard, rows, strict=True)])
-        column: NDArray[Any] = getattr(self._counted, name)
-        return column
+            yield np.concatenate([hard[at] for hard, at in zip(self._hard, rows, strict=True)])
+        else:
+            yield getattr(self._counted, name)
 
     @cached_property
     def _counted(self) -> MinedPart:

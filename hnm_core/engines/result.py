@@ -147,8 +147,8 @@ class ShardedResult:
         """Return a digest of the labels of each image; likewise."""
         return np.concatenate(list(self.engine.ask(digests)))
 
-    def counted(self, name: str) -> NDArray[Any]:
-        """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first; likewise.
+    def counted(self, name: str) -> Iterator[NDArray[Any]]:
+        """Yield a column of the rows that count, shard by shard: all mistakes and mined lucky hits, predictions first.
 
         Args:
             name: of a column of :class:`~hnm_core.selection.mined.MinedPart`, or ``mined``; rows are numbered through
@@ -156,8 +156,8 @@ class ShardedResult:
         """
         rows = [(0, 0), *np.cumsum(list(self.engine.ask(number_of_rows)), axis=0).tolist()]
         first = list(zip(self.starts[:-1].tolist(), rows[:-1], strict=True))
-        sides = zip(*self.engine.ask(counted_column, name, each=first), strict=True)
-        return np.concatenate([part for side in sides for part in side])
+        for of_truth in (False, True):
+            yield from self.engine.ask(counted_column, name, of_truth, each=first)
 
     def ask_cells(self, name: str, *args: Any) -> list[Any]:
         """Call a method of the :class:`~hnm_core.counting.ScoreCells` of every shard; likewise."""
@@ -202,28 +202,25 @@ def number_of_rows(columns: Columns) -> tuple[int, int]:
     return int(columns["numbers"][0]), len(columns["truth_image"])
 
 
-def counted_column(columns: Columns, first: tuple[int, tuple[int, int]], name: str) -> tuple[NDArray[Any], ...]:
-    """Return a column of the rows of a shard that count, of the predictions and of the truths.
+def counted_column(columns: Columns, first: tuple[int, tuple[int, int]], name: str, of_truth: bool) -> NDArray[Any]:
+    """Return a column of the rows of a shard that count, of the predictions or of the truths.
 
     Args:
         columns: of the shard.
         first: numbers of its first image, and of its first rows.
         name: of the column.
+        of_truth: whether of the truths.
     """
-    of_truth, mined = columns["of_truth"], columns["alive"]
-    counts = (columns["code"] >= LOCALIZATION) | mined
-    sides = counts & ~of_truth, counts & of_truth
+    mined = columns["alive"]
+    wanted = np.flatnonzero(((columns["code"] >= LOCALIZATION) | mined) & (columns["of_truth"] == of_truth))
     if name == "mined":
-        return tuple(mined[side] for side in sides)
+        return mined[wanted]
     image, rows = first
-    numbered = {"image": (image, image), "label": (0, 0), "row": rows, "near": rows[::-1]}
-    if name not in numbered:
-        return tuple(columns[name][side] for side in sides)
-    column = whole(columns, name)
-    return tuple(
-        np.where(column[side] >= 0, column[side] + start, column[side])
-        for side, start in zip(sides, numbered[name], strict=True)
-    )
+    start = {"image": image, "label": 0, "row": rows[of_truth], "near": rows[not of_truth]}.get(name)
+    if start is None:
+        return columns[name][wanted]
+    column = whole(columns, name)[wanted]
+    return np.where(column >= 0, column + start, column)
 
 
 def right_scores(columns: Columns) -> NDArray[np.float64]:

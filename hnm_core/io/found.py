@@ -9,8 +9,9 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ class FoundMining:
     @cached_property
     def hardest(self) -> MinedPart:
         """Return the mined rows in the order in which they are mined."""
-        mined = self._rows.take(self.counted("mined"))
+        mined = self._rows.take(self.arrays["row_mined"])
         return MinedPart.hardest_first([mined], len(mined), Images.of(self.truth).place)
 
     @property
@@ -136,7 +137,7 @@ class FoundMining:
     @property
     def mined_difficulty(self) -> NDArray[np.float64]:
         """``(k,)`` difficulty of the mined rows, predictions first."""
-        difficulty: NDArray[np.float64] = self.counted("difficulty")[self.counted("mined")]
+        difficulty: NDArray[np.float64] = self.arrays["row_difficulty"][self.arrays["row_mined"]]
         return difficulty
 
     def images(self) -> Sequence[str]:
@@ -147,9 +148,9 @@ class FoundMining:
         """Yield the mined rows in the order in which they are mined: all of :attr:`hardest`, whatever ``rows`` is."""
         yield self.hardest
 
-    def counted(self, name: str) -> NDArray[Any]:
-        """Return a column of the rows that count: all mistakes and mined lucky hits, predictions first."""
-        return self.arrays[f"row_{name}"]
+    def counted(self, name: str) -> Iterator[NDArray[Any]]:
+        """Yield a column of the rows that count, in one piece: all mistakes and mined lucky hits, predictions first."""
+        yield self.arrays[f"row_{name}"]
 
     def ask_cells(self, name: str, *args: Any) -> list[Any]:
         """Call a method of the :class:`~hnm_core.counting.ScoreCells` of the predictions."""
@@ -157,7 +158,7 @@ class FoundMining:
 
     @cached_property
     def _rows(self) -> MinedPart:
-        return MinedPart(**{name: self.counted(name) for name in COLUMNS})
+        return MinedPart(**{name: self.arrays[f"row_{name}"] for name in COLUMNS})
 
     def _error_rows(self, *, of_truth: bool) -> NDArray[np.int64]:
         return np.flatnonzero((self._rows.code >= LOCALIZATION) & (self._rows.of_truth == of_truth))
@@ -168,8 +169,29 @@ class FoundMining:
         return Detections(rows.image, rows.xyxy, rows.label, score, self.names, self.classes)
 
 
+@dataclass(frozen=True, eq=False)
+class InParts:
+    """An array whose rows come in parts.
+
+    Attributes:
+        rows: how many all parts have.
+        parts: at least one, of one type.
+    """
+
+    rows: int
+    parts: Iterator[NDArray[Any]]
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write it as ``np.save`` does the whole."""
+        first = next(self.parts)
+        shape, kind = (self.rows, *first.shape[1:]), np.lib.format.dtype_to_descr(first.dtype)
+        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+        for part in chain([first], self.parts):
+            file.write(part.tobytes())
+
+
 def write_found(path: Path, result: Mined) -> None:
-    """Write what a mining found into a new file; one column is in memory at a time."""
+    """Write what a mining found into a new file; in memory is a column of one shard at a time."""
     write_arrays(path, _arrays_of(result))
 
 
@@ -208,7 +230,10 @@ def write_arrays(path: Path, arrays: Iterator[tuple[str, Any]]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for name, array in arrays:
             with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+                if isinstance(array, InParts):
+                    array.write(entry)
+                else:
+                    np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def _arrays_of(result: Mined) -> Iterator[tuple[str, Any]]:
@@ -216,8 +241,9 @@ def _arrays_of(result: Mined) -> Iterator[tuple[str, Any]]:
     yield "classes", np.array(result.classes, dtype=np.str_)
     for name in PER_IMAGE:
         yield name, getattr(result, name)
+    rows = sum(map(len, result.counted("code")))
     for name in (*COLUMNS, "mined"):
-        yield f"row_{name}", result.counted(name)
+        yield f"row_{name}", InParts(rows, result.counted(name))
     yield "thresholds", result.thresholds.counts
     yield "threshold_truths", result.thresholds.truths
     yield "wrong_by_recall", result.recall_curve.wrong

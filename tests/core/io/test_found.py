@@ -76,9 +76,13 @@ def test_any_split_into_shards_writes_the_same_bytes(tmp_path: Path, seed: int) 
     for size in (1, 5, 12):
         shards = [_cut(tables, start, min(start + size, 12)) for start in range(0, 12, size)]
         with Local([lambda shard=shard: shard for shard in shards]) as engine:
-            write_found(tmp_path / str(size), mine_shards(engine, knobs, compared=True))
+            result = mine_shards(engine, knobs, compared=True)
+            write_found(tmp_path / str(size), result)
+            parts = [len(part) for part in result.counted("xyxy")]  # of each side of each shard: never all at once
+            assert len(parts) == 2 * len(shards)
         ours, theirs = (read_found(tmp_path / name) for name in (str(size), "whole"))
         assert ours.keys() == theirs.keys()
+        assert sum(parts) == len(theirs["row_xyxy"])
         for name in theirs:
             np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
             assert ours[name].dtype == theirs[name].dtype, name
