@@ -15,6 +15,7 @@ import numpy as np
 from hnm_core.live.unlabelled import RANKED_BY
 from hnm_core.report.lines import how_many
 from hnm_core.settings import SheetSettings
+from hnm_core.weighting.effect import mean_weight
 
 from ..app.uris import uri
 from ..review import card, mending, reweigh, triage
@@ -190,7 +191,7 @@ def _error_text(error: Exception, key: str) -> str:
 def _show_next(dataset: fo.Dataset, review: Review, state: dict[str, Any]) -> str | None:
     """Put the next object and the current numbers into the state, and return its picture."""
     before, now = ReviewNumbers.of(review.estimate_before()), ReviewNumbers.of(review.estimate_now())
-    run = records.opened(dataset, review.settings.run_key)
+    run = review.record
     known = state["trend"] if list(state.get("before", ())) == list(before) else []  # otherwise it was mined again
     trend = [point for point in known if point[0] < now.review_count]  # points after an undo are dropped
     one_by_one = state["mode"] != SHEETS
@@ -235,7 +236,7 @@ def _applied(run: records.Record, review: Review) -> dict[str, Any]:
     """
     report, estimate = history.overview_of(run)["report"], review.estimate_now()
     stored, weights = report["mining"]["review_count"], report["weights"]
-    same = weights is None or math.isclose(weights["mean_weight"], estimate.weighting.mean_weight, abs_tol=1e-9)
+    same = weights is None or math.isclose(weights["mean_weight"], mean_weight(estimate.weights), abs_tol=1e-9)
     when = run.config.reviews_applied if run.config else ""
     return {
         "count": stored,

@@ -67,7 +67,8 @@ class SingleEvents:
                 return
             keys = review.with_twins([key], SheetSettings.from_dict(state["sheets"]).twin_distance)
             state_name, sample_ids = ctx.params["review"], review.samples_of(keys)
-            done = triage.triage(ctx.dataset, run_key, state_name, keys, sample_ids=sample_ids, who=ctx.user_id)
+            known = {"sample_ids": sample_ids, "who": ctx.user_id, "record": review.record}
+            done = triage.triage(ctx.dataset, run_key, state_name, keys, **known)
             if done["needs_mining"]:  # everything else is seen in the numbers
                 ctx.ops.notify(triage.outcome_text(done), variant="warning")
 

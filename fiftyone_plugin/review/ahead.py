@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Collection
-from threading import Lock, Thread
+from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hnm_core.settings import SheetSettings
@@ -44,7 +44,7 @@ class SheetsAhead:
 
     def __init__(self, size: int = 8) -> None:
         self.size = size
-        self.worker: Thread | None = None
+        self.worker: Timer | None = None
         self._ready: OrderedDict[str, Ready] = OrderedDict()
         self._lock = Lock()
 
@@ -55,7 +55,8 @@ class SheetsAhead:
         if len(review.keys) < queue.LARGE or (self.worker is not None and self.worker.is_alive()):
             return
         given = dataset, review.settings.run_key, reader, settings, tuple(skipped)
-        self.worker = Thread(target=self._make, args=given, daemon=True)
+        self.worker = Timer(queue.HEAD_START, self._make, given)
+        self.worker.daemon = True
         self.worker.start()
 
     def take(

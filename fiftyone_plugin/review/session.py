@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnm_core.labels.estimate import Estimate, estimate_labels
-from hnm_core.labels.reviews import BOGUS_LABEL, HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED, states_of
-from hnm_core.labels.settled import Settled
+from hnm_core.labels.estimate import Estimator, Outlook
+from hnm_core.labels.reviews import HARD_NEGATIVE, LABEL_ERRORS, STATES, UNREVIEWED, states_of
 from hnm_core.labels.sheets import Sheet, label_error_of, next_sheet
 from hnm_core.settings import SheetSettings
 from hnm_core.settings.sheets import TWIN_DISTANCE
@@ -47,10 +46,12 @@ class Review:
         reviewable: ``(k,)`` bool, the mined mistakes that a person can review: all but lucky hits.
         answers: ``(k,)`` int8, on each mistake, see :data:`~hnm_core.labels.reviews.STATES`.
         doubtful: ``(k,)`` bool, exceptions of sheets: looked at, and left to a single look.
+        settled: reviewed label errors that were put right before the run was mined, and still stand.
+        record: of the run, as it was when the review was opened last.
     """
 
     def __init__(self, dataset: fo.Dataset, run_key: str | None, *, besides: Collection[str] = ()) -> None:
-        self._dataset = dataset
+        self._dataset, self.record = dataset, records.opened(dataset, run_key, besides=besides)
         self.settings, results = records.load(dataset, run_key, besides=besides)
         self.images, self.classes = run_mistakes.images_of(results), tuple(results.classes)
         if self.settings.engine.repeat_threshold > 0:
@@ -71,8 +72,10 @@ class Review:
         self.answers = np.zeros(len(self.label_ids), dtype=np.int8)
         self.doubtful = np.zeros(len(self.label_ids), dtype=bool)
         self.reviewable = self.mistakes.mined & (self.mistakes.code != TRUE_POSITIVE)
-        self.queue = ReviewQueue(self.mistakes, self.images, self.settings.engine, self.evidence)
-        self._estimates: dict[bool, Estimate] = {}
+        self._learn()
+        self._alone = np.arange(len(self.keys))
+        self._estimates: dict[bool, Outlook] = {}
+        self._open: NDArray[np.bool_] | None = None
         self.catch_up()
 
     def catch_up(self) -> None:
@@ -91,21 +94,21 @@ class Review:
         boxes = states.boxes_of(self._dataset, self.settings, touched)
         last = {states.key_of(entry["side"], entry["label_id"]): entry["state"] for entry in entries}
         answers = states.inherited_answers(boxes, entries)
-        image_of = {states.key_of(entry["side"], entry["label_id"]): entry["image"] for entry in entries}
-        gone = [key for key in last if key not in answers and last[key] == STATES[BOGUS_LABEL]]
-        self._settled.catch_up(touched, answers, Counter(image_of[key] for key in gone))
+        if self._settled.catch_up(touched, answers, entries):
+            self._learn()
         for key, answer in answers.items():
             row = self._row.get(key)
             if row is not None:
                 self.answers[row] = answer
                 self.doubtful[row] = last.get(key) == STATES[UNREVIEWED] and answer <= UNREVIEWED
         self._estimates.pop(True, None)
+        self._open = None
 
-    def estimate_now(self) -> Estimate:
+    def estimate_now(self) -> Outlook:
         """Return the estimate that follows from all reviews so far."""
         return self._estimate(reviewed=True)
 
-    def estimate_before(self) -> Estimate:
+    def estimate_before(self) -> Outlook:
         """Return the estimate without any review."""
         return self._estimate(reviewed=False)
 
@@ -130,7 +133,7 @@ class Review:
     def _chosen(self, skipped: Collection[int]) -> int | None:
         """Return the next row; of proposals the likeliest error of the first list that is not done. None if none is."""
         if not self.settings.without_truth:
-            return self.queue.next(self.answers, skipped, self.settled)
+            return self.queue.next(self.answers, skipped)
         rows = [row for row in np.flatnonzero(self.open).tolist() if row not in skipped]
         code, difficulty = self.mistakes.code, self.mistakes.difficulty
         return min(rows, key=lambda row: (code[row], -difficulty[row], row), default=None)
@@ -141,15 +144,17 @@ class Review:
         Args:
             most_apart: largest cosine distance of the crops of twins; 0: there are none.
         """
-        alone = np.arange(len(self.keys)) if self.twins is None else self.twins.within(most_apart)
-        return np.asarray(alone, dtype=np.int64)
+        return self._alone if self.twins is None else np.asarray(self.twins.within(most_apart), dtype=np.int64)
 
     def with_twins(self, keys: Iterable[str], most_apart: float = TWIN_DISTANCE) -> list[str]:
         """Return the keys of objects, each with its twins, that can be reviewed and are not yet; each once."""
+        rows = (self._row[key] for key in keys if key in self)
+        if self.twins is None:
+            return [self.keys[row] for row in dict.fromkeys(rows) if self.open[row]]
         twin_of = self.twin_of(most_apart)
-        place = {int(twin_of[row]): number for number, row in enumerate(self._row[key] for key in keys if key in self)}
-        rows = np.flatnonzero(self.open & np.isin(twin_of, list(place))).tolist()
-        return [self.keys[row] for row in sorted(rows, key=lambda row: place[int(twin_of[row])])]
+        place = {int(twin_of[row]): number for number, row in enumerate(rows)}
+        shown = np.flatnonzero(self.open & np.isin(twin_of, list(place))).tolist()
+        return [self.keys[row] for row in sorted(shown, key=lambda row: place[int(twin_of[row])])]
 
     def samples_of(self, keys: Iterable[str]) -> list[str]:
         """Return the ids of the samples of objects, each once."""
@@ -182,11 +187,6 @@ class Review:
         return STATES[HARD_NEGATIVE] if self.settings.without_truth else label_error_of(code, of_truth=of_truth)
 
     @property
-    def settled(self) -> Settled:
-        """Return the reviewed label errors that were put right before the run was mined, and still stand."""
-        return self._settled.now
-
-    @property
     def state(self) -> NDArray[np.int8]:
         """``(k,)`` int8, review state of each mistake, as place in ``STATES``."""
         return states_of(self.answers)
@@ -194,7 +194,9 @@ class Review:
     @property
     def open(self) -> NDArray[np.bool_]:
         """``(k,)`` whether a mistake can be reviewed and is not yet."""
-        return np.asarray(self.reviewable & (self.state == UNREVIEWED), dtype=bool)
+        if self._open is None:
+            self._open = np.asarray(self.reviewable & (self.state == UNREVIEWED), dtype=bool)
+        return self._open
 
     def mended(self) -> tuple[int, int]:
         """Return how many label errors are known among the mined objects, and the clicks spent on the dataset.
@@ -202,7 +204,8 @@ class Review:
         A withdrawn action costs its own clicks and one for taking it back.
         """
         clicks = sum(action.clicks + bool(action.withdrawn) for _, action in self._actions.values())
-        return int((self.reviewable & np.isin(self.state, LABEL_ERRORS)).sum()), clicks
+        said = np.flatnonzero(self.answers)
+        return int((self.reviewable[said] & np.isin(self.answers[said], LABEL_ERRORS)).sum()), clicks
 
     def unreviewed_count(self) -> int:
         """Return the number of mined mistakes that have no review."""
@@ -229,13 +232,16 @@ class Review:
         """Return the suspicion of every mistake by the key of its object."""
         return dict(zip(self.keys, self.estimate_now().suspicion.tolist(), strict=True))
 
-    def _estimate(self, *, reviewed: bool) -> Estimate:
+    def _learn(self) -> None:
+        self.settled, given = self._settled.now, (self.mistakes, self.images, self.settings.engine, self.evidence)
+        self._estimator = Estimator(*given, self.settled)
+        self._unlearned = Estimator(*given) if len(self.settled) else self._estimator
+        self.queue = ReviewQueue(self._estimator)
+
+    def _estimate(self, *, reviewed: bool) -> Outlook:
         if reviewed not in self._estimates:
             answers = self.answers if reviewed else np.zeros_like(self.answers)
-            known: dict[str, Any] = {"evidence": self.evidence, "settled": self.settled if reviewed else None}
-            self._estimates[reviewed] = estimate_labels(
-                self.mistakes, answers, self.images, self.settings.engine, **known
-            )
+            self._estimates[reviewed] = (self._estimator if reviewed else self._unlearned).outlook(answers)
         return self._estimates[reviewed]
 
     def _valid_entries(self, samples: Collection[str]) -> Iterable[Any]:
@@ -275,6 +281,7 @@ class ReviewCache:
                 review = self._kept[name] = Review(dataset, key, besides=besides)
             else:
                 review.catch_up()
+            review.record = record
             self._kept.move_to_end(name)
             while len(self._kept) > self.size:
                 self._kept.popitem(last=False)

@@ -188,6 +188,7 @@ def answer(
         all_but=review.with_twins(apart, most_apart),
         who=who,
         clicks=1 + len(exceptions),
+        record=review.record,
     )
     if reader:
         reservations.give_back(dataset, reader)

@@ -39,6 +39,7 @@ def triage(
     all_but: Iterable[str] = (),
     who: str | None = None,
     clicks: int = 1,
+    record: records.Record | None = None,
 ) -> dict[str, Any]:
     """Review objects that a run mined.
 
@@ -51,6 +52,7 @@ def triage(
         all_but: exceptions among ``label_ids``: they stay unreviewed, and are left to a single look.
         who: the person; None for the user that this process runs as.
         clicks: what it cost the person.
+        record: of the run, if it was read just now.
 
     Returns:
         ``state``, ``count`` of objects that got it and of ``exceptions``, ``label_ids`` and ``keys`` (``SIDE:ID``) of
@@ -60,7 +62,7 @@ def triage(
     Raises:
         ValueError: if there is no such run or state, no object is named, one was not mined by the run or shares its id.
     """
-    settings = _reviewable(dataset, run_key)
+    settings = _reviewable(dataset, run_key, record)
     state = check_state(state)
     wanted = list(dict.fromkeys(map(str, label_ids)))
     if not wanted:
@@ -156,36 +158,44 @@ def copy_states(dataset: fo.Dataset, sample_ids: Collection[str]) -> dict[str, i
     journal.mark_dirty(dataset)
     changed = {}
     for record in records.usable(dataset):
-        needs_mining = _copy_or_tell(dataset, record.key, sample_ids)
+        needs_mining = _copy_or_tell(dataset, record, sample_ids)
         if needs_mining is not None:
             changed[record.key] = needs_mining
     access.reload(dataset)
     return changed
 
 
-def _reviewable(dataset: fo.Dataset, run_key: str | None) -> RunSettings:
+def _reviewable(dataset: fo.Dataset, run_key: str | None, record: records.Record | None) -> RunSettings:
     """Return the settings of a run that can be reviewed: it is finished, or somebody is adding to it right now."""
-    held = owners.is_held(journal.read(dataset, f"{RUN}{run_key}"))
-    record = records.opened(dataset, run_key, besides=("applying", "comparing", "searching") if held else ())
+    if record is None or record.problem:
+        held = owners.is_held(journal.read(dataset, f"{RUN}{run_key}"))
+        record = records.opened(dataset, run_key, besides=("applying", "comparing", "searching") if held else ())
     schema.check_writable(dataset, record.fields)
     return record.settings
 
 
-def _copy_or_tell(dataset: fo.Dataset, key: str, sample_ids: Collection[str]) -> int | None:
+def _copy_or_tell(dataset: fo.Dataset, record: records.Record, sample_ids: Collection[str]) -> int | None:
     """Update the copies in one run, or tell whoever is writing it that there is something to copy."""
+    key = record.key
     while True:
         try:
             with lease(dataset, f"{RUN}{key}", operator="triage_hard_negatives") as held:
-                return _copy(held, dataset, key, sample_ids)
+                return _copy(held, dataset, key, sample_ids, record)
         except Busy:
             if journal.mark_dirty(dataset, key):
                 return None  # whoever writes it copies the reviews before letting go
 
 
-def _copy(held: Lease, dataset: fo.Dataset, key: str, sample_ids: Collection[str]) -> int | None:
-    """Update the copies in one run; return the number of changed objects that need mining, None if none changed."""
+def _copy(
+    held: Lease, dataset: fo.Dataset, key: str, sample_ids: Collection[str], before: records.Record | None = None
+) -> int | None:
+    """Update the copies in one run; return the number of changed objects that need mining, None if none changed.
+
+    ``before`` is its record as it was before the run was held; it is read again only if it has changed since.
+    """
     try:
-        settings = records.settings_of(dataset, key)
+        same = before is not None and records.is_unchanged(dataset, before)
+        settings = before.settings if before is not None and same else records.settings_of(dataset, key)
     except ValueError:  # deleted or left unfinished meanwhile
         return None
     boxes = states.boxes_of(dataset, settings, sample_ids)

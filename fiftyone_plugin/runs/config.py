@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import lru_cache
 from typing import Any
 
 import fiftyone as fo
@@ -62,3 +63,14 @@ class MiningRunConfig(fo.RunConfig):
             engine_version=hnm_core.__version__,
             fields=list(writeback.fields_of(settings.run_key, settings)),
         )
+
+
+@lru_cache(maxsize=64)
+def parsed(settings: str) -> RunSettings:
+    """Return the settings of a run from their text; a click in the panel asks for those of every run several times.
+
+    Raises:
+        ValueError: if the text holds no settings.
+        TypeError: if it is no text.
+    """
+    return RunSettings.from_params(json.loads(settings))

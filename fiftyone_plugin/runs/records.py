@@ -5,7 +5,6 @@ Everything is read from the database as it is now, and one record that can't be 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from ..settings import RunSettings
 from ..store import access, journal, owners, schema, tags
 from ..store.journal import RUN, STATES, Journal
 from . import results
-from .config import METHOD, MiningRunConfig
+from .config import METHOD, MiningRunConfig, parsed
 from .owned import add_all_fields
 from .results import MiningRunResults
 
@@ -67,7 +66,7 @@ class Record:
         """
         if self.config is None:
             raise ValueError(self.problem)
-        return RunSettings.from_params(json.loads(self.config.settings))
+        return parsed(self.config.settings)
 
 
 def listed(dataset: fo.Dataset) -> list[Record]:
@@ -211,6 +210,13 @@ def load(
     return record.settings, results.read(dataset, record.key, record.config, record.file_id)
 
 
+def is_unchanged(dataset: fo.Dataset, record: Record) -> bool:
+    """Return whether nobody has begun to change a finished run since its record was read; False if that is unknown."""
+    then, now = record.journal, journal.read(dataset, f"{RUN}{record.key}")
+    stamps = [(note.name, note.state, note.written, note.runs) for note in (then, now) if note is not None]
+    return len(stamps) == 2 and stamps[0] == stamps[1] and stamps[0][1] == "done"
+
+
 def revision(record: Record) -> tuple[str, ...]:
     """Return values that change whenever the results of a run are written."""
     return str(record.timestamp), str(record.file_id), record.state
@@ -267,7 +273,7 @@ def _record(key: str, run_id: Any, document: Any, note: Journal | None) -> Recor
         if not isinstance(stored, dict):
             raise TypeError("it has no config")
         config = MiningRunConfig(**{k: v for k, v in stored.items() if k not in ("cls", "type", "method")})
-        RunSettings.from_params(json.loads(config.settings))
+        parsed(config.settings)
         if list(config.fields) != [str(path) for path in config.fields]:
             raise TypeError("fields are no names")
     except Exception as error:  # whatever a damaged document holds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from hnm_core import MiningResult
 from hnm_core.labels.mistakes import Mistakes
-from hnm_core.labels.reviews import LABEL_ERRORS, STATES
+from hnm_core.labels.reviews import BOGUS_LABEL, LABEL_ERRORS, STATES
 from hnm_core.labels.settled import Settled
 from hnm_core.taxonomy import ROW_NAMES
 
@@ -62,25 +63,32 @@ class StoredSettled:
         self._stands = np.ones(len(self._all), dtype=bool)
         self.now = self._all
 
-    def catch_up(self, samples: Collection[str], answers: Mapping[str, int], bogus: Mapping[str, int]) -> None:
-        """Leave out what is no longer reviewed as a label error.
+    def catch_up(
+        self, samples: Collection[str], answers: Mapping[str, int], entries: Iterable[Mapping[str, Any]]
+    ) -> bool:
+        """Leave out what is no longer reviewed as a label error, and return whether that changed anything.
 
         Args:
             samples: ids of the samples whose reviews changed.
             answers: answer on every box there, by ``SIDE:ID``.
-            bogus: per sample, how many labels that are gone are reviewed as bogus.
+            entries: of the ledger, on these samples, in order.
         """
-        left = dict(bogus)
+        last = {f"{entry['side']}:{entry['label_id']}": (entry["image"], entry["state"]) for entry in entries}
+        bogus = [key for key, (_, state) in last.items() if state == STATES[BOGUS_LABEL] and key not in answers]
+        left, before = Counter(last[key][0] for key in bogus), self._stands.copy()
         for row, sample in enumerate(self._columns.get("sample_id", ())):
             if sample not in samples:
                 continue
             side, label_id = (self._columns[name][row] for name in ("side", "label_id"))
             if label_id == GONE:
-                self._stands[row] = left.get(sample, 0) > 0
-                left[sample] = left.get(sample, 0) - 1
+                self._stands[row] = left[sample] > 0
+                left[sample] -= 1
             else:
                 self._stands[row] = answers.get(f"{side}:{label_id}", 0) in LABEL_ERRORS
+        if np.array_equal(before, self._stands):
+            return False
         self.now = self._all if self._stands.all() else self._all.take(self._stands)
+        return True
 
 
 def _read(

@@ -15,6 +15,7 @@ from ..counting.recall import counted_scores
 from ..labels.belief import Belief
 from ..labels.estimate import image_scores_of
 from ..labels.evidence_weights import as_columns, at_rows
+from ..labels.grouped import Grouped
 from ..labels.mistakes import Mistakes
 from ..labels.prior import prior_suspicion
 from ..labels.reviews import STATES, Reviews, states_of
@@ -147,13 +148,13 @@ def part_of(columns: Columns) -> tuple[NDArray[np.int64], SuspicionPart]:
         of_truth=of_truth[rows],
         mined=mined[rows],
     )
-    part = SuspicionPart(mistakes, columns["said"][rows], columns["evidence"][rows])
-    if len(columns["settled_said"]):
+    said, evidence, settled = columns["said"][rows], columns["evidence"][rows], columns["settled_said"]
+    if len(settled):
         known = {name: columns[f"settled_{name}"] for name in SETTLED}
-        none = np.zeros(len(columns["settled_said"]), dtype=bool)
-        settled = Mistakes(**known, difficulty=np.full(len(none), np.nan), mined=none)
-        part = part.and_settled(settled, columns["settled_said"], columns["settled_evidence"])
-    return rows, part
+        nothing = np.zeros(len(settled), dtype=bool)
+        mistakes = mistakes.and_more(Mistakes(**known, difficulty=np.full(len(settled), np.nan), mined=nothing))
+        evidence = np.concatenate([evidence, columns["settled_evidence"]])
+    return rows, SuspicionPart.of(Grouped(mistakes, evidence, settled), said)
 
 
 def _settled(settled: Settled, shard: Shard) -> Kept:
@@ -182,7 +183,7 @@ def score_images(
     at, part = part_of(columns)
     images = Images(np.zeros(len(columns["background"]), dtype=np.bytes_), columns["background"])
     found = part.suspicion(belief, strata, place)
-    rows, pooled = image_scores_of(part.mistakes, found, images, settings)
+    rows, pooled = image_scores_of(part.grouped.mistakes, found, images, settings)
     suspicion = np.full(len(columns["code"]), np.nan)
     suspicion[at] = np.where(found.stratum >= 0, found.value, np.nan)
     mined = columns["alive"]
@@ -210,7 +211,7 @@ def count(
     rows, mined = columns["pooled"], columns["alive"]
     missed = columns["of_truth"][rows]
     parts = columns["parts"], columns["alarm_parts"], missed, columns["scores"], columns["alarm_scores"]
-    pooled = PooledScores(whole(columns, "image")[rows], *parts)
+    pooled = PooledScores(whole(columns, "image")[rows], *parts, missed_scores=np.zeros(0))
     weights, alarm_extra, score_extra = own
     none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool), ()
     weighed = SampleWeights(weights, *none, alarm_extra, score_extra, 0.0)

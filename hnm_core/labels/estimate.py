@@ -1,4 +1,4 @@
-"""Estimate label errors, image scores and weights from reviews, without the tables: fast enough for every click."""
+"""Estimate label errors, image scores and weights from reviews, without the tables."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from ..settings import MiningSettings
 from ..taxonomy import LOCALIZATION
 from ..weighting.effect import describe_weighting
 from ..weighting.images import Images
-from ..weighting.pooling import PooledScores
+from ..weighting.pooling import ImageScores, PooledScores, Pools
+from ..weighting.weights import SampleWeights
+from .grouped import Grouped
 from .mistakes import Mistakes
 from .reviews import IGNORE
 from .settled import Settled
-from .suspicion import Suspicion, estimate_suspicion
+from .suspicion import Suspicion, estimate_suspicion, suspicion_of
 
 __all__ = [
     "Estimate",
+    "Estimator",
+    "Outlook",
     "Suspicion",
     "estimate_labels",
     "estimate_suspicion",
     "image_scores_of",
-    "image_weights_of",
     "with_estimate",
     "with_numbers",
 ]
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
-    """The estimate after the reviews so far: suspicion, image scores and weights.
+class Outlook:
+    """What reviews so far let expect: suspicion, image scores and weights.
 
     Attributes:
         suspicions: of every mistake, with strata and intervals.
@@ -42,7 +45,6 @@ class Estimate:
         weights: ``(images,)`` float64 ≥ 1.
         repeats: ``(images,)`` int64 ≥ 1.
         hard_images: ``(images,)`` bool, images with a higher weight because of their mistakes.
-        weighting: the effect of the weights.
         expected_label_errors: how many of the mined objects are expected to be label errors.
         expected_interval: its 90 % interval.
         notes: limits that took effect, as sentences.
@@ -53,7 +55,6 @@ class Estimate:
     weights: NDArray[np.float64]
     repeats: NDArray[np.int64]
     hard_images: NDArray[np.bool_]
-    weighting: Weighting
     expected_label_errors: float
     expected_interval: tuple[float, float]
     notes: tuple[str, ...]
@@ -62,6 +63,17 @@ class Estimate:
     def suspicion(self) -> NDArray[np.float64]:
         """``(k,)`` estimated probability that the label is wrong."""
         return self.suspicions.value
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate(Outlook):
+    """The same, with what the weights do to a training.
+
+    Attributes:
+        weighting: the effect of the weights.
+    """
+
+    weighting: Weighting
 
 
 def estimate_labels(
@@ -101,18 +113,23 @@ def estimate_labels(
     suspicions = estimate_suspicion(mistakes, state, evidence, settled)
     rows, pooled = image_scores_of(mistakes, suspicions, images, settings)
     weighed = images.weigh(pooled, settings)
+    weighting = describe_weighting(images, pooled, mistakes.code[rows], weighed)
+    return Estimate(**_outlook(suspicions, pooled.scores, weighed), weighting=weighting)
+
+
+def _outlook(suspicions: Suspicion, scores: NDArray[np.float64], weighed: SampleWeights) -> dict[str, Any]:
+    """Return the values of an :class:`Outlook`."""
     expected, low, high = suspicions.strata.expected()
-    return Estimate(
-        suspicions=suspicions,
-        image_scores=pooled.scores,
-        weights=weighed.weights,
-        repeats=weighed.repeats,
-        hard_images=weighed.hard,
-        weighting=describe_weighting(images, pooled, mistakes.code[rows], weighed),
-        expected_label_errors=expected,
-        expected_interval=(low, high),
-        notes=weighed.notes,
-    )
+    return {
+        "suspicions": suspicions,
+        "image_scores": scores,
+        "weights": weighed.weights,
+        "repeats": weighed.repeats,
+        "hard_images": weighed.hard,
+        "expected_label_errors": expected,
+        "expected_interval": (low, high),
+        "notes": weighed.notes,
+    }
 
 
 def with_estimate(report: MiningReport, estimate: Estimate) -> MiningReport:
@@ -140,22 +157,84 @@ def with_numbers(
     )
 
 
-def image_weights_of(
-    mistakes: Mistakes, suspicions: Suspicion, images: Images, settings: MiningSettings
-) -> NDArray[np.float64]:
-    """Return the weights of the images, ``(images,)``."""
-    return images.weigh(image_scores_of(mistakes, suspicions, images, settings)[1], settings).weights
-
-
 def image_scores_of(
     mistakes: Mistakes, suspicions: Suspicion, images: Images, settings: MiningSettings
 ) -> tuple[NDArray[np.int64], PooledScores]:
     """Return the rows that count, ``(c,)``, and the scores of the images with the parts of these rows in them."""
-    rows = np.flatnonzero(mistakes.mined & (suspicions.state != IGNORE))
-    rows = rows[np.argsort(mistakes.code[rows], kind="stable")]  # stable sort, so that equal shares are deterministic
+    rows = _by_type(mistakes, mistakes.mined & (suspicions.state != IGNORE))
     belief = 1.0 - suspicions.value[rows] * settings.use_suspicion
-    missed = mistakes.of_truth[rows]
-    false_positives = ~missed & (mistakes.code[rows] >= LOCALIZATION)
+    missed, false_positives = _sides_of(mistakes, rows)
     return rows, PooledScores.of(
         mistakes.image[rows], mistakes.difficulty[rows] * belief, false_positives, missed, len(images)
     )
+
+
+def _by_type(mistakes: Mistakes, some: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return rows by error type, in the order in which equals are pooled."""
+    rows = np.flatnonzero(some)
+    return rows[np.argsort(mistakes.code[rows], kind="stable")]  # stable sort, so that equal shares are deterministic
+
+
+def _sides_of(mistakes: Mistakes, rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of some rows are missed truths, and which are false positives."""
+    missed = mistakes.of_truth[rows]
+    return missed, ~missed & (mistakes.code[rows] >= LOCALIZATION)
+
+
+class Estimator:
+    """The estimate of the same mistakes, for review after review: what no review changes is computed once.
+
+    Args:
+        mistakes: as for :func:`estimate_labels`, and so are the others. None of them may change any more.
+        images: the images.
+        settings: the settings.
+        evidence: the evidence.
+        settled: what is settled.
+
+    Example:
+        >>> from hnm_core.taxonomy import BACKGROUND
+        >>> errors = [BACKGROUND] * 2, [0, 0], [0.9, 0.9], [0.9, 0.9], [False, False], [True, True]
+        >>> estimator = Estimator(Mistakes([0, 1], *errors), Images(["a", "b"], np.zeros(2, bool)), MiningSettings())
+        >>> [estimator.outlook(state).suspicion.round(2).tolist() for state in (["", ""], ["hard_negative", ""])]
+        [[0.8, 0.8], [0.0, 0.24]]
+    """
+
+    def __init__(
+        self,
+        mistakes: Mistakes,
+        images: Images,
+        settings: MiningSettings,
+        evidence: Mapping[str, Any] | None = None,
+        settled: Settled | None = None,
+    ) -> None:
+        self.mistakes, self.settings = mistakes, settings
+        self._images, self._kinds = images, list(evidence or {})
+        self._grouped = Grouped.of(mistakes, evidence, settled)
+        rows = _by_type(mistakes, mistakes.mined)
+        self._rows = rows[np.argsort(mistakes.image[rows], kind="stable")]  # what is pooled together lies together
+        missed, false_positives = _sides_of(mistakes, self._rows)
+        self._pools = Pools(mistakes.image[self._rows], false_positives, missed, len(images))
+        self._difficulty = mistakes.difficulty[self._rows]
+
+    def outlook(self, state: Iterable[str] | NDArray[Any] | None) -> Outlook:
+        """Return what reviews let expect: the numbers of :func:`estimate_labels`, to the last bit.
+
+        Raises:
+            ValueError: if a state does not exist, or the number of states differs from that of the mistakes.
+        """
+        suspicions = self.suspicion(state)
+        scores = self._scores(suspicions)
+        return Outlook(**_outlook(suspicions, scores.scores, self._images.weigh(scores, self.settings)))
+
+    def suspicion(self, state: Iterable[str] | NDArray[Any] | None) -> Suspicion:
+        """Return the suspicion of every mistake."""
+        return suspicion_of(self._grouped, state, self._kinds)
+
+    def weights(self, suspicions: Suspicion, settings: MiningSettings | None = None) -> NDArray[np.float64]:
+        """Return the weights of the images, ``(images,)``; ``settings`` may limit them otherwise."""
+        return self._images.weigh(self._scores(suspicions), settings or self.settings).weights
+
+    def _scores(self, suspicions: Suspicion) -> ImageScores:
+        difficulty = self._difficulty * (1.0 - suspicions.value[self._rows] * self.settings.use_suspicion)
+        difficulty[suspicions.answers[self._rows] == IGNORE] = 0.0
+        return self._pools.score(difficulty)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..settings import MiningSettings
 from ..weighting.images import Images
-from .estimate import Suspicion, estimate_suspicion, image_weights_of
+from .estimate import Estimator, Suspicion
 from .mistakes import Mistakes
 from .reviews import UNREVIEWED
 from .settled import Settled
 
-__all__ = ["next_reviews"]
+__all__ = ["choose_reviews", "next_reviews"]
 
 TRIED = 8
 """Strata for which the change of the weights is computed; the others are ranked by the change of the shares."""
@@ -62,11 +62,23 @@ def next_reviews(
         >>> next_reviews(mistakes, ["", "ignore", ""], images, MiningSettings(), n=9, skip=[0]).tolist()
         [2]
     """
-    suspicion = estimate_suspicion(mistakes, state, evidence, settled)
+    return choose_reviews(Estimator(mistakes, images, settings, evidence, settled), state, n, seed=seed, skip=skip)
+
+
+def choose_reviews(
+    estimator: Estimator,
+    state: Iterable[str] | NDArray[Any] | None,
+    n: int = 1,
+    *,
+    seed: int = 0,
+    skip: Iterable[int] = (),
+) -> NDArray[np.int64]:
+    """Return the same of mistakes that are estimated again and again."""
+    suspicion, mistakes = estimator.suspicion(state), estimator.mistakes
     open_rows = mistakes.mined & (suspicion.state == UNREVIEWED) & (suspicion.stratum >= 0)
     open_rows[np.fromiter(skip, dtype=np.int64)] = False
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(open_rows))
-    value = _review_values(mistakes, suspicion, images, settings, np.unique(suspicion.stratum[rows]))
+    value = _review_values(estimator, suspicion, np.unique(suspicion.stratum[rows]))
     stratum = suspicion.stratum[rows]
     order = np.argsort(stratum, kind="stable")
     turn = np.empty(len(rows), dtype=np.int64)
@@ -75,30 +87,24 @@ def next_reviews(
     return np.asarray(rows[np.argsort(-value[stratum] * seen / (seen + turn), kind="stable")[:n]], dtype=np.int64)
 
 
-def _review_values(
-    mistakes: Mistakes, suspicion: Suspicion, images: Images, settings: MiningSettings, strata: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _review_values(estimator: Estimator, suspicion: Suspicion, strata: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the value of a review in each stratum, ``(s,)``; -1 for strata that are not in ``strata``."""
     values = np.full(len(suspicion.strata), -1.0)
     if not len(strata):
         return values
-    settings = replace(
-        settings, effective_sample_floor=0.0
-    )  # flattening the weights is slow and does not change the order
+    mistakes = estimator.mistakes
+    free = replace(estimator.settings, effective_sample_floor=0.0)  # flattening is slow, and does not change the order
     counts = np.flatnonzero(mistakes.mined & (suspicion.state == UNREVIEWED) & (suspicion.stratum >= 0))
     mass = np.bincount(suspicion.stratum[counts], mistakes.difficulty[counts], len(values)).astype(np.float64)
     influence = suspicion.strata.levels.influence(mass)
     first = strata[np.argsort(-influence[strata], kind="stable")]
-    before = image_weights_of(mistakes, suspicion, images, settings)
+    before = estimator.weights(suspicion, free)
     moved = []
     for at in first[:TRIED].tolist():
         member = int(counts[np.argmax(suspicion.stratum[counts] == at)])
         moved.append(
             sum(
-                chance
-                * float(
-                    np.abs(image_weights_of(mistakes, suspicion.after(member, wrong), images, settings) - before).sum()
-                )
+                chance * float(np.abs(estimator.weights(suspicion.after(member, wrong), free) - before).sum())
                 for wrong, chance in ((True, suspicion.value[member]), (False, 1.0 - suspicion.value[member]))
             )
         )

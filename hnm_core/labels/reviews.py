@@ -156,8 +156,8 @@ def state_codes(states: Iterable[str] | NDArray[Any]) -> NDArray[np.int8]:
         if unknown:
             raise ValueError(f"no such review state: {', '.join(map(repr, unknown))}; states are {', '.join(STATES)}")
         return np.array([code[str(name)] for name in given], dtype=np.int8)
-    codes = np.asarray(given, dtype=np.int64).reshape(-1)
-    if codes.size and np.abs(codes).max() >= len(STATES):
+    codes = np.asarray(given, dtype=np.int8 if getattr(given, "dtype", None) == np.int8 else np.int64).reshape(-1)
+    if codes.size and max(int(codes.max()), -int(codes.min())) >= len(STATES):
         raise ValueError(
             f"review states are numbers from 0 to {len(STATES) - 1} (below 0: it does not fit), got {codes.min()} to "
             f"{codes.max()}"

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..taxonomy import LOCALIZATION, ROW_NAMES
 from ..weighting.exact import as_floats, exact_units
 from .belief import Belief
-from .evidence_weights import as_columns, bins_of, kinds_of, only_ranks, shift_of, weigh_evidence, weighted
+from .evidence_weights import bins_of, kinds_of, only_ranks, shift_of, weigh_evidence, weighted
+from .grouped import NAMES, Grouped
 from .joint_fit import fit_jointly, prior_weights
 from .merging import merge_strata
 from .mistakes import Mistakes
@@ -25,11 +25,9 @@ from .prior import prior_suspicion
 from .reviews import HARD_NEGATIVE, IGNORE, LABEL_ERRORS, MISSING_LABEL, STATES, UNREVIEWED, state_codes, states_of
 from .settled import Settled
 from .stats import expit, logit
-from .strata import Levels, Strata, number_strata
+from .strata import Levels, Strata
 
-__all__ = ["Suspicion", "SuspicionPart", "believe", "estimate_suspicion"]
-
-NAMES = len(ROW_NAMES)
+__all__ = ["Suspicion", "SuspicionPart", "believe", "estimate_suspicion", "suspicion_of"]
 
 Ask = Callable[..., Sequence[Any]]
 """Calls a method of every :class:`SuspicionPart`, by name, and returns the answers in a fixed order."""
@@ -106,102 +104,110 @@ class SuspicionPart:
     """Some of the mistakes, with their reviews and their evidence.
 
     Attributes:
-        mistakes: the mistakes, mined lucky hits, and last what is settled.
+        grouped: the mistakes, mined lucky hits, and last what is settled.
         said: ``(k,)`` int8, answers.
-        columns: ``(k, kinds)`` float64, evidence.
-        settled: how many rows are settled, see :class:`~.settled.Settled`.
     """
 
-    mistakes: Mistakes
+    grouped: Grouped
     said: NDArray[np.int8]
-    columns: NDArray[np.float64]
-    settled: int = 0
 
-    @cached_property
+    @property
     def state(self) -> NDArray[np.int8]:
         """Return the review states."""
         return states_of(self.said)
 
-    def and_settled(self, mistakes: Mistakes, said: NDArray[np.int8], columns: NDArray[np.float64]) -> SuspicionPart:
-        """Return the part with what is settled as well."""
-        both = np.concatenate([self.said, said]), np.concatenate([self.columns, columns])
-        return SuspicionPart(self.mistakes.and_more(mistakes), *both, len(mistakes))
+    @classmethod
+    def of(cls, grouped: Grouped, said: NDArray[np.int8]) -> SuspicionPart:
+        """Return the part with these answers, and those on what is settled."""
+        return cls(grouped, np.concatenate([said, grouped.settled]) if len(grouped.settled) else said)
 
     @cached_property
-    def errors(self) -> NDArray[np.int64]:
-        """Return the rows that are mistakes: lucky hits have no suspicion."""
-        return np.flatnonzero(self.mistakes.code >= LOCALIZATION)
-
-    @cached_property
-    def strata(self) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Return the stratum of every error, numbered within this part, and the strata."""
-        some = self.mistakes.take(self.errors)
-        return number_strata(some.code, some.label, some.score, some.of_truth)
+    def _answered(self) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+        """Return the places, among the errors, of what somebody said something on, and what: few of many."""
+        said = self.said[self.grouped.errors]
+        at = np.flatnonzero(said)
+        return at, said[at]
 
     def counts(self) -> tuple[Any, ...]:
         """Return the strata, six counts of each, the errors of each type, sums of their evidence, and the answers."""
-        number, keys = self.strata
-        state, mined = self.state[self.errors], self.mistakes.mined[self.errors]
-        label_error, code = np.isin(state, LABEL_ERRORS), self.mistakes.code[self.errors]
+        number, keys = self.grouped.strata
+        at, said = self._answered
+        state, mined, stratum = states_of(said), self.grouped.mined[at], number[at]
+        label_error = np.isin(state, LABEL_ERRORS)
         which = (
-            *(mined & (state == UNREVIEWED), mined & label_error, mined & (state == HARD_NEGATIVE)),
+            *(mined & (state != UNREVIEWED), mined & label_error, mined & (state == HARD_NEGATIVE)),
             *(_is_reviewed(state), label_error),
         )
-        counts = [np.bincount(number[rows], minlength=len(keys[0])) for rows in which]
-        pairs = np.bincount(number[which[0]], _others(self._twins, which[0]), len(keys[0])).astype(np.int64)
-        sums = [exact_units(code, column, NAMES) for column in self.columns[self.errors].T]
-        return keys, np.stack([*counts, pairs]), np.bincount(code, minlength=NAMES), sums, self.answers()
+        done, *counts = (np.bincount(stratum[some], minlength=len(keys[0])) for some in which)
+        counted = self.grouped.mined_counts - done, *counts, self._pairs()
+        return keys, np.stack(counted), self.grouped.type_counts, self.grouped.evidence_sums, self.answers()
 
     def answers(self) -> tuple[NDArray[Any], ...]:
         """Return stratum, whether the label is wrong, how much each answer counts, and its evidence.
 
         Of a sheet all answers count, those on its exceptions, too: else what fits least would never be learned from.
         """
-        said = self.said[self.errors]
-        known = np.isin(np.abs(said), (UNREVIEWED, IGNORE), invert=True)
-        counts = 1.0 / (1 + _others(self._twins, known))
-        wrong = np.isin(said[known], (*LABEL_ERRORS, -HARD_NEGATIVE))
-        return self.strata[0][known], wrong, counts, self.columns[self.errors[known]]
+        at, said = self._answered
+        known = np.abs(said) != IGNORE
+        at, said = at[known], said[known]
+        counts = 1.0 / (1 + self.grouped.others(at))
+        wrong = np.isin(said, (*LABEL_ERRORS, -HARD_NEGATIVE))
+        return self.grouped.strata[0][at], wrong, counts, self.grouped.evidence[at]
 
     def offset_sums(self, belief: Belief) -> NDArray[np.object_]:
         """Return the sum of the changes of the log odds by error type."""
-        return exact_units(self.mistakes.code[self.errors], self.offsets(belief), NAMES)
+        return exact_units(self.grouped.code, self.grouped.offsets(belief), NAMES)
 
     def offset_bins(self, belief: Belief) -> NDArray[np.int64]:
         """Return the changes of the log odds by error type, counted in bins."""
-        return bins_of(self.offsets(belief), self.mistakes.code[self.errors], NAMES)
+        return bins_of(self.grouped.offsets(belief), self.grouped.code, NAMES)
 
     def is_moved(self, belief: Belief) -> bool:
         """Return whether evidence changes the suspicion of any of these mistakes."""
-        return bool(self.offsets(belief).any())
+        return bool(self.grouped.offsets(belief).any())
 
     def expected_sums(self, belief: Belief, place: NDArray[np.int64]) -> NDArray[np.object_]:
         """Return the sum of the shares of the pending objects of each stratum; ``place`` numbers those of this part."""
         assert belief.levels is not None
-        pending = self.mistakes.mined[self.errors] & (self.state[self.errors] == UNREVIEWED)
-        number = place[self.strata[0]]
-        own = belief.shares(number, self.offsets(belief))
-        return exact_units(number[pending], own[pending], len(belief.levels.own))
-
-    def offsets(self, belief: Belief) -> NDArray[np.float64]:
-        """Return the change of the log odds of every error by its evidence."""
-        return belief.offsets(self.columns[self.errors], self.mistakes.code[self.errors])
+        pending = self._pending()
+        number = self._number(place)[pending]
+        own = belief.shares(number, self.grouped.offsets(belief)[pending])
+        return exact_units(number, own, len(belief.levels.own))
 
     def suspicion(self, belief: Belief, strata: Strata, place: NDArray[np.int64]) -> Suspicion:
         """Return the suspicion of these mistakes; ``place`` numbers the strata of this part among all."""
-        n, number = len(self.mistakes), place[self.strata[0]]
-        value, stratum, offset = np.zeros(n), np.full(n, -1), np.zeros(n)
-        offset[self.errors], stratum[self.errors] = self.offsets(belief), number
-        value[self.errors] = belief.shares(number, offset[self.errors])
-        value[self.state == HARD_NEGATIVE] = 0.0
-        value[np.isin(self.state, LABEL_ERRORS)] = 1.0
+        errors, stratum, offset = self.grouped.errors, self._number(place), self.grouped.offsets(belief)
+        value = belief.shares(stratum, offset)
+        if not isinstance(errors, slice):
+            n = len(self.said)
+            every = np.zeros(n), np.full(n, -1), np.zeros(n)
+            for column, of_errors in zip(every, (value, stratum, offset), strict=True):
+                column[errors] = of_errors
+            value, stratum, offset = every
+        rows = np.flatnonzero(self.said)
+        state = self.state[rows]
+        value[rows[state == HARD_NEGATIVE]] = 0.0
+        value[rows[np.isin(state, LABEL_ERRORS)]] = 1.0
         kinds = dict(zip(belief.names, belief.weights.tolist(), strict=True))
-        end = n - self.settled
+        end = len(self.said) - len(self.grouped.settled)
         return Suspicion(value[:end], self.said[:end], stratum[:end], strata, offset[:end], kinds, self.said[end:])
 
-    @property
-    def _twins(self) -> NDArray[np.int64] | None:
-        return None if self.mistakes.twins is None else self.mistakes.twins[self.errors]
+    def _number(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the stratum of every error, numbered among all strata."""
+        number = self.grouped.strata[0]
+        return number if np.array_equal(place, np.arange(len(place))) else place[number]
+
+    def _pending(self) -> NDArray[np.int64]:
+        """Return the places, among the errors, of mined ones without a review."""
+        return np.flatnonzero(self.grouped.mined & (self.state[self.grouped.errors] == UNREVIEWED))
+
+    def _pairs(self) -> NDArray[np.int64]:
+        """Return the ordered pairs of pending twins by the stratum of the first."""
+        number, keys = self.grouped.strata
+        if self.grouped.twins is None:
+            return np.zeros(len(keys[0]), dtype=np.int64)
+        pending = self._pending()
+        return np.bincount(number[pending], self.grouped.others(pending), len(keys[0])).astype(np.int64)
 
 
 def believe(ask: Ask, names: Sequence[str]) -> tuple[Belief, Strata, list[NDArray[np.int64]]]:
@@ -254,16 +260,17 @@ def estimate_suspicion(
     settled: Settled | None = None,
 ) -> Suspicion:
     """Estimate the probability that each label is wrong; arguments as for :func:`~.estimate.estimate_labels`."""
-    said, columns = _states_of(mistakes, state), as_columns(evidence, len(mistakes))
-    part = SuspicionPart(mistakes, said, columns)
-    if settled is not None and len(settled):
-        known = {kind: settled.evidence.get(kind, np.full(len(settled), np.nan)) for kind in evidence or {}}
-        part = part.and_settled(settled.mistakes, settled.answers, as_columns(known, len(settled)))
+    return suspicion_of(Grouped.of(mistakes, evidence, settled), state, list(evidence or {}))
+
+
+def suspicion_of(grouped: Grouped, state: Iterable[str] | NDArray[Any] | None, kinds: Sequence[str] = ()) -> Suspicion:
+    """Estimate the same of mistakes that were grouped before, with the kinds of their evidence by name."""
+    part = SuspicionPart.of(grouped, _states_of(len(grouped.mistakes) - len(grouped.settled), state))
 
     def ask(name: str, *args: Any, each: Sequence[Any] | None = None) -> list[Any]:
         return [getattr(part, name)(*args, *(each or ()))]
 
-    belief, strata, (place,) = believe(ask, list(evidence or {}))
+    belief, strata, (place,) = believe(ask, kinds)
     return part.suspicion(belief, strata, place)
 
 
@@ -280,21 +287,13 @@ def _with_evidence(share: NDArray[np.float64], offset: NDArray[np.float64]) -> N
     return expit(logit(share) + offset) if offset.any() else share
 
 
-def _others(twins: NDArray[np.int64] | None, some: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many twins each of some mistakes has among them, itself left out."""
-    if twins is None:
-        return np.zeros(int(some.sum()), dtype=np.int64)
-    _, number, count = np.unique(twins[some], return_inverse=True, return_counts=True)
-    return np.asarray(count[number] - 1, dtype=np.int64)
-
-
 def _is_reviewed(state: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return which states are reviews, ``(k,)`` bool: all but ``unreviewed`` and ``ignore``."""
     return np.isin(state, (UNREVIEWED, IGNORE), invert=True)
 
 
-def _states_of(mistakes: Mistakes, state: Iterable[str] | NDArray[Any] | None) -> NDArray[np.int8]:
-    codes = np.zeros(len(mistakes), dtype=np.int8) if state is None else state_codes(state)
-    if len(codes) != len(mistakes):
-        raise ValueError(f"{len(codes)} review states are given for {len(mistakes)} mistakes: give one for each")
+def _states_of(n: int, state: Iterable[str] | NDArray[Any] | None) -> NDArray[np.int8]:
+    codes = np.zeros(n, dtype=np.int8) if state is None else state_codes(state)
+    if len(codes) != n:
+        raise ValueError(f"{len(codes)} review states are given for {n} mistakes: give one for each")
     return codes

@@ -12,7 +12,7 @@ from .images import Images
 from .pooling import PooledScores
 from .weights import SampleWeights, effective_sample_size
 
-__all__ = ["describe_weighting", "effect_sums", "extra_weight", "weighting_of"]
+__all__ = ["describe_weighting", "effect_sums", "extra_weight", "mean_weight", "weighting_of"]
 
 
 def describe_weighting(
@@ -62,7 +62,7 @@ def weighting_of(
     exposure = zip(images.classes, after, sums[2], strict=True) if len(after) else ()
     return Weighting(
         hard_images=int(weighed.hard.sum()),
-        mean_weight=ratio(total, n) or 1.0,
+        mean_weight=mean_weight(w),
         effective_sample_size=effective_sample_size(w),
         effective_sample_size_of_repeats=effective_sample_size(weighed.repeats),
         background_share=ratio(exact_sum(w[images.background]), total),
@@ -71,6 +71,11 @@ def weighting_of(
         balance=weighed.balance,
         class_exposure={name: float(a / b * n / total) for name, a, b in exposure if b},
     )
+
+
+def mean_weight(weights: NDArray[np.float64]) -> float:
+    """Return the mean weight of the images; 1 for no images."""
+    return ratio(exact_sum(weights), len(weights)) or 1.0
 
 
 def extra_weight(pooled: PooledScores, weighed: SampleWeights) -> NDArray[np.float64]:

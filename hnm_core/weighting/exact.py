@@ -31,7 +31,11 @@ def exact_sum(values: NDArray[Any]) -> float:
         >>> exact_sum(values) == exact_sum(values[::-1])
         True
     """
-    return float(exact_sums(np.zeros(len(values), dtype=np.int64), values, 1)[0])
+    total = 0
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        units = _units(values[start : start + ROWS_AT_ONCE])
+        total += int((units >> HALF_BITS).sum()) * 2**HALF_BITS + int((units & (2**HALF_BITS - 1)).sum())
+    return float(total * UNIT)
 
 
 def exact_sums(index: NDArray[np.integer[Any]], values: NDArray[Any], length: int) -> NDArray[np.float64]:
@@ -65,7 +69,7 @@ def exact_units(index: NDArray[np.integer[Any]], values: NDArray[Any], length: i
     totals = np.zeros(length, dtype=object)
     for start in range(0, len(values), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        units = np.rint(np.asarray(values[rows], dtype=np.float64) / UNIT).astype(np.int64)
+        units = _units(values[rows])
         for half, factor in ((units >> HALF_BITS, 2**HALF_BITS), (units & (2**HALF_BITS - 1), 1)):
             sums = np.bincount(index[rows], half, minlength=length).astype(np.int64)
             totals += sums.astype(object) * factor
@@ -75,3 +79,7 @@ def exact_units(index: NDArray[np.integer[Any]], values: NDArray[Any], length: i
 def as_floats(units: NDArray[np.object_]) -> NDArray[np.float64]:
     """Return sums that :func:`exact_units` has counted, ``(length,)`` float64."""
     return np.array([total * UNIT for total in units.tolist()], dtype=np.float64)
+
+
+def _units(values: NDArray[Any]) -> NDArray[np.int64]:
+    return np.rint(np.asarray(values, dtype=np.float64) / UNIT).astype(np.int64)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RANK_SHARES", "ImageScores", "PooledScores", "object_shares", "pool_images"]
+__all__ = ["RANK_SHARES", "ImageScores", "PooledScores", "Pools", "object_shares", "pool_images"]
 
 RANK_SHARES = np.array([4.0, 2.0, 1.0]) / 7.0
 """Shares of the hardest, second and third hardest object in their image's score."""
@@ -24,6 +24,7 @@ class PooledScores:
         missed: ``(k,)`` bool, false negatives of whatever type.
         scores: ``(images,)`` in ``[0, 1]``, s: pooled over all mined objects.
         alarm_scores: ``(images,)`` in ``[0, 1]``, f: pooled over the false positives alone.
+        missed_scores: ``(images,)`` the part of s that misses make; empty where only parts are asked for.
     """
 
     image: NDArray[np.int64]
@@ -32,6 +33,7 @@ class PooledScores:
     missed: NDArray[np.bool_]
     scores: NDArray[np.float64]
     alarm_scores: NDArray[np.float64]
+    missed_scores: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -50,16 +52,7 @@ class PooledScores:
             >>> pooled.scores.round(2).tolist(), pooled.alarm_scores.round(2).tolist()
             ([0.5], [0.4])
         """
-        every = np.arange(len(image))
-        (parts, scores), (alarm_parts, alarm_scores) = (
-            _pooled(image, difficulty, rows, n_images) for rows in (every, np.flatnonzero(false_positive))
-        )
-        return cls(image, parts, alarm_parts, missed, scores, alarm_scores)
-
-    @property
-    def missed_scores(self) -> NDArray[np.float64]:
-        """``(images,)`` the part of each score that misses make."""
-        return _added(self.image, np.where(self.missed, self.parts, 0.0), len(self.scores))
+        return Pools(image, false_positive, missed, n_images).pool(difficulty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +62,52 @@ class ImageScores:
     scores: NDArray[np.float64]
     alarm_scores: NDArray[np.float64]
     missed_scores: NDArray[np.float64]
+
+
+class Pools:
+    """Mined objects by image: sorted once, pooled again and again as their effective difficulties change.
+
+    Args:
+        image: ``(k,)`` image number of each object.
+        false_positive: ``(k,)`` bool.
+        missed: ``(k,)`` bool, false negatives of whatever type.
+        n_images: number of images, those without objects included.
+    """
+
+    def __init__(
+        self, image: NDArray[np.int64], false_positive: NDArray[np.bool_], missed: NDArray[np.bool_], n_images: int
+    ) -> None:
+        self._image, self._missed = image, missed
+        self._order = np.argsort(image, kind="stable")
+        self._missed_in_order = missed[self._order]
+        self._alarms = np.flatnonzero(false_positive[self._order])
+        of = image[self._order]
+        self._segments = _Segments(of, n_images), _Segments(of[self._alarms], n_images)
+
+    def pool(self, difficulty: NDArray[np.float64]) -> PooledScores:
+        """Return the scores, and the parts of the objects, at effective difficulties ``(k,)``."""
+        parts, alarm_parts = np.zeros((2, len(self._image)))
+        found = self._scores(difficulty, parts, alarm_parts)
+        return PooledScores(
+            self._image, parts, alarm_parts, self._missed, found.scores, found.alarm_scores, found.missed_scores
+        )
+
+    def score(self, difficulty: NDArray[np.float64]) -> ImageScores:
+        """Return the scores alone, at effective difficulties ``(k,)``; 0 leaves an object out."""
+        return self._scores(difficulty)
+
+    def _scores(
+        self,
+        difficulty: NDArray[np.float64],
+        parts: NDArray[np.float64] | None = None,
+        alarm_parts: NDArray[np.float64] | None = None,
+    ) -> ImageScores:
+        value = np.fmax(difficulty[self._order], 0.0)  # NaN is not above 0
+        alarms = value[self._alarms]
+        into = None if parts is None else (parts, self._order)
+        of_alarms = None if alarm_parts is None else (alarm_parts, self._order[self._alarms])
+        scores, missed_scores = self._segments[0].pooled(value, into, self._missed_in_order)
+        return ImageScores(scores, self._segments[1].pooled(alarms, of_alarms)[0], missed_scores)
 
 
 def pool_images(image: NDArray[np.int64], difficulty: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
@@ -89,7 +128,8 @@ def pool_images(image: NDArray[np.int64], difficulty: NDArray[np.float64], n_ima
         >>> pool_images(np.array([0, 0, 2]), np.array([0.7, 0.7, 0.35]), 3).round(2).tolist()
         [0.6, 0.0, 0.2]
     """
-    return _pooled(image, difficulty, np.arange(len(image)), n_images)[1]
+    none = np.zeros(len(image), dtype=bool)
+    return Pools(image, none, none, n_images).score(difficulty).scores
 
 
 def object_shares(image: NDArray[np.int64], difficulty: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,34 +142,51 @@ def object_shares(image: NDArray[np.int64], difficulty: NDArray[np.float64]) -> 
         >>> object_shares(np.array([0, 0, 0, 0]), np.array([0.7, 0.1, 0.35, 0.35])).round(2).tolist()
         [0.4, 0.0, 0.1, 0.05]
     """
-    return _pooled(image, difficulty, np.arange(len(image)), int(image.max(initial=-1)) + 1)[0]
+    none = np.zeros(len(image), dtype=bool)
+    return Pools(image, none, none, int(image.max(initial=-1)) + 1).pool(difficulty).parts
 
 
-def _pooled(
-    image: NDArray[np.int64], difficulty: NDArray[np.float64], rows: NDArray[np.int64], n_images: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each object's part, ``(k,)``, and the scores, ``(n_images,)``, pooled over some rows in ascending order.
+class _Segments:
+    """Objects whose images ascend.
 
-    The hardest object of every image is looked up, then taken out, three times: no row is sorted. Parts are added the
-    largest first, since another order could change the last bit, and equal images would not be tied.
+    Args:
+        image: ``(k,)`` image number of each object, ascending.
+        n_images: number of images.
     """
-    parts, scores = np.zeros(len(image)), np.zeros(n_images)
-    left = rows[difficulty[rows] > 0]
-    for share in RANK_SHARES:
-        of, value = image[left], difficulty[left]
-        most, first = np.zeros(n_images), np.full(n_images, -1)
-        np.maximum.at(most, of, value)
-        hardest = np.flatnonzero(value == most[of])[::-1]
-        first[of[hardest]] = left[hardest]  # of several for one image the last one written counts: the earliest row
-        there = np.flatnonzero(first >= 0)
-        parts[first[there]] = share * difficulty[first[there]]
-        scores[there] += parts[first[there]]
-        left = left[first[of] != left]
-    return parts, scores
 
+    def __init__(self, image: NDArray[np.int64], n_images: int) -> None:
+        self._starts = np.flatnonzero(np.diff(image, prepend=-1))
+        self._images, self._n_images = image[self._starts], n_images
+        self._segment = np.repeat(np.arange(len(self._starts)), np.diff(self._starts, append=len(image)))
 
-def _added(image: NDArray[np.int64], parts: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
-    """Return the sum of parts of objects, ``(k,)``, per image, the largest first."""
-    some = np.flatnonzero(parts)
-    order = some[np.argsort(-parts[some])]
-    return np.asarray(np.bincount(image[order], parts[order], minlength=n_images), dtype=np.float64)
+    def pooled(
+        self,
+        value: NDArray[np.float64],
+        into: tuple[NDArray[np.float64], NDArray[np.int64]] | None = None,
+        missed: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores of the images, and what of them the missed objects make, ``(n_images,)`` each.
+
+        The hardest object of every image is looked up, then taken out, three times: nothing is sorted. Parts are added
+        the largest first, since another order could change the last bit, and equal images would not be tied.
+
+        Args:
+            value: ``(k,)`` effective difficulties, 0 or more; what is taken out becomes 0 in it.
+            into: zeros to which the parts of the objects are added, and their places there, ``(k,)``; None adds none.
+            missed: ``(k,)`` bool; None for none.
+        """
+        sums, of_missed = np.zeros((2, len(self._starts)))
+        for share in RANK_SHARES if len(value) else ():
+            most = np.maximum.reduceat(value, self._starts)
+            at = np.flatnonzero(value == most[self._segment])
+            first = at[np.flatnonzero(np.diff(self._segment[at], prepend=-1))]  # of equals the earliest
+            part = share * most
+            sums += part
+            if into is not None:
+                into[0][into[1][first]] += part  # 0 where all are taken
+            if missed is not None:
+                of_missed += part * missed[first]
+            value[first] = 0.0
+        scores, missed_scores = np.zeros((2, self._n_images))
+        scores[self._images], missed_scores[self._images] = sums, of_missed
+        return scores, missed_scores

@@ -9,10 +9,10 @@ import pytest
 
 from hnm_core import MiningResult, MiningSettings, mine
 from hnm_core.labels.estimate import (
+    Estimator,
     estimate_labels,
     estimate_suspicion,
     image_scores_of,
-    image_weights_of,
     with_estimate,
 )
 from hnm_core.labels.mistakes import Mistakes
@@ -218,7 +218,7 @@ def test_evidence_reaches_the_weights() -> None:
     assert found.suspicion.tolist() == alone.value.tolist() != plain.suspicion.tolist()
     assert found.suspicions.evidence == alone.evidence
     assert found.weights.tolist() != plain.weights.tolist()
-    assert image_weights_of(mistakes, alone, images, ALL).tolist() == found.weights.tolist()
+    assert Estimator(mistakes, images, ALL).weights(alone).tolist() == found.weights.tolist()
     expected, *interval = alone.strata.expected()
     assert (found.expected_label_errors, list(found.expected_interval)) == (expected, interval)
     rows, pooled = image_scores_of(mistakes, alone, images, ALL)

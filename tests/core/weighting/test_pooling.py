@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnm_core import pool_images
-from hnm_core.weighting.pooling import object_shares
+from hnm_core.weighting.pooling import Pools, object_shares
 from tests.scenes import patient
 
 difficulties = st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]), max_size=6)
@@ -66,3 +66,28 @@ def test_the_order_of_objects_does_not_matter_to_the_last_bit(difficulty: list[f
     shuffled = list(difficulty)
     order.shuffle(shuffled)
     assert pool_one(shuffled) == pool_one(difficulty)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_parts_and_scores_are_those_of_a_look_at_every_image(seed: int) -> None:
+    """To the last bit: three hardest of an image, the earliest of equals first, misses counted apart."""
+    rng = np.random.default_rng(seed)
+    k, images = 80, 30
+    image, difficulty = rng.integers(0, images, k), rng.choice([0.0, 0.1, 0.35, 0.7, np.nan, 5e-324], k)
+    alarm = rng.random(k) < 0.6
+    missed = ~alarm & (rng.random(k) < 0.8)
+    pools = Pools(image, alarm, missed, images)
+    pooled, scores = pools.pool(difficulty), pools.score(difficulty)
+    parts, alarm_parts = np.zeros((2, k))
+    for some, into in ((np.ones(k, dtype=bool), parts), (alarm, alarm_parts)):
+        for number in range(images):
+            rows = [row for row in np.flatnonzero(some & (image == number)).tolist() if difficulty[row] > 0]
+            for row, share in zip(sorted(rows, key=lambda row: -difficulty[row]), (4 / 7, 2 / 7, 1 / 7), strict=False):
+                into[row] = share * difficulty[row]
+    assert pooled.parts.tolist() == parts.tolist()
+    assert pooled.alarm_parts.tolist() == alarm_parts.tolist()
+    for found in (pooled, scores):
+        wanted = ((found.scores, parts), (found.alarm_scores, alarm_parts), (found.missed_scores, parts * missed))
+        for of_images, of_objects in wanted:
+            added = [sum(sorted(of_objects[image == number].tolist(), reverse=True)) for number in range(images)]
+            assert of_images.tolist() == added
