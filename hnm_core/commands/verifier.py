@@ -10,6 +10,7 @@ from ..io.mining_folder import load_mining
 from ..io.progress import part_of
 from ..io.reviews_file import read_reviews, unknown_reviews
 from ..io.truth_files import read_truth_files
+from ..io.write_aside import check_file
 from ..settings.mining import REVIEWS
 from . import DONE, Command
 from .flags import IMAGES_OF_RUN, add_flag, group_of
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from ..live import Verifier  # only who asks waits for scikit-learn
 
     progress = progress_of(args)
+    check_file(args.output)
     result, source = load_mining(args.folder)
     data, root = args.data or Path(source["data"]), source.get("images")  # a round of a training names no folder
     images = args.images or (Path(root) if root else None)

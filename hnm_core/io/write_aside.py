@@ -19,7 +19,15 @@ from pathlib import Path
 
 from .processes import has_ended, this_process
 
-__all__ = ["check_free", "clear_unfinished", "new_file", "new_folder", "say_unfinished", "unfinished_work"]
+__all__ = [
+    "check_file",
+    "check_free",
+    "clear_unfinished",
+    "new_file",
+    "new_folder",
+    "say_unfinished",
+    "unfinished_work",
+]
 
 END, OWNER, CONTENT = ".unfinished", "owner.json", "new"
 
@@ -39,6 +47,16 @@ def check_free(folder: Path, advice: str) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not empty; {advice}")
+
+
+def check_file(path: Path) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Raises:
+        IsADirectoryError: if it is one.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, but a file is to be written: add its name")
 
 
 @contextmanager
@@ -75,7 +93,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
     Yields:
         The path to write to, on the same file system.
+
+    Raises:
+        IsADirectoryError: if it is a folder.
     """
+    check_file(path)
     with _aside(path) as aside:
         yield aside
         os.replace(aside, path)

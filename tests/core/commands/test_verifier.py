@@ -112,3 +112,11 @@ def test_a_round_of_a_training_is_a_run_too(run: Path) -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verifier", "fit", str(tmp_path), "--output", str(tmp_path / "v.npz")]) == 2
     assert "does not contain a mining" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_file_to_write_and_nothing_is_fitted_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verifier", "fit", str(tmp_path / "no run"), "--output", str(tmp_path)]) == 2
+    sentence = f"hnm verifier: {tmp_path} is a folder, but a file is to be written: add its name\n"
+    assert capsys.readouterr().err == sentence

@@ -165,6 +165,11 @@ def test_an_export_and_a_mining_say_what_they_found(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=f"^{tmp_path} is a folder, but"), new_file(tmp_path):
+        raise AssertionError("nothing is written")
+
+
 def fail(write: Any, to: Path, error: OSError) -> None:
     """Write a file in what is written, where another part fails."""
     with write(to), new_file(to.with_name("one of several")):
