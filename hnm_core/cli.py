@@ -27,7 +27,7 @@ PIPE_CLOSED = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``hnm`` with the given arguments (default: those of the process) and return its exit code."""
-    given = _with_hyphens(sys.argv[1:] if argv is None else argv)
+    given = _at_home(_with_hyphens(sys.argv[1:] if argv is None else argv))
     args = build_parser(next((word for word in given if not word.startswith("-")), "")).parse_args(given)
     command: Command = args.command
     if "" not in sys.path:
@@ -126,6 +126,15 @@ def _with_hyphens(argv: Sequence[str]) -> list[str]:
     for argument in argv:
         name, equals, value = argument.partition("=")
         out.append(name.replace("_", "-") + equals + value if name.startswith("--") else argument)
+    return out
+
+
+def _at_home(argv: Sequence[str]) -> list[str]:
+    """Replace the ``~`` of paths, ``--output=~/run``, where shells leave it; a folder of that name is ``./~``."""
+    out = []
+    for argument in argv:
+        flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        out.append(flag + equals + (os.path.expanduser(value) if value.startswith("~/") else value))
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +93,25 @@ def test_flags_have_the_defaults_of_python(argv: list[str], kind: type[Options])
 def test_flags_are_read(flags: list[str], expected: dict[str, Any]) -> None:
     args = build_parser().parse_args(_with_hyphens([*MINE, *flags]))
     assert MiningSettings(**values_of(MiningSettings, args)) == MiningSettings(**expected)
+
+
+@pytest.mark.parametrize(
+    ("argv", "place"),
+    [
+        (["report", "~/runs/1"], "{home}/runs/1"),
+        (["mine", "--data=~/runs/data.yaml", "--predictions=labels", "--output=out"], "{home}/runs/data.yaml"),
+        (["report", "./~/runs"], "~/runs"),
+        (["report", "a~/b"], "a~/b"),
+    ],
+)
+def test_the_home_of_the_user_is_found_where_shells_leave_its_sign(
+    argv: list[str], place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(argv) == 2
+    said = capsys.readouterr().err
+    assert f" {place.format(home=tmp_path)}" in said
+    assert ("~" in said) == ("~" in place)
 
 
 def test_the_guides_names_of_saving_mean_the_same() -> None:
