@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .io.hard_negatives import HardNegative
+from .io.pictures import open_picture
 from .io.records import Record
 from .live.examples import LEAST_CONFIDENCE
 from .live.unlabelled import rank_detections
@@ -31,6 +32,8 @@ FRAME = re.compile(r"video .*?\(frame (\d+)/")
 
 ULTRALYTICS_CONF = 0.25
 """Default confidence of Ultralytics; predictions below it are dropped."""
+
+HEIC = (".heic", ".heif")
 
 Truths = Sequence[Record]
 
@@ -108,7 +111,14 @@ def _answers(model: Any, images: Sequence[Any], options: Mapping[str, Any]) -> l
     """Return what a model says of every image, as dicts, and the pixels that it saw, None if they are not known."""
     if not hasattr(model, "predict"):
         return [_answer(model(one)) for one in images]
-    results = list(model.predict(list(images), **options)) if images else []
+    try:
+        results = list(model.predict(list(images), **options)) if images else []
+    except ModuleNotFoundError as error:
+        if error.name == "pi_heif":  # Ultralytics takes for HEIC whatever Pillow cannot open
+            for path in map(_path_of, images):
+                if path is not None and Path(path).suffix.lower() not in HEIC:
+                    open_picture(path)
+        raise
     if len(results) != len(images):
         raise ValueError(
             f"the model returned {len(results)} results for {len(images)} images; is one of them not "

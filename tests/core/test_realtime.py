@@ -114,6 +114,24 @@ def test_a_model_is_asked_for_all_that_shall_be_counted(settings: Any, given: An
     assert calls == [asked]
 
 
+def test_a_picture_that_cannot_be_read_is_named_and_not_what_heic_needs(tmp_path: Path) -> None:
+    pytest.importorskip("PIL.Image", reason="Pillow opens pictures").new("RGB", (9, 9)).save(tmp_path / "whole.png")
+    (tmp_path / "cut.jpg").write_bytes(b"no picture")
+
+    def predict(images: list[str], **options: Any) -> list[Any]:  # as Ultralytics does where Pillow cannot open one
+        raise ModuleNotFoundError("No module named 'pi_heif'", name="pi_heif")
+
+    def ask(*names: str) -> None:
+        real_time_mining(SimpleNamespace(predict=predict), [str(tmp_path / name) for name in names])
+
+    with pytest.raises(OSError, match=rf"^{tmp_path}/cut\.jpg is not a picture that can be read"):
+        ask("whole.png", "cut.jpg")
+    with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
+        ask("gone.jpg")
+    with pytest.raises(ModuleNotFoundError, match="pi_heif"):
+        ask("whole.png", "phone.HEIC")
+
+
 def test_what_takes_no_callbacks_cannot_be_attached_to() -> None:
     with pytest.raises(TypeError, match=r"^attach needs a model with callbacks such as Ultralytics' YOLO, got a fun"):
         attach(both, HardNegativeMiner(), {})
