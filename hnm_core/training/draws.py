@@ -43,8 +43,8 @@ def draws_of_epoch(
         [0.75, 0.75, 1.5]
     """
     weights = np.asarray(weights, dtype=np.float64)
-    least = "≥ 1" if draws is None else "> 0"
-    wrong = np.flatnonzero(~(weights >= 1.0) if draws is None else ~((weights > 0) & np.isfinite(weights)))
+    least = "finite and ≥ 1" if draws is None else "finite and > 0"
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 1.0 if draws is None else weights > 0)))
     if wrong.size:
         raise ValueError(
             f"{wrong.size} of {len(weights)} weights are not {least}, first {weights[wrong[0]]:g} at {wrong[0]}; "

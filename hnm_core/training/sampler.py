@@ -41,7 +41,7 @@ class WeightedSampler(DistributedSampler):  # type: ignore[misc]
         seed: the same for all processes.
 
     Raises:
-        ValueError: if ``rank`` is not below ``num_replicas``.
+        ValueError: if ``rank`` is not below ``num_replicas``, or the weights are no row of numbers.
 
     Example:
         >>> sampler = WeightedSampler([1.0, 2.0, 1.0])
@@ -59,6 +59,8 @@ class WeightedSampler(DistributedSampler):  # type: ignore[misc]
         seed: int = 0,
     ) -> None:
         self.weights = torch.as_tensor(weights, dtype=torch.float64)
+        if self.weights.ndim != 1:
+            raise ValueError(f"weights have shape {tuple(self.weights.shape)}, expected one number per image")
         self.num_samples = num_samples
         self.asked = num_replicas, rank
         self.seed = seed

@@ -49,14 +49,20 @@ def test_draws_depend_on_seed_and_epoch_alone() -> None:
 @pytest.mark.parametrize(
     ("weights", "draws", "sentence"),
     [
-        ([1.0, 0.5], None, "1 of 2 weights are not ≥ 1, first 0.5 at 1; every image must still be drawn"),
-        ([1.0, 0.0], 2, "1 of 2 weights are not > 0, first 0 at 1"),
-        ([float("nan"), 1.0], 2, "1 of 2 weights are not > 0, first nan at 0"),
+        ([1.0, 0.5], None, "1 of 2 weights are not finite and ≥ 1, first 0.5 at 1; every image must still be drawn"),
+        ([1.0, 0.0], 2, "1 of 2 weights are not finite and > 0, first 0 at 1"),
+        ([1.0, float("inf")], None, "1 of 2 weights are not finite and ≥ 1, first inf at 1"),
+        ([float("nan"), 1.0], 2, "1 of 2 weights are not finite and > 0, first nan at 0"),
     ],
 )
 def test_weights_that_leave_images_out_are_refused(weights: list[float], draws: int | None, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         draws_of_epoch(np.array(weights), 0, draws=draws)
+
+
+def test_a_column_of_weights_is_refused_before_an_image_is_drawn() -> None:
+    with pytest.raises(ValueError, match=r"^weights have shape \(3, 1\), expected one number per image$"):
+        WeightedSampler(np.ones((3, 1)))
 
 
 def test_each_pass_is_the_next_epoch_and_an_epoch_can_be_named() -> None:
