@@ -49,7 +49,7 @@ def firing_images(
 
     Raises:
         FileNotFoundError: if there is no such folder, no picture in it, or no file of predictions.
-        ValueError: if the predictions are not valid.
+        ValueError: if the predictions are not valid, or of other classes than the mining.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} of pictures without labels")
@@ -67,7 +67,14 @@ def firing_images(
         found = read_predictions(predictions, folder, pictures, None, progress)
     settings = result.settings.for_classes(found.classes)
     least = per_class(settings.confidence_threshold, settings.class_confidence, found.classes)
-    counts = np.isin(np.array(found.classes, dtype=object), result.classes)[found.label]
+    is_mined = np.isin(np.array(found.classes, dtype=object), result.classes)
+    if len(is_mined) and not is_mined.any():
+        own, mined = (", ".join(map(repr, some[:5])) for some in (found.classes, result.classes))
+        raise ValueError(
+            f"the predictions on {folder} are of the classes {own}, and none of these was mined ({mined}); are they of "
+            f"the model that was mined?"
+        )
+    counts = is_mined[found.label]
     if found.score is None:
         return []
     sure = np.flatnonzero(counts & (found.score >= least[found.label]))

@@ -130,6 +130,20 @@ def test_a_table_of_predictions_will_do(world):
     assert [name for name in ("twice", "once", "faint", "elsewhere") if f"{name}." in weights] == ["twice", "once"]
 
 
+def test_predictions_of_other_classes_than_those_mined_are_refused(world):
+    from hnm_core import Detections
+    from hnm_core.export.mining_folder import export_run
+
+    names = [str((world / "pool" / "once.png").resolve())]
+    table = Detections([0], [[0.1, 0.1, 0.9, 0.9]], [1], [0.9], images=names, classes=["cat", "dog"])
+    sentence = (
+        r"are of the classes 'cat', 'dog', and none of these was mined \('boat'\); are they of the model that was"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        export_run(world / "mined", world / "out", add_background=(world / "pool", table))
+    assert not (world / "out").exists()
+
+
 def test_a_model_that_is_not_there_is_said(world, capsys):
     pytest.importorskip("ultralytics", reason="the model is one of Ultralytics'")
     rc, err = export(world, capsys, "--add-background", str(world / "pool"), str(world / "none.pt"))
