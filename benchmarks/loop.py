@@ -35,13 +35,13 @@ from hnm_core.rounds.at_recall import Outcome, resampled_images
 from hnm_core.settings import WatchSettings
 from hnm_core.training.detecting import detect
 
-CLIPS, OLD, NEW, EPOCHS = 40, 200, 200, 10
+CLIPS, OLD, NEW, EPOCHS = 80, 200, 60, 10
 """Clips of each motion, watched and fresh; old images; frames that are added; epochs of training."""
 
 VAL = 16
 """Images that no training sees, since a training wants some to validate on."""
 
-OF_A_CLIP = 3
+OF_A_CLIP = 1
 """Frames that are labelled of a clip, at most: many frames of one clip are much work for little news."""
 
 EVERY, SEEN, SURE = 5, 0.3, 0.5
