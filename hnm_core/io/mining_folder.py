@@ -47,6 +47,12 @@ DAMAGED = (
 """What reading a damaged ``.npz`` or JSON can raise."""
 
 
+def damage_of(error: BaseException) -> str:
+    """Say what one of these errors is about; NumPy advises to load an unsafe file all the same."""
+    said = "it is no archive of arrays" if "allow_pickle" in str(error) else error
+    return f"{type(error).__name__}: {said}"
+
+
 def save_mining(
     folder: str | Path,
     result: MiningResult,
@@ -212,7 +218,7 @@ def _damage(folder: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}); mine again") from None
+        raise ValueError(f"{folder} is damaged ({damage_of(error)}); mine again") from None
 
 
 def _asked(record: Mapping[str, Any]) -> tuple[MiningSettings, int, Reviews | None]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..io.mining_folder import DAMAGED
+from ..io.mining_folder import DAMAGED, damage_of
 from ..io.write_aside import new_file
 from .fitting import FOLDS
 from .quality import Quality
@@ -55,7 +55,7 @@ def read_verifier(path: str | Path) -> dict[str, Any]:
             record = json.loads(str(arrays["record"])) if "record" in arrays else {}
             values = {name: arrays[name] for name in ARRAYS if name in arrays}
     except (*DAMAGED, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a verifier ({type(error).__name__}: {error}); fit again") from None
+        raise ValueError(f"{path} cannot be read as a verifier ({damage_of(error)}); fit again") from None
     if not isinstance(record, dict) or record.get("what") != WHAT:
         raise ValueError(f"{path} is no verifier: `hnm verifier fit RUN --output FILE` writes one")
     if record.get("format") != FORMAT:
@@ -74,7 +74,7 @@ def read_verifier(path: str | Path) -> dict[str, Any]:
         str(quality)
         _check(found)
     except (*DAMAGED, OSError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}); fit again") from None
+        raise ValueError(f"{path} is damaged ({damage_of(error)}); fit again") from None
     return found
 
 

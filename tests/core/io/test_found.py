@@ -103,10 +103,11 @@ def test_a_mining_without_boxes_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"run does not keep its boxes: mine again with --keep-boxes$"):
         load_mining(run)
     content = (run / "found.npz").read_bytes()
-    for damaged in (b"", content[: len(content) // 2], content.replace(b"row_code.npy", b"row_cold.npy")):
+    for damaged in (b"", b"hello", content[: len(content) // 2], content.replace(b"row_code.npy", b"row_cold.npy")):
         (run / "found.npz").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"run is damaged \(\w+: .*\); mine again$"):
+        with pytest.raises(ValueError, match=r"run is damaged \(\w+: .*\); mine again$") as said:
             open_mining(run)
+        assert "unsafely" not in str(said.value)
 
 
 @pytest.mark.parametrize(
