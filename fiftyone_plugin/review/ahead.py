@@ -45,6 +45,7 @@ class SheetsAhead:
     def __init__(self, size: int = 8) -> None:
         self.size = size
         self.worker: Timer | None = None
+        self._makes = False
         self._ready: OrderedDict[str, Ready] = OrderedDict()
         self._lock = Lock()
 
@@ -52,8 +53,10 @@ class SheetsAhead:
         self, dataset: fo.Dataset, review: Review, reader: str, settings: SheetSettings, skipped: Collection[str]
     ) -> None:
         """Begin to prepare the sheet after the one that a reader has; ``skipped`` holds the objects of that one."""
-        if len(review.keys) < queue.LARGE or (self.worker is not None and self.worker.is_alive()):
+        if len(review.keys) < queue.LARGE or self._makes:
             return
+        if self.worker is not None:
+            self.worker.cancel()  # it still waits, for a sheet that nobody asks for any more
         given = dataset, review.settings.run_key, reader, settings, tuple(skipped)
         self.worker = Timer(queue.HEAD_START, self._make, given)
         self.worker.daemon = True
@@ -80,6 +83,7 @@ class SheetsAhead:
     def _make(
         self, dataset: fo.Dataset, run_key: str, reader: str, settings: SheetSettings, skipped: Collection[str]
     ) -> None:
+        self._makes = True
         try:
             sheet = sheets.hand_out(dataset, run_key, f"{reader} ahead", settings, skipped=skipped)
             if sheet is None:
@@ -88,6 +92,8 @@ class SheetsAhead:
         except Exception:  # the click that asks for it does it itself, and says what is wrong
             logger.exception("the next sheet of run %s could not be prepared", run_key)
             return
+        finally:
+            self._makes = False
         with self._lock:
             self._ready[reader] = ready
             while len(self._ready) > self.size:

@@ -521,7 +521,9 @@ def test_files_read_at_once_are_what_they_are_line_by_line(
         assert broken == []
         assert at_once.tolist() == table.tolist()
     elif not mixed and regular:
-        assert "\r" in regular or any(len(line.split()) != 5 for line in regular.split("\n")) or broken
+        lines = regular.split("\n")
+        spaced = read is by_arrow and any(line != " ".join(line.split()) for line in lines)  # loadtxt takes them, too
+        assert "\r" in regular or any(len(line.split()) != 5 for line in lines) or broken or spaced
 
 
 DECIMAL = st.from_regex(r"[0-9]{0,9}(\.[0-9]{0,9})?", fullmatch=True).filter(lambda text: text.strip("."))
