@@ -18,6 +18,9 @@ from benchmarks.scenes import coco_like
 
 IMAGES, TIMES = 100_000, 7
 MUST, STRETCH = 0.2, 0.05
+VERDICT, REVIEWED = 0.1, "a crop is reviewed"
+"""Seconds that a verdict may take, and how the table calls it."""
+
 THOUGHT = 2.0
 """Seconds that a person looks at a crop."""
 
@@ -33,7 +36,8 @@ def table(images: int = IMAGES) -> list[str]:
     found = isolated("app", f"measure({images})")
     lines = ["| event | median, ms | slowest, ms | answer, kB | must | stretch |", "|---|---|---|---|---|---|"]
     for name, middle, slowest, size in found["rows"]:
-        goals = [f"< {1e3 * MUST:.0f} ms", f"< {1e3 * STRETCH:.0f} ms"] if size else ["–", "–"]
+        must = VERDICT if name == REVIEWED else MUST
+        goals = [f"< {1e3 * must:.0f} ms", f"< {1e3 * STRETCH:.0f} ms"] if size else ["–", "–"]
         lines.append(f"| {name} | {1e3 * middle:.0f} | {1e3 * slowest:.0f} | {size / 1e3:.0f} | {' | '.join(goals)} |")
     return [
         *lines,
@@ -63,7 +67,7 @@ def measure(images: int) -> dict[str, Any]:
         "the panel opens": lambda: event(dataset, PANEL, "on_load"),
         "another run is chosen": lambda: event(dataset, PANEL, "choose_run", state, value="first"),
         "a bar is clicked": lambda: event(dataset, PANEL, "pick", state, id=click),
-        "a crop is reviewed": _reviewer(dataset, state),
+        REVIEWED: _reviewer(dataset, state),
         "a sheet of 24 crops is answered": (reader := _Reader(dataset, state)).answer,
         "the grid lists a sheet": reader.listed,
         "the grid shows another view": lambda: event(dataset, PANEL, "on_change_view", state),
