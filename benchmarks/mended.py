@@ -77,11 +77,11 @@ def reviews_of(data: Path) -> list[dict[str, Any]]:
 
 def _entries(result: MiningResult, state: NDArray[np.int8], images: Path) -> list[dict[str, Any]]:
     """Return the answers on mistakes as entries of a ledger, of images of these names in another folder."""
-    rows = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
-    out, tables = [], (result.predictions, result.truth)
+    of_side = mistake_rows(result.errors, (result.prediction_hard, result.truth_hard))
+    rows, out, tables = np.concatenate(of_side), [], (result.predictions, result.truth)
     for at in np.flatnonzero(state).tolist():
-        of_truth = at >= len(rows[0])
-        table, row = tables[of_truth], int(np.concatenate(rows)[at])
+        of_truth = at >= len(of_side[0])
+        table, row = tables[of_truth], int(rows[at])
         answer = int(state[at])
         entry = {"image": str(images / Path(table.images[table.image[row]]).name), "side": SIDES[of_truth]}
         entry |= {"class": table.classes[table.label[row]], "bbox": table.xyxy[row].tolist()}

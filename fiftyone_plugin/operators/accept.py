@@ -86,12 +86,13 @@ class AcceptMissingLabels(foo.Operator):
 
 def _show(outputs: types.Object, done: Mapping[str, Any]) -> None:
     wrong = len(done["wrong_labels"])
+    them = "it" if wrong == 1 else "them"
     results.notes(
         outputs,
         [
             f"{_labels(done['accepted'])} added to {done['output_field']!r}, with the id of the prediction in "
             f"{accepted_labels.SOURCE!r}; to train on it, mine with this field as ground truth and export that run",
-            *([f"{_labels(wrong)} reviewed as wrong and not changed: correct them by hand"] if wrong else []),
+            *([f"{_labels(wrong)} reviewed as wrong and not changed: correct {them} by hand"] if wrong else []),
         ],
     )
 

@@ -199,13 +199,13 @@ class Review:
         return self._open
 
     def mended(self) -> tuple[int, int]:
-        """Return how many label errors are known among the mined objects, and the clicks spent on the dataset.
+        """Return how many label errors are known, those put right before included, and the clicks spent on the dataset.
 
         A withdrawn action costs its own clicks and one for taking it back.
         """
         clicks = sum(action.clicks + bool(action.withdrawn) for _, action in self._actions.values())
-        said = np.flatnonzero(self.answers)
-        return int((self.reviewable[said] & np.isin(self.answers[said], LABEL_ERRORS)).sum()), clicks
+        known = self.reviewable & np.isin(self.answers, LABEL_ERRORS)
+        return len(self.settled) + int(known.sum()), clicks
 
     def unreviewed_count(self) -> int:
         """Return the number of mined mistakes that have no review."""

@@ -34,8 +34,8 @@ def agreement_evidence(result: MiningResult, second: Detections) -> NDArray[np.f
 
     Returns:
         ``(n,)`` float64, a log-likelihood ratio per prediction; NaN without evidence: on true positives (but those
-        that were false ones until their label was put right), duplicates,
-        and classes with fewer than five false positives.
+        that were false ones until their label was put right), duplicates, and classes with fewer than five false
+        positives.
 
     Raises:
         ValueError: if the tables differ in images or classes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +22,6 @@ BYTES_AT_ONCE = 2**22
 
 FILES_AT_ONCE = 100
 """Of a block that is not regular, files that are read line by line if one of them is not."""
-
-READ_AT_ONCE = 2**16
-AS_BYTES = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +61,8 @@ def read_boxes(files: Sequence[Path | str], kind: RowKind, progress: Progress) -
     blocks = _Blocks(files, kind)
     for i, file in enumerate(tracked(files, "reading predictions" if kind.scored else "reading labels", progress)):
         try:
-            blocks.add(i, _read(file))
+            with open(file, "rb", buffering=0) as stream:
+                blocks.add(i, stream.read())
         except FileNotFoundError:
             pass
         except IsADirectoryError:
@@ -117,16 +114,3 @@ class _Blocks:
         self.keep(np.zeros((0, 7)))
         image, xyxy, label, score = map(np.concatenate, zip(*self.columns, strict=True))
         return YoloBoxes(image, xyxy, label, score, self.polygons)
-
-
-def _read(file: Path | str) -> bytes:
-    """Return the content of a file; half of the time of ``open``, which makes three objects for it."""
-    number = os.open(file, AS_BYTES)
-    try:
-        text = part = os.read(number, READ_AT_ONCE)
-        while len(part) == READ_AT_ONCE:
-            part = os.read(number, READ_AT_ONCE)
-            text += part
-        return text
-    finally:
-        os.close(number)

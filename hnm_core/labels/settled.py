@@ -123,8 +123,9 @@ class Settled:
         """Return them with numbers of twins, as :meth:`~.mistakes.Mistakes.of` takes them; labels gone are alone."""
         if twins is None:
             return self
-        known = [side[at] for side, at in zip(two_sided(*twins), self.rows, strict=True)]
-        last = max((int(side.max(initial=0)) for side in two_sided(*twins)), default=0)
+        sides = two_sided(*twins)
+        known = [side[at] for side, at in zip(sides, self.rows, strict=True)]
+        last = max(int(side.max(initial=0)) for side in sides)
         gone = last + 1 + np.arange(len(self) - sum(map(len, self.rows)))
         return replace(self, mistakes=replace(self.mistakes, twins=np.concatenate([*known, gone])))
 

@@ -93,9 +93,7 @@ class Suspicion:
     @property
     def reviewed(self) -> dict[str, int]:
         """Return the number of objects per review state, for states that occur, settled ones included."""
-        counts = (
-            np.bincount(self.state, minlength=len(STATES)) + np.bincount(self.settled, minlength=len(STATES))
-        ).tolist()
+        counts = np.bincount(np.concatenate([self.state, self.settled]), minlength=len(STATES)).tolist()
         return {STATES[code]: counts[code] for code in range(1, len(STATES)) if counts[code]}
 
 

@@ -224,6 +224,7 @@ def test_what_was_mended_is_learned_from_when_the_copy_is_mined(dataset: fo.Data
     review_of_next = Review(dataset, "next")
     after = review_of_next.estimate_now()
     assert len(review_of_next.settled) == 4
+    assert review_of_next.mended() == Review(dataset, "run").mended() == (4, 5)
     assert after.suspicions.reviewed == before.suspicions.reviewed
     assert after.suspicions.review_count == 5
     assert review_of_next.estimate_before().suspicions.review_count == 0
